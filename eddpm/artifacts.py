@@ -1,0 +1,163 @@
+"""Every file the project reads and writes. A file appears whole or not at all; a bad one is refused by name.
+
+Images lie on disk as uint8 (N, H, W, C), as in ADM's sample batches: `arr_0` images, `arr_1` int64 labels.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from eddpm.errors import ArtifactError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that becomes `path` when the block ends well, and vanishes when it does not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# Arrays -----------------------------------------------------------------------------------------------------------
+
+
+def write_npz(path: Path, **arrays: np.ndarray) -> None:
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def read_npz(path: Path, *required: str) -> dict[str, np.ndarray]:
+    """All arrays of an npz. Raises ArtifactError if it is missing, truncated, pickled, or lacks a required key."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ArtifactError(f"{path}: is a single array, not an npz archive; save it with numpy.savez")
+            arrays = {key: file[key] for key in file.files}
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: does not exist; check the path, or make it first") from None
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArtifactError(f"{path}: not a readable npz ({reason}); delete it and make it again") from None
+    for key in required:
+        if key not in arrays:
+            raise ArtifactError(f"{path}: has no array '{key}', only {', '.join(arrays) or 'nothing'}; is it this file?")
+    return arrays
+
+
+class Samples(NamedTuple):
+    """Images with their classes and numbers."""
+
+    images: np.ndarray  # uint8 (N, H, W, C)
+    labels: np.ndarray  # int64 (N,)
+    index: np.ndarray  # int64 (N,): the number of each image in its run
+    extras: dict[str, np.ndarray]  # further arrays of the file
+
+
+def write_samples(path: Path, samples: Samples) -> None:
+    write_npz(path, arr_0=samples.images, arr_1=samples.labels, index=samples.index, **samples.extras)
+
+
+def read_samples(path: Path) -> Samples:
+    """Read a sample batch or a data set; without `index`, images are numbered as they lie."""
+    arrays = read_npz(path, "arr_0", "arr_1")
+    images, labels = arrays.pop("arr_0"), arrays.pop("arr_1")
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ArtifactError(
+            f"{path}: arr_0 is {images.dtype} {images.shape}, not uint8 (N, H, W, C); convert the images to bytes"
+        )
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise ArtifactError(
+            f"{path}: arr_1 is {labels.dtype} {labels.shape}, not one integer label for each of {len(images)} images"
+        )
+    index = arrays.pop("index", np.arange(len(images)))
+    return Samples(images, labels.astype(np.int64), index, arrays)
+
+
+# Networks ---------------------------------------------------------------------------------------------------------
+
+
+def save_model(path: Path, state_dict: dict) -> None:
+    """Write tensors as safetensors."""
+    from safetensors.torch import save_file
+
+    with atomic(path) as temporary:
+        save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, temporary)
+
+
+def load_state_dict(path: Path) -> dict:
+    """Read a safetensors file, or a published .pt without running any code in it."""
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if Path(path).suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: does not exist; check the path, or train it first") from None
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArtifactError(f"{path}: not a readable checkpoint ({reason}); fetch or train it again") from None
+
+
+def save_training_state(path: Path, state: dict) -> None:
+    import torch
+
+    with atomic(path) as temporary:
+        torch.save(state, temporary)
+
+
+# Text -------------------------------------------------------------------------------------------------------------
+
+
+def write_text(path: Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_json(path: Path, values: dict) -> None:
+    write_text(path, json.dumps(values, indent=2) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: does not exist; check the path, or make it first") from None
+    except ValueError as error:
+        raise ArtifactError(f"{path}: not valid JSON ({error}); delete it and make it again") from None
+
+
+# Where a result comes from ----------------------------------------------------------------------------------------
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def provenance() -> dict[str, str]:
+    """The git commit of the package ("-dirty" with uncommitted changes) and the versions of what computes."""
+    here = Path(__file__).parent
+    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    described = subprocess.run(git, capture_output=True, text=True, check=False)
+    commit = described.stdout.strip() if described.returncode == 0 else "unknown"
+    return {"commit": commit, **{name: version(name) for name in ("eddpm", "torch", "numpy", "scipy")}}

@@ -1,0 +1,238 @@
+"""Everything a user can set: strict, frozen, checked before any work. Imports no torch (the Snakefile reads this).
+
+Each stage has one class here: the slice of the project (project.py) that decides its output, no more. The workflow
+writes it as settings.yaml beside that output, and the stage reads it back with `load_settings`.
+"""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from eddpm.errors import ConfigError
+
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Scale = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+def _check_respacing(steps: str) -> str:
+    if not re.fullmatch(r"ddim[1-9]\d*|[1-9]\d*(,[1-9]\d*)*", steps):
+        raise ValueError("write ADM's respacing: '250', 'ddim25' or '10,5,5'")
+    return steps
+
+
+Respacing = Annotated[str, AfterValidator(_check_respacing)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# Networks, by ADM's flag names ------------------------------------------------------------------------------------
+
+
+class _Architecture(Settings):
+    channel_mult: tuple[PositiveFloat, ...] = Field(min_length=1)
+    attention_resolutions: tuple[Positive, ...] = ()  # in pixels, as in ADM's flags
+    num_heads: Positive = 4  # used where num_head_channels is null
+    num_head_channels: Positive | None = None
+    use_scale_shift_norm: bool = True
+    resblock_updown: bool = True
+    use_new_attention_order: bool = False
+
+
+class _OnImages(Settings):
+    image_size: Positive
+    image_channels: Positive
+
+    @model_validator(mode="after")
+    def _sizes_divide(self):
+        halvings = len(self.channel_mult) - 1
+        if self.image_size % 2**halvings:
+            raise ValueError(f"image_size {self.image_size} cannot be halved {halvings} times; shorten channel_mult")
+        return self
+
+
+class UNetArchitecture(_Architecture):
+    """ADM's U-Net denoiser (ADM sec. 3 and table 11)."""
+
+    num_channels: Positive
+    num_res_blocks: Positive = 2
+    learn_sigma: bool = True
+    dropout: Fraction = 0.0
+
+
+class UNetConfig(UNetArchitecture, _OnImages):
+    """A U-Net for given images; num_classes is null where it is unconditional."""
+
+    num_classes: Positive | None = None
+
+
+class EncoderArchitecture(_Architecture):
+    """ADM's encoder classifier (ADM table 12): half a U-Net and a pooling head."""
+
+    classifier_width: Positive
+    classifier_depth: Positive = 2
+    classifier_pool: Literal["attention", "adaptive"] = "attention"
+    num_head_channels: Positive | None = 64
+
+
+class EncoderConfig(EncoderArchitecture, _OnImages):
+    """An encoder classifier for given images and classes."""
+
+    num_classes: Positive
+
+
+# Stages -----------------------------------------------------------------------------------------------------------
+
+
+class DatasetConfig(Settings):
+    source: str  # "digits" (bundled with scikit-learn) or a folder with one folder of images per class
+    image_size: Positive
+    image_channels: Literal[1, 3]
+    num_classes: Annotated[int, Field(ge=2)]
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+
+
+class DiffusionConfig(Settings):
+    noise_schedule: Literal["linear", "cosine"]
+    diffusion_steps: Positive = 1000
+    sigma_small: bool = False  # fixed variance: the posterior's in place of beta; no effect where it is learned
+
+
+class TrainingConfig(Settings):
+    iterations: Positive
+    batch_size: Positive
+    lr: PositiveFloat
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    ema_rate: Fraction = 0.0  # 0: no moving average
+    save_interval: Positive = 500
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class TrainDenoiserConfig(Settings):
+    network: UNetConfig
+    diffusion: DiffusionConfig
+    training: TrainingConfig
+
+
+class TrainClassifierConfig(Settings):
+    network: EncoderConfig
+    diffusion: DiffusionConfig
+    noised: bool = True  # false: sees clean images only, as the feature space that measures samples does
+    ect_weight: Annotated[float, Field(ge=0)] = 0.0
+    training: TrainingConfig
+
+
+class SampleConfig(Settings):
+    """All that decides what image i of a run looks like, apart from the weights."""
+
+    name: str
+    denoiser: UNetConfig
+    classifier: EncoderConfig | None
+    num_classes: Annotated[int, Field(ge=2)]
+    diffusion: DiffusionConfig
+    sampler: Literal["ddpm", "ddim"]
+    steps: Respacing
+    guidance: Literal["none", "constant", "entropy"]
+    scale: Scale
+    seed: Annotated[int, Field(ge=0)]
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+
+
+class EvaluationConfig(Settings):
+    """Feature spaces are "pixels" or "classifier:<name>"; accuracy is judged by the first classifier among them."""
+
+    spaces: tuple[Annotated[str, Field(pattern="^(pixels|classifier:[a-z0-9][a-z0-9_-]*)$")], ...] = Field(min_length=1)
+    nearest_neighbours: Positive = 3
+
+
+class SpaceConfig(Settings):
+    """One feature space; `classifier` is the network behind it, null for pixels."""
+
+    name: str
+    classifier: EncoderConfig | None
+    nearest_neighbours: Positive
+
+
+class Criterion(Settings):
+    """The best scale has the lowest `minimise` among those that hold every bound of `at_least`; ties: the lowest scale.
+
+    Metrics are named as in the tables: "accuracy", "pixels/fid".
+    """
+
+    minimise: str
+    at_least: dict[str, float] = {}
+
+
+class ChoiceConfig(Settings):
+    """A run whose scale is chosen from a sweep: the criterion, and the run that awaits its scale."""
+
+    criterion: Criterion
+    run: SampleConfig
+
+
+# Reading ----------------------------------------------------------------------------------------------------------
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def parse_settings(cls: type[AnySettings], values: Any, place: str) -> AnySettings:
+    """Check plain `values` against `cls`. Raises ConfigError with the first mistake: place, key, value, remedy."""
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"] if part != "[key]") or "settings"
+        raise ConfigError(f"{place}: {key}: {_explain(first, cls)}") from None
+
+
+def _explain(error: dict, cls: type[Settings]) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(cls, error["loc"][:-1])
+        close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        return f"unknown key; did you mean '{close[0]}'?" if close else f"unknown key; known: {', '.join(known)}"
+    if error["type"] == "missing":
+        return "missing; add this key"
+    return f"value {error['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _known_keys(cls: Any, path: tuple) -> list[str]:
+    """The keys of the settings class that sits at `path` below `cls`, looking through dict[...] and unions."""
+    for part in path:
+        if isinstance(cls, type) and issubclass(cls, Settings):
+            cls = cls.model_fields[part].annotation
+        while not (isinstance(cls, type) and issubclass(cls, Settings)):
+            candidates = [a for a in get_args(cls) if get_args(a) or (isinstance(a, type) and issubclass(a, Settings))]
+            if not candidates:
+                return []
+            cls = candidates[-1]
+            if part not in getattr(cls, "model_fields", {}):
+                break
+    return list(getattr(cls, "model_fields", {}))
+
+
+def load_settings(cls: type[AnySettings], path: Path) -> AnySettings:
+    """Read a settings file (YAML) strictly."""
+    return parse_settings(cls, read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> dict:
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend the file") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds {type(values).__name__}, not key: value pairs; see config/README.md")
+    return values

@@ -1,0 +1,93 @@
+"""The two samplers of the paper, each a loop from x_T to x_0: DDPM ancestral (ADM alg. 1) and DDIM (ADM alg. 2).
+
+The networks reach a sampler as callables of (x_t, t), t (B,) int64 being the original timestep of the full schedule:
+`denoise_fn` gives the denoiser's output, `guide_fn` the guidance at x_t (guidance.py). `noise_fn(k)` gives the noise
+(B, C, H, W) of the k-th step taken. `on_step` is told of every step and changes nothing. Nothing in the loops waits
+for the device.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from eddpm.diffusion.guidance import Guidance, GuideFn
+from eddpm.diffusion.process import at, predict, predict_eps, predict_x0
+from eddpm.diffusion.schedule import NoiseSchedule
+
+
+class Step(NamedTuple):
+    """What an observer sees of a step: its number k from 0, the original timestep t, the state after it."""
+
+    k: int
+    t: int
+    x_t: Tensor
+    x0: Tensor  # the clipped prediction, before guidance
+    guidance: Guidance | None
+
+
+DenoiseFn = Callable[[Tensor, Tensor], Tensor]
+NoiseFn = Callable[[int], Tensor]
+OnStep = Callable[[Step], None]
+
+
+@torch.no_grad()
+def sample_ddpm(
+    denoise_fn: DenoiseFn,
+    schedule: NoiseSchedule,
+    x_T: Tensor,
+    noise_fn: NoiseFn,
+    guide_fn: GuideFn | None = None,
+    on_step: OnStep | None = None,
+    sigma_small: bool = False,
+) -> Tensor:
+    """Ancestral sampling from x_T (B, C, H, W): mean + variance * guidance + sigma * noise (ADM alg. 1)."""
+    x_t = x_T
+    for k, step, t in _countdown(schedule, x_T):
+        p = predict(schedule, x_t, step, denoise_fn(x_t, t), sigma_small)
+        guidance = guide_fn(x_t, t) if guide_fn else None
+        mean = p.mean + p.variance * guidance.gradient if guidance else p.mean
+        x_t = mean + p.variance.sqrt() * noise_fn(k) if step > 0 else mean
+        if on_step:
+            on_step(Step(k, int(schedule.timesteps[step]), x_t, p.x0, guidance))
+    return x_t
+
+
+@torch.no_grad()
+def sample_ddim(
+    denoise_fn: DenoiseFn,
+    schedule: NoiseSchedule,
+    x_T: Tensor,
+    noise_fn: NoiseFn | None = None,
+    guide_fn: GuideFn | None = None,
+    on_step: OnStep | None = None,
+    eta: float = 0.0,
+) -> Tensor:
+    """DDIM sampling from x_T (B, C, H, W): eps - sqrt(1 - alpha_bar) * guidance (ADM alg. 2; DDIM eqs. 12 and 16).
+
+    With eta 0 it is deterministic and needs no `noise_fn`; with eta 1 it adds the posterior's noise.
+    """
+    abar, abar_prev = schedule.alpha_bar, schedule.alpha_bar_prev
+    sigmas = eta * ((1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev)).sqrt()
+    x_t = x_T
+    for k, step, t in _countdown(schedule, x_T):
+        p = predict(schedule, x_t, step, denoise_fn(x_t, t))
+        eps, x0 = predict_eps(schedule, x_t, step, p.x0), p.x0
+        guidance = guide_fn(x_t, t) if guide_fn else None
+        if guidance:
+            eps = eps - at((1 - abar).sqrt(), step, x_t) * guidance.gradient
+            x0 = predict_x0(schedule, x_t, step, eps)
+        x_t = at(abar_prev.sqrt(), step, x_t) * x0 + at((1 - abar_prev - sigmas**2).sqrt(), step, x_t) * eps
+        if eta > 0 and step > 0:
+            x_t = x_t + at(sigmas, step, x_t) * noise_fn(k)
+        if on_step:
+            on_step(Step(k, int(schedule.timesteps[step]), x_t, p.x0, guidance))
+    return x_t
+
+
+def _countdown(schedule: NoiseSchedule, x_T: Tensor):
+    """Yield (k, step, t) from the noisiest step to step 0, t (B,) on the device of x_T."""
+    timesteps = schedule.timesteps.to(x_T.device)
+    for k, step in enumerate(reversed(range(len(schedule)))):
+        yield k, step, timesteps[step].expand(len(x_T))

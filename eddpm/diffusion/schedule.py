@@ -1,0 +1,94 @@
+"""Noise schedules and ADM's respacing: which betas, and at which original timesteps the networks are asked.
+
+Linear schedule: DDPM sec. 4; cosine schedule: Improved DDPM eq. 17; respacing: Improved DDPM sec. 4.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class NoiseSchedule:
+    """S steps of a diffusion, step 0 the cleanest. Coefficients are float64 tensors of shape (S,)."""
+
+    betas: Tensor
+    timesteps: Tensor  # (S,) int64: the original timestep of each step, which is what the networks see
+
+    def __len__(self) -> int:
+        return len(self.betas)
+
+    @cached_property
+    def alpha_bar(self) -> Tensor:
+        """Share of the signal's variance left at each step, prod(1 - beta)."""
+        return torch.cumprod(1 - self.betas, dim=0)
+
+    @cached_property
+    def alpha_bar_prev(self) -> Tensor:
+        """`alpha_bar` one step cleaner; 1 before step 0."""
+        return torch.cat([torch.ones_like(self.alpha_bar[:1]), self.alpha_bar[:-1]])
+
+    @cached_property
+    def posterior_variance(self) -> Tensor:
+        """Variance of q(x_{t-1} | x_t, x0), DDPM eq. 7. It is 0 at step 0."""
+        return self.betas * (1 - self.alpha_bar_prev) / (1 - self.alpha_bar)
+
+    @cached_property
+    def posterior_log_variance(self) -> Tensor:
+        """Its logarithm, with the value of step 1 in place of the log of 0 (if there is a step 1)."""
+        first = min(1, len(self) - 1)
+        clipped = torch.cat([self.posterior_variance[first : first + 1], self.posterior_variance[1:]])
+        return clipped.clamp_min(torch.finfo(torch.float64).tiny).log()
+
+
+def make_schedule(noise_schedule: str, diffusion_steps: int = 1000) -> NoiseSchedule:
+    """The full schedule, "linear" or "cosine", over `diffusion_steps` timesteps."""
+    if noise_schedule == "linear":
+        # DDPM's 1e-4 to 0.02 belong to 1000 steps; fewer steps each add more noise.
+        ratio = 1000 / diffusion_steps
+        betas = torch.linspace(ratio * 1e-4, ratio * 0.02, diffusion_steps, dtype=torch.float64)
+    elif noise_schedule == "cosine":
+        edges = torch.arange(diffusion_steps + 1, dtype=torch.float64) / diffusion_steps
+        alpha_bar = torch.cos((edges + 0.008) / 1.008 * math.pi / 2) ** 2
+        betas = (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp_max(0.999)
+    else:
+        raise ValueError(f"noise_schedule must be 'linear' or 'cosine', not '{noise_schedule}'")
+    return NoiseSchedule(betas, torch.arange(diffusion_steps))
+
+
+def respace(schedule: NoiseSchedule, steps: str) -> NoiseSchedule:
+    """Keep some of the timesteps: "250" evenly, "ddim25" by an integer stride, "10,5,5" evenly in equal sections.
+
+    The betas are recomputed so that the kept steps have the alpha_bar which they had in the full schedule.
+    Raises ValueError where the schedule has no such subset.
+    """
+    total = len(schedule)
+    if steps.startswith("ddim"):
+        kept = _strided_timesteps(total, int(steps.removeprefix("ddim")))
+    else:
+        kept = _sectioned_timesteps(total, [int(count) for count in steps.split(",")])
+    alpha_bar = schedule.alpha_bar[kept]
+    previous = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar[:-1]])
+    return NoiseSchedule(1 - alpha_bar / previous, schedule.timesteps[kept])
+
+
+def _strided_timesteps(total: int, count: int) -> list[int]:
+    for stride in range(1, total):
+        if len(range(0, total, stride)) == count:
+            return list(range(0, total, stride))
+    raise ValueError(f"no integer stride takes exactly {count} of {total} timesteps")
+
+
+def _sectioned_timesteps(total: int, counts: list[int]) -> list[int]:
+    kept, start = [], 0
+    for section, count in enumerate(counts):
+        size = total // len(counts) + (section < total % len(counts))
+        if count > size:
+            raise ValueError(f"section {section} has {size} timesteps, fewer than the {count} asked for")
+        stride = (size - 1) / (count - 1) if count > 1 else 1.0
+        kept += [start + round(k * stride) for k in range(count)]
+        start += size
+    return kept

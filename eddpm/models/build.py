@@ -1,0 +1,124 @@
+"""From settings to networks, and weights into them; the published checkpoints' settings (ADM tables 11 and 12)."""
+
+import functools
+from collections.abc import Mapping
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from eddpm.config import EncoderConfig, UNetConfig
+from eddpm.errors import ArtifactError
+from eddpm.models.encoder import EncoderClassifier
+from eddpm.models.unet import UNet
+
+NetworkConfig = UNetConfig | EncoderConfig
+Network = TypeVar("Network", bound=nn.Module)
+Shapes = dict[str, tuple[int, ...]]
+
+SHOWN = 3  # mismatched keys that an error message names, of each kind
+
+_CHANNEL_MULT = {64: (1, 2, 3, 4), 128: (1, 1, 2, 3, 4), 256: (1, 1, 2, 2, 4, 4), 512: (0.5, 1, 1, 2, 2, 4, 4)}
+
+
+def _settings(image_size: int) -> dict:
+    """What all published networks of a size have in common."""
+    return {
+        "image_size": image_size,
+        "image_channels": 3,
+        "channel_mult": _CHANNEL_MULT[image_size],
+        "attention_resolutions": (32, 16, 8),
+    }
+
+
+PUBLISHED: dict[str, NetworkConfig] = {
+    "64x64_diffusion": UNetConfig(
+        **_settings(64),
+        num_channels=192,
+        num_head_channels=64,
+        num_res_blocks=3,
+        num_classes=1000,
+        dropout=0.1,
+        use_new_attention_order=True,
+    ),
+    "128x128_diffusion": UNetConfig(**_settings(128), num_channels=256, num_heads=4, num_classes=1000),
+    "256x256_diffusion": UNetConfig(**_settings(256), num_channels=256, num_head_channels=64, num_classes=1000),
+    "256x256_diffusion_uncond": UNetConfig(**_settings(256), num_channels=256, num_head_channels=64),
+    "512x512_diffusion": UNetConfig(**_settings(512), num_channels=256, num_head_channels=64, num_classes=1000),
+    "64x64_classifier": EncoderConfig(**_settings(64), classifier_width=128, classifier_depth=4, num_classes=1000),
+    "128x128_classifier": EncoderConfig(**_settings(128), classifier_width=128, num_classes=1000),
+    "256x256_classifier": EncoderConfig(**_settings(256), classifier_width=128, num_classes=1000),
+    "512x512_classifier": EncoderConfig(**_settings(512), classifier_width=128, num_classes=1000),
+}
+
+
+def build_denoiser(config: UNetConfig, *, frozen: bool = False) -> UNet:
+    """The denoiser of these settings, newly initialised, in training mode; frozen: as `freeze` leaves it."""
+    return freeze(UNet(config)) if frozen else UNet(config)
+
+
+def build_classifier(config: EncoderConfig, *, frozen: bool = False) -> EncoderClassifier:
+    """The classifier of these settings, newly initialised, in training mode; frozen: as `freeze` leaves it."""
+    return freeze(EncoderClassifier(config)) if frozen else EncoderClassifier(config)
+
+
+def freeze(network: Network) -> Network:
+    """Make ready for use, in place: eval mode, no gradients for the parameters, so those at x_t stay cheap."""
+    return network.eval().requires_grad_(False)
+
+
+def load_weights(network: UNet | EncoderClassifier, state_dict: Mapping[str, Tensor], source: str) -> None:
+    """Copy `state_dict` into the network, in place, keeping its device and precision.
+
+    Raises ArtifactError, in one line, unless the keys and their shapes are exactly the network's. It names `source`
+    (the file, as the user knows it), the first keys that differ and, for published weights, the settings to change.
+    """
+    found, wanted = _shapes(state_dict), _shapes(network.state_dict())
+    if found != wanted:
+        raise ArtifactError(
+            f"{source}: not the weights of this network: {_difference(found, wanted)}{_remedy(found, network.config)}"
+        )
+    network.load_state_dict(state_dict)
+
+
+def _shapes(state_dict: Mapping[str, Tensor]) -> Shapes:
+    # What is no tensor has no shape, and no parameter has the shape ().
+    return {key: tuple(getattr(value, "shape", ())) for key, value in state_dict.items()}
+
+
+def _difference(found: Shapes, wanted: Shapes) -> str:
+    reshaped = [
+        f"{key} is {found[key]}, wanted {wanted[key]}" for key in wanted if found.get(key, wanted[key]) != wanted[key]
+    ]
+    kinds = {
+        "missing": [key for key in wanted if key not in found],
+        "unexpected": [str(key) for key in found if key not in wanted],
+        "other shape": reshaped,
+    }
+    return "; ".join(f"{kind}: {_first(entries)}" for kind, entries in kinds.items() if entries)
+
+
+def _first(entries: list[str]) -> str:
+    rest = len(entries) - SHOWN
+    return ", ".join(entries[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _remedy(found: Shapes, config: NetworkConfig) -> str:
+    """What to change in the settings, if these shapes are those of a published checkpoint; else nothing."""
+    for name, published in PUBLISHED.items():
+        if found != published_shapes(name):
+            continue
+        if type(published) is not type(config):
+            return f"; it fits the published {name}"
+        changes = [f"{key} {value}" for key, value in published.model_dump().items() if value != getattr(config, key)]
+        return f"; it fits the published {name}: set {', '.join(changes)}"
+    return ""
+
+
+@functools.cache
+def published_shapes(name: str) -> Shapes:
+    """Shapes of all parameters of a published network, by key; takes no memory for the weights."""
+    config = PUBLISHED[name]
+    with torch.device("meta"):
+        network = UNet(config) if isinstance(config, UNetConfig) else EncoderClassifier(config)
+    return _shapes(network.state_dict())

@@ -1,0 +1,50 @@
+"""The noise-aware classifier: the downsampling half of ADM's U-Net and a pooling head (ADM sec. 4 and table 12)."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from eddpm.config import EncoderConfig
+from eddpm.models.layers import AttentionPool, GroupNorm, trunk_dtype, zeroed
+from eddpm.models.unet import HalfUNet, heads
+
+SPATIAL_CHANNELS = 7  # as many as sFID takes from Inception's mixed_6 (ADM's evaluator)
+
+
+class EncoderFeatures(NamedTuple):
+    """What the classifier sees in a batch of images, all in float32."""
+
+    pooled: Tensor  # (B, C): the last normalised and activated map, averaged over space
+    spatial: Tensor  # (B, 7, h, w): the first channels of the middle block's output
+    logits: Tensor  # (B, num_classes)
+
+
+class EncoderClassifier(HalfUNet):
+    """Classifies noisy images; the gradient of its log-probabilities at x_t guides the sampler (ADM sec. 4.1)."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__(config, config.classifier_width, config.classifier_depth)
+        channels, size = self.widths[-1], self.sizes[-1]
+        if config.classifier_pool == "attention":
+            head = [AttentionPool(size, channels, heads(config, channels), config.num_classes)]
+        else:
+            head = [nn.AdaptiveAvgPool2d(1), zeroed(nn.Conv2d(channels, config.num_classes, 1)), nn.Flatten()]
+        self.out = nn.Sequential(GroupNorm(channels), nn.SiLU(), *head)
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """x_t (B, C, image_size, image_size), t (B,) in original steps -> logits (B, num_classes) in float32."""
+        return self.out(self._encode(x_t, t))
+
+    def features(self, x: Tensor, t: Tensor) -> EncoderFeatures:
+        """Features of images x (B, C, image_size, image_size) in [-1, 1] at steps t (B,); t = 0 for clean images."""
+        middle = self._encode(x, t)
+        activated = self.out[:2](middle)
+        return EncoderFeatures(activated.mean(dim=(2, 3)), middle[:, :SPATIAL_CHANNELS], self.out[2:](activated))
+
+    def _encode(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """The middle block's output (B, C, h, w), in the precision of the head."""
+        emb = self.embed_time(t)
+        h = x_t.to(trunk_dtype(self))
+        for block in self.input_blocks:
+            h = block(h, emb)
+        return self.middle_block(h, emb).to(emb.dtype)

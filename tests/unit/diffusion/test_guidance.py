@@ -1,0 +1,190 @@
+"""EDS against high-precision arithmetic, its limits, and the half-precision case the published order of work fails."""
+
+import math
+
+import mpmath
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from eddpm.diffusion.guidance import RULES, classifier_guidance, entropy, log_entropy
+
+GAPS = [1, 2, 5, 10, 17, 30, 36, 37, 50, 100, 200, 300]
+SCALE = 2.5
+
+
+def logits_with_gap(gap: float, num_classes: int = 10) -> torch.Tensor:
+    """One row: class 3 leads the runner-up by `gap`, the others differ among themselves. (1, C) float64."""
+    torch.manual_seed(0)
+    others = -torch.rand(num_classes, dtype=torch.float64)
+    others[5] = 0.0
+    others[3] = gap
+    return others[None]
+
+
+def guide_logits(logits: torch.Tensor, y: int, rule: str, scale: float = SCALE):
+    """Guidance for the classifier whose logits are its input, so that the gradient is the pull on the logits."""
+    x_t = logits[:, :, None, None]
+    target = torch.full((len(logits),), y)
+    guide_fn = classifier_guidance(lambda x, t: x.flatten(1), target, RULES[rule], scale)
+    return guide_fn(x_t, torch.zeros(len(logits), dtype=torch.long))
+
+
+def exact_pull(logits: torch.Tensor, y: int, scale: float, with_entropy: bool) -> list:
+    """scale * (log C / H) * (onehot(y) - p) with 400 digits."""
+    with mpmath.workdps(400):
+        z = [mpmath.mpf(v.item()) for v in logits[0]]
+        total = mpmath.fsum(mpmath.exp(v) for v in z)
+        p = [mpmath.exp(v) / total for v in z]
+        h = -mpmath.fsum(q * mpmath.log(q) for q in p)
+        s = scale * (mpmath.log(len(z)) / h if with_entropy else 1)
+        return [s * ((c == y) - p[c]) for c in range(len(z))]
+
+
+@pytest.mark.parametrize("gap", GAPS)
+@pytest.mark.parametrize("y", [3, 5, 7], ids=["certain of y", "y second", "y last"])
+@pytest.mark.parametrize("rule", ["constant", "entropy"])
+def test_guidance_equals_the_formula_at_high_precision(gap, y, rule):
+    logits = logits_with_gap(gap)
+    pull = guide_logits(logits, y, rule).gradient.flatten()
+    for value, exact in zip(pull, exact_pull(logits, y, SCALE, rule == "entropy"), strict=True):
+        assert abs(mpmath.mpf(value.item()) / exact - 1) < 1e-6
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_float32_classifier_gets_the_same_guidance(gap):
+    logits = logits_with_gap(gap).float()
+    pull = guide_logits(logits, 3, "entropy").gradient.flatten()
+    exact = torch.tensor([float(v) for v in exact_pull(logits, 3, SCALE, True)])
+    torch.testing.assert_close(pull, exact, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("gap", GAPS)
+@pytest.mark.parametrize("num_classes", [2, 10, 1000])
+def test_log_entropy_equals_high_precision(gap, num_classes):
+    logits = (
+        logits_with_gap(gap, max(num_classes, 6))[:, -num_classes:]
+        if num_classes > 2
+        else torch.tensor([[0.0, gap]], dtype=torch.float64)
+    )
+    with mpmath.workdps(400):
+        z = [mpmath.mpf(v.item()) for v in logits[0]]
+        total = mpmath.fsum(mpmath.exp(v) for v in z)
+        exact = mpmath.log(-mpmath.fsum(mpmath.exp(v) / total * mpmath.log(mpmath.exp(v) / total) for v in z))
+    assert log_entropy(logits).item() == pytest.approx(float(exact), rel=1e-12, abs=1e-12)
+
+
+def test_certainty_tends_to_the_analytic_limit():
+    logits = logits_with_gap(300.0)
+    w = logits[0].clone()
+    w[3] = -math.inf
+    log_eps = w.logsumexp(0) - 300.0
+    limit = SCALE * math.log(10) / (1 - log_eps + torch.special.entr(w.softmax(0)).sum())
+    assert guide_logits(logits, 3, "entropy").gradient[0, 3].item() == pytest.approx(limit.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("gap", [301.0, 700.0, 750.0, 1e4, 1e30])
+@pytest.mark.parametrize("y", [3, 5])
+def test_any_larger_gap_stays_finite(gap, y, dtype):
+    guidance = guide_logits(logits_with_gap(gap).to(dtype), y, "entropy")
+    for name, value in guidance._asdict().items():
+        assert value.isfinite().all(), name
+    assert guidance.gradient.flatten()[y] > 0
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 10, 37, 1000])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 6.0])
+def test_uniform_prediction_gives_exactly_the_scale(num_classes, scale):
+    logits = torch.full((4, num_classes), 1.7)
+    assert torch.equal(guide_logits(logits, 1, "entropy", scale).scale.float(), torch.full((4,), scale))
+    torch.testing.assert_close(
+        guide_logits(logits, 1, "entropy", scale).gradient, guide_logits(logits, 1, "constant", scale).gradient
+    )
+
+
+def test_entropy_never_lowers_the_scale():
+    logits = torch.randn(1000, 10, dtype=torch.float64) * torch.logspace(-3, 3, 1000, dtype=torch.float64)[:, None]
+    assert (entropy(logits, SCALE).exp() >= SCALE * (1 - 1e-12)).all()
+
+
+def test_class_count_comes_from_the_logits():
+    """Ten classes that share all the probability among a thousand: log C differs, H does not."""
+    ten = torch.zeros(1, 10, dtype=torch.float64)
+    thousand = torch.cat([ten, torch.full((1, 990), -1e4, dtype=torch.float64)], dim=1)
+    ratio = (entropy(thousand, 1.0) - entropy(ten, 1.0)).exp().item()
+    assert ratio == pytest.approx(math.log(1000) / math.log(10))
+
+
+def test_scale_of_each_sample_is_independent_of_its_batch():
+    logits = torch.cat([logits_with_gap(g) for g in (0.0, 5.0, 40.0, 2000.0)])
+    together = guide_logits(logits, 3, "entropy")
+    for b in range(len(logits)):
+        alone = guide_logits(logits[b : b + 1], 3, "entropy")
+        assert torch.equal(alone.scale, together.scale[b : b + 1])
+        assert torch.equal(alone.gradient, together.gradient[b : b + 1])
+
+
+def test_constant_rule_is_the_gradient_autograd_gives():
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 5)).double()
+    x_t, y = torch.randn(6, 3, 2, 2, dtype=torch.float64, requires_grad=True), torch.arange(6) % 5
+    log_p = F.log_softmax(net(x_t), dim=-1)[torch.arange(6), y]
+    (expected,) = torch.autograd.grad(3.0 * log_p.sum(), x_t)
+    guidance = classifier_guidance(lambda x, t: net(x), y, RULES["constant"], 3.0)(x_t, torch.zeros(6))
+    torch.testing.assert_close(guidance.gradient, expected)
+    torch.testing.assert_close(guidance.guidance_norm, expected.flatten(1).norm(dim=1))
+    torch.testing.assert_close(guidance.gradient_norm, expected.flatten(1).norm(dim=1) / 3)
+    torch.testing.assert_close(guidance.target_probability, log_p.exp().detach())
+
+
+def test_no_gradient_flows_through_the_entropy():
+    """EDS's guidance is parallel to the raw gradient, which that of log p_y / H would not be."""
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 5)).double()
+    x_t, y, t = torch.randn(6, 3, 2, 2, dtype=torch.float64), torch.arange(6) % 5, torch.zeros(6)
+    eds = classifier_guidance(lambda x, t: net(x), y, RULES["entropy"], 1.0)(x_t, t)
+    raw = classifier_guidance(lambda x, t: net(x), y, RULES["constant"], 1.0)(x_t, t)
+    torch.testing.assert_close(eds.gradient, raw.gradient * eds.scale.view(-1, 1, 1, 1))
+
+
+def test_none_gives_zeros_and_still_observes():
+    guidance = guide_logits(logits_with_gap(5.0), 3, "none")
+    assert not guidance.gradient.any()
+    assert guidance.scale.item() == 0
+    assert guidance.gradient_norm.item() > 0
+
+
+class HalfPrecisionClassifier(nn.Module):
+    """A float16 trunk with a float32 head, as ADM runs its classifier; sharp, so that it is certain of its class."""
+
+    def __init__(self, sharpness: float, dtype: torch.dtype):
+        super().__init__()
+        torch.manual_seed(3)
+        self.trunk = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.SiLU(), nn.Conv2d(16, 16, 3, 2, 1), nn.SiLU())
+        self.head = nn.Linear(16 * 4 * 4, 10)
+        self.trunk.to(dtype)
+        self.sharpness, self.dtype = sharpness, dtype
+
+    def forward(self, x, t):
+        return self.sharpness * self.head(self.trunk(x.to(self.dtype)).float().flatten(1))
+
+
+@pytest.mark.parametrize("sharpness", [200.0, 400.0])
+def test_half_precision_keeps_the_direction_of_float32(sharpness):
+    torch.manual_seed(4)
+    x_t, t = 3 * torch.randn(8, 3, 16, 16), torch.zeros(8)
+    half, full = (HalfPrecisionClassifier(sharpness, d).requires_grad_(False) for d in (torch.float16, torch.float32))
+    y = full(x_t, t).argmax(-1)
+    guided = classifier_guidance(half, y, RULES["entropy"], 1.0)(x_t, t)
+    wanted = classifier_guidance(full, y, RULES["entropy"], 1.0)(x_t, t)
+    cosine = F.cosine_similarity(guided.gradient.flatten(1), wanted.gradient.flatten(1))
+    assert cosine.min() > 0.99
+
+    x_in = x_t.clone().requires_grad_()
+    log_p = F.log_softmax(half(x_in, t), dim=-1)[torch.arange(8), y]
+    (published,) = torch.autograd.grad(log_p.sum(), x_in)
+    vanished = published.flatten(1).abs().amax(dim=1) == 0
+    assert vanished.any()
+    assert guided.gradient[vanished].flatten(1).abs().amax(dim=1).gt(0).all()

@@ -1,0 +1,109 @@
+"""Networks from settings: the published checkpoints' parameters, and what loading the wrong ones says."""
+
+import json
+
+import pytest
+import torch
+from golden_cases import GOLDEN
+
+from eddpm.config import EncoderConfig, UNetConfig
+from eddpm.errors import ArtifactError
+from eddpm.models.build import PUBLISHED, build_classifier, build_denoiser, load_weights
+from eddpm.models.layers import set_trunk_dtype, trunk_dtype
+
+STORED = json.loads((GOLDEN / "published_state_dicts.json").read_text())
+SMALL = {"image_size": 8, "image_channels": 1, "channel_mult": (1, 2)}
+SMALL_UNET = UNetConfig(**SMALL, num_channels=32, num_res_blocks=1)
+SMALL_ENCODER = EncoderConfig(**SMALL, classifier_width=32, num_head_channels=32, num_classes=10)
+
+
+def on_meta(config):
+    """A network of these settings that takes no memory."""
+    with torch.device("meta"):
+        return build_denoiser(config) if isinstance(config, UNetConfig) else build_classifier(config)
+
+
+def weights_of_shape(shapes):
+    return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+
+
+def refusal(network, state_dict) -> str:
+    with pytest.raises(ArtifactError) as caught:
+        load_weights(network, state_dict, "resources/some.pt")
+    message = str(caught.value)
+    assert message.startswith("resources/some.pt: ")
+    assert "\n" not in message
+    return message
+
+
+def test_all_published_checkpoints_have_settings():
+    assert PUBLISHED.keys() == STORED.keys()
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_parameters_are_those_of_the_published_checkpoint(name):
+    shapes = {key: list(value.shape) for key, value in on_meta(PUBLISHED[name]).state_dict().items()}
+    assert shapes == STORED[name]
+
+
+@pytest.mark.parametrize(("build", "config"), [(build_denoiser, SMALL_UNET), (build_classifier, SMALL_ENCODER)])
+def test_frozen_networks_are_ready_for_use_and_others_for_training(build, config):
+    frozen, trainable = build(config, frozen=True), build(config)
+    assert not frozen.training
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+    assert trainable.training
+    assert all(parameter.requires_grad for parameter in trainable.parameters())
+
+
+def test_weights_are_copied_into_the_precision_of_the_network():
+    source, network = build_classifier(SMALL_ENCODER), build_classifier(SMALL_ENCODER)
+    set_trunk_dtype(network, torch.bfloat16)
+    load_weights(network, source.state_dict(), "memory")
+    assert trunk_dtype(network) == torch.bfloat16
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, source.state_dict()[key].to(value.dtype)), key
+
+
+def test_wrong_shape_is_named_with_both_shapes():
+    network = build_denoiser(SMALL_UNET)
+    state_dict = network.state_dict() | {"out.2.bias": torch.zeros(6)}
+    assert "out.2.bias is (6,), wanted (2,)" in refusal(network, state_dict)
+
+
+def test_missing_and_unexpected_keys_are_named():
+    network = build_denoiser(SMALL_UNET)
+    state_dict = network.state_dict()
+    state_dict["time_embedding.0.weight"] = state_dict.pop("time_embed.0.weight")
+    message = refusal(network, state_dict)
+    assert message.endswith("missing: time_embed.0.weight; unexpected: time_embedding.0.weight")  # and no remedy
+
+
+def test_only_the_first_three_of_many_keys_are_named():
+    network = build_denoiser(SMALL_UNET)
+    keys = list(network.state_dict())
+    assert refusal(network, {}).endswith(f"missing: {keys[0]}, {keys[1]}, {keys[2]} and {len(keys) - 3} more")
+
+
+def test_a_checkpoint_that_wraps_its_weights_is_refused():
+    network = build_denoiser(SMALL_UNET)
+    assert "unexpected: model, step" in refusal(network, {"model": network.state_dict(), "step": 7})
+
+
+def test_nothing_is_loaded_where_something_differs():
+    network = build_denoiser(SMALL_UNET)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    state_dict = {key: torch.ones_like(value) for key, value in before.items()} | {"out.2.bias": torch.ones(6)}
+    refusal(network, state_dict)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_published_weights_suggest_the_settings_to_change():
+    published = PUBLISHED["64x64_classifier"]
+    network = on_meta(published.model_copy(update={"classifier_depth": 2}))
+    message = refusal(network, weights_of_shape(STORED["64x64_classifier"]))
+    assert message.endswith("; it fits the published 64x64_classifier: set classifier_depth 4")
+
+
+def test_published_weights_of_the_other_kind_are_recognised():
+    message = refusal(build_classifier(SMALL_ENCODER), weights_of_shape(STORED["256x256_diffusion_uncond"]))
+    assert message.endswith("; it fits the published 256x256_diffusion_uncond")
