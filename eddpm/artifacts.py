@@ -55,7 +55,9 @@ def read_npz(path: Path, *required: str) -> dict[str, np.ndarray]:
         raise ArtifactError(f"{path}: not a readable npz ({reason}); delete it and make it again") from None
     for key in required:
         if key not in arrays:
-            raise ArtifactError(f"{path}: has no array '{key}', only {', '.join(arrays) or 'nothing'}; is it this file?")
+            raise ArtifactError(
+                f"{path}: has no array '{key}', only {', '.join(arrays) or 'none'}; is it the right file?"
+            )
     return arrays
 
 
@@ -64,16 +66,15 @@ class Samples(NamedTuple):
 
     images: np.ndarray  # uint8 (N, H, W, C)
     labels: np.ndarray  # int64 (N,)
-    index: np.ndarray  # int64 (N,): the number of each image in its run
-    extras: dict[str, np.ndarray]  # further arrays of the file
+    extras: dict[str, np.ndarray]  # further arrays of the file, such as `index`, the numbers of a run's images
 
 
 def write_samples(path: Path, samples: Samples) -> None:
-    write_npz(path, arr_0=samples.images, arr_1=samples.labels, index=samples.index, **samples.extras)
+    write_npz(path, arr_0=samples.images, arr_1=samples.labels, **samples.extras)
 
 
 def read_samples(path: Path) -> Samples:
-    """Read a sample batch or a data set; without `index`, images are numbered as they lie."""
+    """Read a sample batch or a data set. Raises ArtifactError if it is neither."""
     arrays = read_npz(path, "arr_0", "arr_1")
     images, labels = arrays.pop("arr_0"), arrays.pop("arr_1")
     if images.dtype != np.uint8 or images.ndim != 4:
@@ -84,8 +85,7 @@ def read_samples(path: Path) -> Samples:
         raise ArtifactError(
             f"{path}: arr_1 is {labels.dtype} {labels.shape}, not one integer label for each of {len(images)} images"
         )
-    index = arrays.pop("index", np.arange(len(images)))
-    return Samples(images, labels.astype(np.int64), index, arrays)
+    return Samples(images, labels.astype(np.int64), arrays)
 
 
 # Networks ---------------------------------------------------------------------------------------------------------
@@ -99,8 +99,8 @@ def save_model(path: Path, state_dict: dict) -> None:
         save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, temporary)
 
 
-def load_state_dict(path: Path) -> dict:
-    """Read a safetensors file, or a published .pt without running any code in it."""
+def load_checkpoint(path: Path) -> dict:
+    """Read a safetensors file; or a .pt (published weights, unfinished training) without running any code in it."""
     import pickle
 
     import torch

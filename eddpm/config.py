@@ -58,6 +58,17 @@ class _OnImages(Settings):
         halvings = len(self.channel_mult) - 1
         if self.image_size % 2**halvings:
             raise ValueError(f"image_size {self.image_size} cannot be halved {halvings} times; shorten channel_mult")
+        for level, channels in enumerate(self.level_channels):
+            if channels % 32:
+                raise ValueError(
+                    f"level {level} has {channels} channels, not a multiple of 32; change its channel_mult"
+                )
+            heads = self.num_head_channels or self.num_heads
+            attends = self.image_size // 2**level in self.attention_resolutions or level == halvings
+            if attends and channels % heads:
+                raise ValueError(
+                    f"level {level} has {channels} channels, which num_head(_channel)s {heads} do not divide"
+                )
         return self
 
 
@@ -75,6 +86,10 @@ class UNetConfig(UNetArchitecture, _OnImages):
 
     num_classes: Positive | None = None
 
+    @property
+    def level_channels(self) -> tuple[int, ...]:
+        return tuple(int(mult * self.num_channels) for mult in self.channel_mult)
+
 
 class EncoderArchitecture(_Architecture):
     """ADM's encoder classifier (ADM table 12): half a U-Net and a pooling head."""
@@ -89,6 +104,10 @@ class EncoderConfig(EncoderArchitecture, _OnImages):
     """An encoder classifier for given images and classes."""
 
     num_classes: Positive
+
+    @property
+    def level_channels(self) -> tuple[int, ...]:
+        return tuple(int(mult * self.classifier_width) for mult in self.channel_mult)
 
 
 # Stages -----------------------------------------------------------------------------------------------------------
@@ -160,6 +179,12 @@ class SpaceConfig(Settings):
 
     name: str
     classifier: EncoderConfig | None
+
+
+class MeasureConfig(Settings):
+    """The feature spaces that samples are measured in."""
+
+    spaces: tuple[SpaceConfig, ...] = Field(min_length=1)
     nearest_neighbours: Positive
 
 

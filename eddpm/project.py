@@ -20,6 +20,7 @@ from eddpm.config import (
     EncoderArchitecture,
     EncoderConfig,
     EvaluationConfig,
+    MeasureConfig,
     Name,
     Positive,
     Respacing,
@@ -201,13 +202,19 @@ class Project(Settings):
     def choice(self, run: str) -> ChoiceConfig:
         return ChoiceConfig(criterion=self.sweep.best, run=self.sample(run))
 
-    def space(self, name: str) -> SpaceConfig:
-        classifier = name.partition(":")[2]
-        return SpaceConfig(
-            name=name,
-            classifier=self.encoder(classifier) if classifier else None,
-            nearest_neighbours=self.evaluation.nearest_neighbours,
-        )
+    @property
+    def space_classifiers(self) -> list[str]:
+        """The classifiers whose features measure samples, in the order of the spaces."""
+        return [space.removeprefix("classifier:") for space in self.evaluation.spaces if space != "pixels"]
+
+    def measure(self) -> MeasureConfig:
+        spaces = [
+            SpaceConfig(
+                name=name, classifier=None if name == "pixels" else self.encoder(name.removeprefix("classifier:"))
+            )
+            for name in self.evaluation.spaces
+        ]
+        return MeasureConfig(spaces=spaces, nearest_neighbours=self.evaluation.nearest_neighbours)
 
 
 # Reading ----------------------------------------------------------------------------------------------------------
@@ -268,6 +275,5 @@ def _check_names(project: Project, place: str, table: str) -> None:
             raise ConfigError(f"{where}: guidance '{row.guidance}' needs a classifier; name one or write none")
         if row.scale == "best":
             raise ConfigError(f"{where}: scale 'best' is for generated rows; give a number")
-    for space in project.evaluation.spaces:
-        if space != "pixels":
-            known("classifier", space.partition(":")[2], project.classifiers, f"{place}: evaluation.spaces: {space}")
+    for name in project.space_classifiers:
+        known("classifier", name, project.classifiers, f"{place}: evaluation.spaces")

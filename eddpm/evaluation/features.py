@@ -93,6 +93,4 @@ def _accumulate(stats: GaussianStats | None, features: np.ndarray) -> GaussianSt
 
 def _check_images(images: np.ndarray) -> None:
     if images.dtype != np.uint8 or images.ndim != 4:
-        raise ArtifactError(
-            f"images are {images.dtype} {images.shape}; give them as uint8 (images, height, width, channels)"
-        )
+        raise ArtifactError(f"images are {images.dtype} {images.shape}; give them as uint8 (N, H, W, C)")

@@ -38,7 +38,7 @@ def precision_recall(
     """Precision and recall, each in [0, 1], of samples (M, D) against reference (N, D).
 
     Computed in float64 on the features' device with blocks of (chunk, chunk): exact to the count for integer features
-    while squared norms stay below 2^51. ArtifactError for sets of k points or fewer, NaN, or different D.
+    of squared norms below 2^51 / (D + 4). ArtifactError for sets of k points or fewer, NaN, or different D.
     """
     reference = _checked("reference", reference, k, chunk)
     samples = _checked("samples", samples, k, chunk).to(reference.device)

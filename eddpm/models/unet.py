@@ -66,7 +66,7 @@ class BlockMaker:
 class HalfUNet(nn.Module):
     """Time embedding, downsampling blocks and middle block: what denoiser and classifier have in common.
 
-    Level k has maps of image_size / 2**k pixels with `widths[k]` channels. `blocks` makes further blocks of the kind.
+    Level k has maps of image_size / 2**k pixels with `widths[k]` channels. `maker` makes further blocks of the kind.
     """
 
     def __init__(self, config: UNetConfig | EncoderConfig, width: int, depth: int, dropout: float = 0.0):
@@ -75,22 +75,22 @@ class HalfUNet(nn.Module):
         self.width = width
         self.widths = [int(mult * width) for mult in config.channel_mult]
         self.sizes = [config.image_size // 2**level for level in range(len(self.widths))]
-        self.blocks = BlockMaker(config, width, dropout)
+        self.maker = BlockMaker(config, width, dropout)
 
         self.time_embed = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, 4 * width))
         channels = self.widths[0]
         steps: list[list[nn.Module]] = [[nn.Conv2d(config.image_channels, channels, 3, padding=1)]]
         for level, (level_width, size) in enumerate(zip(self.widths, self.sizes, strict=True)):
             if level > 0:
-                steps.append([self.blocks.resampling(channels, "down")])
+                steps.append([self.maker.resampling(channels, "down")])
             for _ in range(depth):
-                steps.append(self.blocks.step(channels, level_width, size))
+                steps.append(self.maker.step(channels, level_width, size))
                 channels = level_width
         self.input_blocks = nn.ModuleList(ConditionedSequential(*layers) for layers in steps)
         self.middle_block = ConditionedSequential(
-            self.blocks.residual(channels, channels),
-            self.blocks.attention(channels),
-            self.blocks.residual(channels, channels),
+            self.maker.residual(channels, channels),
+            self.maker.attention(channels),
+            self.maker.residual(channels, channels),
         )
 
     def embed_time(self, t: Tensor) -> Tensor:
@@ -116,10 +116,10 @@ class UNet(HalfUNet):
         steps: list[list[nn.Module]] = []
         for level in reversed(range(len(self.widths))):
             for _ in range(depth + 1):
-                steps.append(self.blocks.step(channels + skips.pop(), self.widths[level], self.sizes[level]))
+                steps.append(self.maker.step(channels + skips.pop(), self.widths[level], self.sizes[level]))
                 channels = self.widths[level]
             if level > 0:
-                steps[-1].append(self.blocks.resampling(channels, "up"))
+                steps[-1].append(self.maker.resampling(channels, "up"))
         self.output_blocks = nn.ModuleList(ConditionedSequential(*layers) for layers in steps)
 
         outputs = config.image_channels * (2 if config.learn_sigma else 1)

@@ -70,7 +70,16 @@ def test_any_size_channels_and_classes(changes, channels):
     output = network(x_t, torch.tensor([0, 999]), y)
     assert output.shape == (2, channels, size, size)
     assert output.std() > 0
-    assert relative_error(output, network(x_t, torch.tensor([0, 999]), y)) == 0  # dropout rests in eval mode
+
+
+def test_dropout_acts_in_training_mode_only():
+    network = randomised(UNet(config(dropout=0.3)))
+    x_t, t = torch.randn(2, 1, 8, 8), torch.tensor([0, 999])
+    without = UNet(config())
+    without.load_state_dict(network.state_dict())
+    assert torch.equal(network(x_t, t), without(x_t, t))
+    network.train()
+    assert not torch.equal(network(x_t, t), network(x_t, t))
 
 
 def test_output_depends_on_timestep_and_class():

@@ -1,0 +1,5 @@
+import sys
+
+from eddpm.cli import main
+
+sys.exit(main())

@@ -1,0 +1,102 @@
+"""The command line: one verb per rule of the workflow, every path explicit. Exit 0, or 2 with one line on stderr."""
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from eddpm.errors import EddpmError
+
+# verb -> module of eddpm.stages, help, {option: how argparse reads it}. An option is an argument of the stage function.
+_PATH = {"type": Path, "required": True}
+_PATHS = {"type": Path, "nargs": "+", "required": True}
+_OPTIONAL_PATHS = {"type": Path, "nargs": "*", "default": []}
+_COUNT = {"type": int, "required": True}
+_TRAINING = {"settings": _PATH, "train": _PATH, "validation": _PATH, "model": _PATH, "log": _PATH}
+
+VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
+    "prepare-dataset": (
+        "data",
+        "read a data set and split it into training and validation images",
+        {"settings": _PATH, "train": _PATH, "validation": _PATH},
+    ),
+    "train-denoiser": ("train", "train a denoiser", _TRAINING),
+    "train-classifier": ("train", "train a classifier, noise-aware or clean, with or without ECT", _TRAINING),
+    "sample-shard": (
+        "sample",
+        "sample images [start, stop) of a run",
+        {
+            "settings": _PATH,
+            "denoiser": _PATH,
+            "classifier": {"type": Path, "nargs": "?"},  # named without a value: an unguided run
+            "start": _COUNT,
+            "stop": _COUNT,
+            "batch-size": _COUNT,
+            "samples": _PATH,
+        },
+    ),
+    "choose-scale": (
+        "sample",
+        "complete a run's settings with the best scale of a sweep",
+        {"settings": _PATH, "metrics": _PATHS, "run-settings": _PATH},
+    ),
+    "extract-references": (
+        "evaluate",
+        "features and statistics of the training images in every space",
+        {"settings": _PATH, "dataset": _PATH, "classifiers": _OPTIONAL_PATHS, "references": _PATHS},
+    ),
+    "compute-metrics": (
+        "evaluate",
+        "measure a run's samples against the references",
+        {
+            "settings": _PATH,
+            "run": _PATH,
+            "samples": _PATHS,
+            "classifiers": _OPTIONAL_PATHS,
+            "references": _PATHS,
+            "metrics": _PATH,
+            "trace": _PATH,
+            "grid": _PATH,
+        },
+    ),
+    "make-table": (
+        "report",
+        "a table of measured runs as csv, markdown and LaTeX",
+        {"metrics": _PATHS, "caption": {"default": ""}, "csv": _PATH, "md": _PATH, "tex": _PATH},
+    ),
+    "plot-figure": (
+        "report",
+        "a figure as PNG and PDF",
+        {
+            "figure": {"choices": ["samples", "trace", "fronts", "scales"], "required": True},
+            "inputs": _PATHS,
+            "labels": {"nargs": "*", "default": []},
+            "png": _PATH,
+            "pdf": _PATH,
+        },
+    ),
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="eddpm", description="Entropy-driven classifier guidance, stage by stage.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    for verb, (_, summary, options) in VERBS.items():
+        subparser = verbs.add_parser(verb, help=summary, description=summary)
+        for option, how in options.items():
+            subparser.add_argument(f"--{option}", **how)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb. Returns 0, or 2 after one line about a mistake of the user's; bugs raise."""
+    arguments = vars(build_parser().parse_args(argv))
+    verb = arguments.pop("verb")
+    # Imported here, so that only the verbs that compute with torch wait for it.
+    stage = getattr(import_module(f"eddpm.stages.{VERBS[verb][0]}"), verb.replace("-", "_"))
+    try:
+        stage(**arguments)
+    except EddpmError as error:
+        print(f"eddpm {verb}: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,89 @@
+"""One function per figure, each from plain tables or arrays to a matplotlib figure, readable in grey."""
+
+import math
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from eddpm.reporting.tables import metric_columns, title
+
+# Okabe and Ito's colours, told apart by the colour-blind; marker and dash say the same in grey.
+_STYLES = [
+    {"color": color, "marker": marker, "linestyle": dash}
+    for color, marker, dash in zip(
+        ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"],
+        ["o", "s", "^", "D", "v", "P"],
+        ["-", "--", "-.", "-", "--", "-."],
+        strict=True,
+    )
+]
+_TRACED = {
+    "entropy": "entropy / log C",
+    "gradient_norm": "|∇ log p(y|x_t)|",
+    "log10_scale": "log10 of the scale s",
+    "guidance_norm": "|s ∇ log p(y|x_t)|",
+}
+
+
+def plot_samples(images: dict[str, np.ndarray], per_method: int = 20) -> Figure:
+    """One row of images per method, image k of every row from the same noise and class: uint8 (N, H, W, C) each."""
+    figure, axes = plt.subplots(len(images), 1, figsize=(9, 0.62 * len(images)), squeeze=False, layout="constrained")
+    for axis, (method, pictures) in zip(axes[:, 0], images.items(), strict=True):
+        row = np.pad(pictures[:per_method], [(0, 0), (0, 1), (0, 1), (0, 0)], constant_values=255)
+        axis.imshow(np.concatenate(list(row), axis=1).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axis.set_ylabel(method, rotation=0, ha="right", va="center", fontsize=8)
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    return figure
+
+
+def plot_trace(traces: dict[str, pd.DataFrame]) -> Figure:
+    """What guides the sampler along the steps, from noise on the left: a row of panels per denoiser."""
+    families = list(dict.fromkeys(method.partition("-")[0] for method in traces))
+    figure, axes = plt.subplots(
+        len(families), len(_TRACED), figsize=(12, 2.7 * len(families)), squeeze=False, layout="constrained"
+    )
+    for row, family in zip(axes, families, strict=True):
+        members = [method for method in traces if method.partition("-")[0] == family]
+        for axis, (quantity, label) in zip(row, _TRACED.items(), strict=True):
+            for style, method in zip(_STYLES, members, strict=False):
+                trace = traces[method]
+                axis.plot(trace["t"], trace[quantity], label=method, markersize=3, **style)
+            axis.set(xlabel="timestep t", title=label)
+            axis.invert_xaxis()
+            if quantity.endswith("norm"):
+                axis.set_yscale("log")
+        row[0].legend(fontsize=7)
+    return figure
+
+
+def plot_fronts(sweep: pd.DataFrame) -> Figure:
+    """What diversity each method pays for accuracy: pixel FID and recall over the grid of scales, a line per method."""
+    return _plot_panels(sweep, "accuracy", ["pixels/fid", "pixels/precision", "pixels/recall"])
+
+
+def plot_scales(sweep: pd.DataFrame) -> Figure:
+    """Every metric against the guidance scale, a line per method."""
+    return _plot_panels(sweep, "scale", metric_columns(sweep))
+
+
+def _plot_panels(sweep: pd.DataFrame, x: str, metrics: list[str]) -> Figure:
+    columns = min(3, len(metrics))
+    rows = math.ceil(len(metrics) / columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 3.2 * rows), squeeze=False, layout="constrained")
+    for axis, metric in zip(axes.flat, metrics, strict=False):
+        for style, (method, line) in zip(_STYLES, sweep.groupby("method", sort=False), strict=False):
+            axis.plot(line[x], line[metric], label=method, markersize=4, **style)
+        axis.set(xlabel="guidance scale" if x == "scale" else title(x), title=title(metric))
+        if x == "scale":
+            axis.set_xscale("log", base=2)
+    for axis in axes.flat[len(metrics) :]:
+        axis.set_axis_off()
+    axes.flat[0].legend(fontsize=7)
+    return figure

@@ -1,0 +1,39 @@
+"""Tables and figures of an experiment, from metrics, traces and samples that lie on disk."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from eddpm.artifacts import atomic, read_json, read_samples, write_text
+from eddpm.errors import ArtifactError
+from eddpm.reporting.tables import metrics_frame, to_latex, to_markdown
+
+
+def make_table(metrics: list[Path], caption: str, csv: Path, md: Path, tex: Path) -> None:
+    """Write one table of runs, in the order given, in three formats; the csv has every digit and column."""
+    frame = metrics_frame([read_json(path) for path in metrics])
+    write_text(csv, frame.to_csv(index=False))
+    write_text(md, to_markdown(frame, caption))
+    write_text(tex, to_latex(frame, caption))
+
+
+def plot_figure(figure: str, inputs: list[Path], labels: list[str], png: Path, pdf: Path) -> None:
+    """Draw one figure: "samples" (npz per label), "trace" (csv per label), "fronts" or "scales" (a table's csv)."""
+    from eddpm.reporting import plots
+
+    if figure == "samples":
+        drawn = plots.plot_samples({label: read_samples(path).images for label, path in _pair(labels, inputs)})
+    elif figure == "trace":
+        drawn = plots.plot_trace({label: pd.read_csv(path) for label, path in _pair(labels, inputs)})
+    else:
+        draw = {"fronts": plots.plot_fronts, "scales": plots.plot_scales}[figure]
+        drawn = draw(pd.concat([pd.read_csv(path) for path in inputs]))
+    for path, kind in ((png, "png"), (pdf, "pdf")):
+        with atomic(path) as temporary:
+            drawn.savefig(temporary, format=kind, dpi=150, metadata={"CreationDate": None} if kind == "pdf" else {})
+
+
+def _pair(labels: list[str], inputs: list[Path]) -> zip:
+    if len(labels) != len(inputs):
+        raise ArtifactError(f"--labels: {len(labels)} for {len(inputs)} inputs; give one each, in the same order")
+    return zip(labels, inputs, strict=True)

@@ -1,0 +1,176 @@
+"""Guided sampling of a shard of a run's images, and the choice of a run's scale from a sweep."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from eddpm.artifacts import (
+    Samples,
+    load_checkpoint,
+    read_json,
+    read_npz,
+    sha256,
+    write_npz,
+    write_samples,
+    write_text,
+)
+from eddpm.config import ChoiceConfig, SampleConfig, load_settings
+from eddpm.diffusion.guidance import RULES, Guidance, GuideFn, classifier_guidance
+from eddpm.diffusion.sampling import Step, sample_ddim, sample_ddpm
+from eddpm.diffusion.schedule import NoiseSchedule, make_schedule, respace
+from eddpm.errors import ArtifactError, ConfigError
+from eddpm.models.build import build_classifier, build_denoiser, load_weights
+from eddpm.models.layers import set_trunk_dtype
+from eddpm.runtime import ImageNoise, device_name, image_labels, pick_device, progress, say, to_uint8
+
+TRACED = ("entropy", "target_probability", "gradient_norm", "log10_scale", "guidance_norm")
+
+
+def sample_shard(
+    settings: Path, denoiser: Path, classifier: Path | None, start: int, stop: int, batch_size: int, samples: Path
+) -> None:
+    """Write images [start, stop) of a run, with their labels, numbers, and the sums of the guidance's trace.
+
+    Finished batches are kept beside `samples` until it is whole, so a killed job loses at most one batch.
+    """
+    config = load_settings(SampleConfig, settings)
+    sampler = GuidedSampler(config, denoiser, classifier)
+    unfinished = samples.with_suffix(".unfinished")
+    identity = _identity(config, denoiser, classifier)
+    batches = _finished_batches(unfinished, identity, start, stop)
+    done = {int(i) for batch in batches for i in batch["index"]}
+    todo = np.array([i for i in range(start, stop) if i not in done], dtype=np.int64)
+    say(f"{config.name}: {len(todo)} of {stop - start} images to sample on {device_name(sampler.device)}")
+    for first in progress(range(0, len(todo), batch_size), unit="batch"):
+        batch = sampler.sample(todo[first : first + batch_size]) | {"identity": np.array(identity)}
+        write_npz(unfinished / f"{batch['index'][0]:08d}.npz", **batch)
+        batches.append(batch)
+    batches.sort(key=lambda batch: batch["index"][0])
+    _write_shard(samples, batches, sampler.schedule)
+    for path in unfinished.glob("*.npz"):
+        path.unlink()
+    unfinished.rmdir()
+
+
+class GuidedSampler:
+    """The networks of a run, ready to make any of its images."""
+
+    def __init__(self, config: SampleConfig, denoiser: Path, classifier: Path | None):
+        if (config.classifier is None) != (classifier is None):
+            raise ConfigError(f"{config.name}: settings and --classifier disagree on whether there is one; give both")
+        self.config, self.device = config, pick_device()
+        full = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
+        try:
+            self.schedule = respace(full, config.steps)
+        except ValueError as error:
+            raise ConfigError(f"{config.name}: steps '{config.steps}': {error}") from None
+        self._denoiser = self._load(build_denoiser(config.denoiser, frozen=True), denoiser)
+        self._classifier = classifier and self._load(build_classifier(config.classifier, frozen=True), classifier)
+
+    def _load(self, network: torch.nn.Module, path: Path) -> torch.nn.Module:
+        load_weights(network, load_checkpoint(path), str(path))
+        if self.config.precision != "float32":
+            set_trunk_dtype(network, getattr(torch, self.config.precision))
+        return network.to(self.device)
+
+    def sample(self, index: np.ndarray) -> dict[str, np.ndarray]:
+        """Images of these numbers: `images` uint8, `labels`, `index`, and the `trace` sums (steps, quantities, 2)."""
+        config = self.config
+        labels = image_labels(index, config.num_classes)
+        y = torch.from_numpy(labels).to(self.device)
+        shape = (config.denoiser.image_channels, config.denoiser.image_size, config.denoiser.image_size)
+        noise = ImageNoise(config.seed, index, shape, self.device)
+        trace = Trace()
+        options = {"guide_fn": self._guide_fn(y), "on_step": trace}
+        if config.sampler == "ddim":
+            x0 = sample_ddim(self._denoise_fn(y), self.schedule, noise.draw(), **options)
+        else:
+            x_T, options["sigma_small"] = noise.draw(), config.diffusion.sigma_small
+            x0 = sample_ddpm(self._denoise_fn(y), self.schedule, x_T, lambda k: noise.draw(), **options)
+        return {"images": to_uint8(x0), "labels": labels, "index": index, "trace": trace.sums()}
+
+    def _denoise_fn(self, y: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        classes = y if self.config.denoiser.num_classes else None
+        return lambda x_t, t: self._denoiser(x_t, t, classes)
+
+    def _guide_fn(self, y: Tensor) -> GuideFn | None:
+        if self._classifier is None:
+            return None
+        return classifier_guidance(self._classifier, y, RULES[self.config.guidance], self.config.scale)
+
+
+class Trace:
+    """Observes the guidance of each step; leaves the numbers on the device until the end."""
+
+    def __init__(self):
+        self._steps: list[Tensor] = []
+
+    def __call__(self, step: Step) -> None:
+        if step.guidance:
+            g: Guidance = step.guidance
+            self._steps.append(
+                torch.stack([g.entropy, g.target_probability, g.gradient_norm, g.scale.log10(), g.guidance_norm])
+            )
+
+    def sums(self) -> np.ndarray:
+        """Sum and sum of squares over the images, float64 (steps, len(TRACED), 2); no steps without guidance."""
+        if not self._steps:
+            return np.zeros((0, len(TRACED), 2))
+        values = torch.stack(self._steps)
+        return torch.stack([values.sum(-1), values.square().sum(-1)], dim=-1).cpu().numpy()
+
+
+def _identity(config: SampleConfig, *weights: Path | None) -> str:
+    """What makes two batches parts of one run: the settings and the weights."""
+    parts = [config.model_dump_json(), *(sha256(path) for path in weights if path)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _finished_batches(folder: Path, identity: str, start: int, stop: int) -> list[dict[str, np.ndarray]]:
+    batches = []
+    for path in sorted(folder.glob("*.npz")):
+        batch = read_npz(path, "identity", "images", "labels", "index", "trace")
+        index = batch["index"]
+        if str(batch["identity"]) == identity and start <= index.min() and index.max() < stop:
+            batches.append(batch)
+        else:
+            path.unlink()  # of other settings: this output is being replaced
+    return batches
+
+
+def _write_shard(path: Path, batches: list[dict[str, np.ndarray]], schedule: NoiseSchedule) -> None:
+    images, labels, index = (np.concatenate([b[key] for b in batches]) for key in ("images", "labels", "index"))
+    trace = np.sum([batch["trace"] for batch in batches], axis=0)
+    timesteps = schedule.timesteps.flip(0).numpy()
+    write_samples(path, Samples(images, labels, {"index": index, "trace": trace, "timesteps": timesteps}))
+
+
+def choose_scale(settings: Path, metrics: list[Path], run_settings: Path) -> None:
+    """Complete a run's settings with the best scale of a sweep, `metrics` being those of one method's scales."""
+    config = load_settings(ChoiceConfig, settings)
+    rows = sorted((read_json(path) for path in metrics), key=lambda row: row["run"]["scale"])
+    best = best_row(rows, config.criterion.minimise, config.criterion.at_least)
+    run = config.run.model_copy(update={"scale": best["run"]["scale"]})
+    say(f"{run.name}: scale {run.scale:g}")
+    write_text(run_settings, yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False))
+
+
+def best_row(rows: list[dict], minimise: str, at_least: dict[str, float]) -> dict:
+    """The row with the lowest `minimise` among those that hold every bound; ties go to the first.
+
+    Where none holds them all, the one that misses them least (by the sum of its shortfalls) is taken.
+    """
+    for name in (minimise, *at_least):
+        for row in rows:
+            if name not in row["metrics"]:
+                raise ArtifactError(f"sweep.best: no metric '{name}'; known: {', '.join(row['metrics'])}")
+
+    def shortfall(row: dict) -> float:
+        return sum(max(0.0, bound - row["metrics"][name]) for name, bound in at_least.items())
+
+    return min(rows, key=lambda row: (shortfall(row), row["metrics"][minimise]))

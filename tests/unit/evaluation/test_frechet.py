@@ -1,0 +1,192 @@
+"""Statistics over batches against numpy's over the whole; distances against closed forms, clean-fid and OpenAI's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eddpm.errors import ArtifactError
+from eddpm.evaluation.frechet import GaussianStats, frechet_distance
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "metrics.npz"
+
+
+def correlated(count, dim, seed, offset=0.0):
+    """Random features (count, dim) with a random, well-conditioned covariance."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(count, dim)) @ rng.normal(size=(dim, dim)) / np.sqrt(dim) + offset
+
+
+def distance(samples, reference):
+    first, second = GaussianStats.of(samples), GaussianStats.of(reference)
+    return frechet_distance(first.mean, first.covariance, second.mean, second.covariance)
+
+
+def distance_of_points(samples, reference):
+    """The same from the centred points alone: tr (C1 C2)^(1/2) is the nuclear norm of X Y^T / sqrt((n-1)(m-1))."""
+    x = (samples - samples.mean(axis=0)) / np.sqrt(len(samples) - 1)
+    y = (reference - reference.mean(axis=0)) / np.sqrt(len(reference) - 1)
+    cross = np.linalg.svd(x @ y.T, compute_uv=False).sum()
+    return np.sum((samples.mean(axis=0) - reference.mean(axis=0)) ** 2) + np.sum(x**2) + np.sum(y**2) - 2 * cross
+
+
+def assert_same_stats(stats, features):
+    assert stats.count == len(features)
+    np.testing.assert_allclose(stats.mean, features.mean(axis=0), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(stats.covariance, np.cov(features, rowvar=False), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [[97], [1] * 97, [40, 57], [1, 0, 95, 1]])
+def test_adding_batches_gives_the_statistics_of_the_whole(sizes):
+    features = correlated(97, 5, seed=0, offset=3.0)
+    stats = GaussianStats.empty(5)
+    for batch in np.split(features, np.cumsum(sizes)[:-1]):
+        stats = stats.add(batch)
+    assert_same_stats(stats, features)
+
+
+def test_merging_shards_gives_the_statistics_of_the_whole_in_any_order():
+    features = correlated(90, 4, seed=1)
+    first, second, third = (GaussianStats.of(shard) for shard in np.split(features, [11, 50]))
+    assert_same_stats(first.merge(second).merge(third), features)
+    assert_same_stats(third.merge(first.merge(second)), features)
+    assert_same_stats(GaussianStats.of(features[::-1]), features)
+
+
+def test_merging_leaves_both_operands_alone():
+    first, second = GaussianStats.of(correlated(9, 3, seed=2)), GaussianStats.of(correlated(8, 3, seed=3))
+    mean, scatter = first.mean.copy(), first.scatter.copy()
+    first.merge(second)
+    assert (first.count, second.count) == (9, 8)
+    assert np.array_equal(first.mean, mean)
+    assert np.array_equal(first.scatter, scatter)
+
+
+def test_a_far_offset_does_not_cancel_the_covariance():
+    features = correlated(200, 3, seed=4)
+    shifted = GaussianStats.empty(3)
+    for batch in np.split(features + 1e6, 8):
+        shifted = shifted.add(batch)
+    np.testing.assert_allclose(shifted.covariance, np.cov(features, rowvar=False), rtol=1e-7)
+
+
+def test_float32_features_are_summed_in_float64():
+    features = (correlated(3000, 2, seed=5) + 1000).astype(np.float32)
+    stats = GaussianStats.of(features)
+    assert stats.mean.dtype == stats.scatter.dtype == np.float64
+    assert_same_stats(stats, features.astype(np.float64))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_covariance_of_fewer_than_two_features_is_refused(count):
+    with pytest.raises(ArtifactError, match=f"at least 2 images, here are {count}"):
+        _ = GaussianStats.empty(3).add(np.zeros((count, 3))).covariance
+
+
+def test_stats_of_other_shapes_are_refused():
+    with pytest.raises(ArtifactError, match="3 and of 4 dimensions"):
+        GaussianStats.empty(3).add(np.zeros((2, 4)))
+    with pytest.raises(ArtifactError, match=r"\(2, 3, 4\)"):
+        GaussianStats.of(np.zeros((2, 3, 4)))
+
+
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (1e-5, 1.0), (1e4, 1e-4)])
+def test_diagonal_gaussians_have_their_closed_form(scales):
+    rng = np.random.default_rng(6)
+    mu1, mu2 = rng.normal(size=(2, 7)) * np.sqrt(scales)[:, None]
+    var1, var2 = rng.uniform(0.1, 2.0, size=(2, 7)) * np.array(scales)[:, None]
+    expected = np.sum((mu1 - mu2) ** 2) + np.sum((np.sqrt(var1) - np.sqrt(var2)) ** 2)
+    assert frechet_distance(mu1, np.diag(var1), mu2, np.diag(var2)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_zero_variances_have_their_closed_form():
+    var1, var2 = np.array([0.0, 4.0, 0.0, 1.0]), np.array([9.0, 0.0, 0.0, 1.0])
+    assert frechet_distance(np.zeros(4), np.diag(var1), np.zeros(4), np.diag(var2)) == pytest.approx(13.0, rel=1e-12)
+
+
+def test_scaling_a_gaussian_by_a_costs_the_trace_times_one_minus_a_squared():
+    stats = GaussianStats.of(correlated(100, 6, seed=7))
+    expected = (3.0 - 1.0) ** 2 * np.trace(stats.covariance)
+    assert frechet_distance(stats.mean, stats.covariance, stats.mean, 9 * stats.covariance) == pytest.approx(expected)
+
+
+def test_distance_is_symmetric_and_blind_to_rotation():
+    samples, reference = correlated(60, 5, seed=8), correlated(70, 5, seed=9)
+    rotation = np.linalg.qr(np.random.default_rng(10).normal(size=(5, 5)))[0]
+    expected = distance(samples, reference)
+    assert distance(reference, samples) == pytest.approx(expected, rel=1e-10)
+    assert distance(samples @ rotation, reference @ rotation) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize(("count", "dim"), [(300, 16), (300, 1), (20, 64)])
+def test_identical_sets_are_at_distance_zero(count, dim):
+    features = correlated(count, dim, seed=11, offset=5.0)
+    assert 0 <= distance(features, features[::-1]) < 1e-9
+
+
+@pytest.mark.parametrize("counts", [(40, 50), (30, 400), (400, 30), (65, 66), (2, 2), (65, 64)])
+def test_rank_deficient_covariances_give_what_the_points_give(counts):
+    samples, reference = correlated(counts[0], 64, seed=12), correlated(counts[1], 64, seed=13, offset=0.3)
+    assert distance(samples, reference) == pytest.approx(distance_of_points(samples, reference), rel=1e-10)
+
+
+def test_duplicated_and_constant_features_give_what_the_points_give():
+    samples, reference = correlated(50, 6, seed=14), correlated(60, 6, seed=15, offset=1.0)
+    pad = [(0, 0), (0, 2)]
+    samples = np.pad(np.hstack([samples, samples]), pad, constant_values=0.1)
+    reference = np.pad(np.hstack([reference, reference]), pad, constant_values=0.7)
+    assert distance(samples, reference) == pytest.approx(distance_of_points(samples, reference), rel=1e-10)
+
+
+def test_constant_sets_are_as_far_apart_as_their_means():
+    assert distance(np.full((5, 3), 0.1), np.full((6, 3), 0.3)) == pytest.approx(3 * 0.2**2)
+    assert distance(np.full((5, 3), 0.1), np.full((6, 3), 0.1)) < 1e-15
+
+
+def test_small_variances_are_not_taken_for_round_off():
+    # Variances of 1e-14 of the largest: singular by the eigenvalues, but not by Cholesky's pivots.
+    var1, var2 = np.array([1e7, 1.0, 1e-7]), np.array([1e-7, 1.0, 1e7])
+    assert frechet_distance(np.zeros(3), np.diag(var1), np.zeros(3), np.diag(var2)) == pytest.approx(
+        np.sum((np.sqrt(var1) - np.sqrt(var2)) ** 2), rel=1e-14
+    )
+
+
+def test_features_of_very_different_scales_do_not_give_nan():
+    # The product's eigenvalues reach down to 1e-44 of the largest: some come out negative.
+    samples, reference = (correlated(100, 12, seed=16) @ np.diag(10.0 ** (np.arange(12) - 11)) * a for a in (1, 3))
+    assert 0 <= distance(samples, samples[::-1]) < 1e-6
+    assert distance(samples, reference) == pytest.approx(distance_of_points(samples, reference), rel=1e-6)
+
+
+def test_one_dimension_may_be_given_as_numbers():
+    assert frechet_distance(1.0, 4.0, 3.0, 9.0) == pytest.approx(5.0)
+    assert frechet_distance([1.0], [[4.0]], [3.0], [[9.0]]) == pytest.approx(5.0)
+
+
+@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
+@pytest.mark.parametrize(("counts", "dim"), [((200, 150), 8), ((90, 120), 32), ((40, 50), 64)])
+def test_distance_agrees_with_clean_fid(counts, dim):
+    fid = pytest.importorskip("cleanfid.fid")
+    samples, reference = (GaussianStats.of(correlated(n, dim, seed=n, offset=n / 500)) for n in counts)
+    moments = samples.mean, samples.covariance, reference.mean, reference.covariance
+    assert frechet_distance(*moments) == pytest.approx(fid.frechet_distance(*moments), rel=1e-6)
+
+
+@pytest.mark.parametrize("case", ["d8_generic", "d64_rank_deficient"])
+def test_distance_agrees_with_openai(case):
+    golden = np.load(GOLDEN)
+    expected = golden[f"frechet/{case}/fid"].item()
+    found = distance(golden[f"frechet/{case}/sample"], golden[f"frechet/{case}/ref"])
+    assert abs(found - expected) <= 1e-6 * expected + 2e-5
+
+
+def test_bad_moments_are_refused():
+    mean, covariance = np.zeros(3), np.eye(3)
+    with pytest.raises(ArtifactError, match="dimensions differ"):
+        frechet_distance(mean, covariance, np.zeros(4), np.eye(4))
+    with pytest.raises(ArtifactError, match="dimensions differ"):
+        frechet_distance(mean, covariance, mean, np.eye(4))
+    with pytest.raises(ArtifactError, match="mean 2 has NaN"):
+        frechet_distance(mean, covariance, np.array([0, np.nan, 0]), covariance)
+    with pytest.raises(ArtifactError, match="covariance 1 has NaN"):
+        frechet_distance(mean, np.full((3, 3), np.inf), mean, covariance)

@@ -1,0 +1,169 @@
+# The checked project, and functions that name a rule's inputs.
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+REPO = Path(workflow.basedir).parent
+sys.path.insert(0, str(REPO))
+
+from eddpm.errors import EddpmError
+from eddpm.project import load_project
+
+# Jobs use this Python and this checkout, wherever they run.
+shell.prefix(
+    f"export PATH='{Path(sys.executable).parent}':\"$PATH\" PYTHONPATH='{REPO}'; "
+)
+
+try:
+    project = load_project(
+        config, ", ".join(map(str, workflow.configfiles)) or "the command line"
+    )
+except EddpmError as error:
+    print(f"eddpm: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+# Sampling at the best scale waits for the sweep; its settings are frozen apart from the scale.
+SETTINGS = {
+    "dataset": project.dataset,
+    "evaluation": project.measure(),
+    **{f"denoisers/{name}": project.train_denoiser(name) for name in project.denoisers},
+    **{
+        f"classifiers/{name}": project.train_classifier(name)
+        for name in project.classifiers
+    },
+    **{
+        f"runs/{run}": project.sample(run)
+        for run in project.all_runs
+        if run not in project.best_runs
+    },
+    **{f"runs/{run}/choice": project.choice(run) for run in project.best_runs},
+}
+
+BEST = project.sweep.best
+TABLES = {
+    "main": (
+        project.table_runs,
+        "The runs as published, with scales from the runs table.",
+    ),
+    "best_scale": (
+        project.best_runs,
+        f"Every method at its own best scale: lowest {BEST.minimise}"
+        + "".join(
+            f" with {name} at least {bound:g}" for name, bound in BEST.at_least.items()
+        )
+        + f", chosen from {', '.join(f'{s:g}' for s in project.sweep.scales)} on {project.sweep.num_images}"
+        f" images of seed {project.sweep.seed}, which are not the images reported here.",
+    ),
+    "sweep": (
+        project.sweep_runs,
+        f"Every method over the grid of scales, {project.sweep.num_images} images each.",
+    ),
+}
+SPACE_REFERENCES = [
+    f"results/{{experiment}}/references/{name.replace(':', '-')}.npz"
+    for name in project.evaluation.spaces
+]
+FIGURES = ["samples", "trace", "fronts", "scales"]
+
+
+wildcard_constraints:
+    experiment=project.experiment,
+    run="|".join(map(re.escape, project.all_runs)),
+    denoiser="|".join(project.denoisers),
+    classifier="|".join(project.classifiers),
+    part="|".join(map(re.escape, SETTINGS)),
+    shard=r"\d{4}",
+    table="|".join(TABLES),
+    figure="|".join(FIGURES),
+
+
+def frozen_settings(wildcards):
+    """The settings of one stage, as text: what a stage's output depends on, and no more."""
+    return yaml.safe_dump(
+        SETTINGS[wildcards.part].model_dump(mode="json"), sort_keys=False
+    )
+
+
+def run_denoiser(wildcards):
+    name = project.all_runs[wildcards.run].denoiser
+    return f"results/{wildcards.experiment}/denoisers/{name}/model.safetensors"
+
+
+def run_classifier(wildcards):
+    """The classifier that guides a run: no file, or one."""
+    name = project.all_runs[wildcards.run].classifier
+    return (
+        [f"results/{wildcards.experiment}/classifiers/{name}/model.safetensors"]
+        if name
+        else []
+    )
+
+
+def run_shards(wildcards):
+    return expand(
+        "results/{{experiment}}/runs/{{run}}/samples/{shard}.npz",
+        shard=project.shards(wildcards.run),
+    )
+
+
+def shard_start(wildcards):
+    return project.shards(wildcards.run)[wildcards.shard][0]
+
+
+def shard_stop(wildcards):
+    return project.shards(wildcards.run)[wildcards.shard][1]
+
+
+def space_classifiers(wildcards):
+    return expand(
+        "results/{{experiment}}/classifiers/{name}/model.safetensors",
+        name=project.space_classifiers,
+    )
+
+
+def sweep_metrics(wildcards):
+    """The metrics of the sweep that a run at the best scale is chosen from."""
+    return expand(
+        "results/{{experiment}}/runs/{run}/metrics.json",
+        run=project.sweep_of(project.best_runs[wildcards.run].method),
+    )
+
+
+def table_metrics(wildcards):
+    return expand(
+        "results/{{experiment}}/runs/{run}/metrics.json",
+        run=TABLES[wildcards.table][0],
+    )
+
+
+def table_caption(wildcards):
+    return TABLES[wildcards.table][1]
+
+
+def figure_inputs(wildcards):
+    """Samples and traces are shown for the rows of the runs table, curves for the sweep."""
+    if wildcards.figure == "samples":
+        return expand(
+            "results/{{experiment}}/runs/{run}/samples/0000.npz",
+            run=project.table_runs,
+        )
+    if wildcards.figure == "trace":
+        return expand(
+            "results/{{experiment}}/runs/{run}/trace.csv", run=guided_table_runs()
+        )
+    return "results/{experiment}/tables/sweep.csv"
+
+
+def figure_labels(wildcards):
+    if wildcards.figure == "samples":
+        return [row.run for row in project.runs]
+    if wildcards.figure == "trace":
+        return [project.table_runs[run].run for run in guided_table_runs()]
+    return []
+
+
+def guided_table_runs():
+    return [run for run, row in project.table_runs.items() if row.classifier]
