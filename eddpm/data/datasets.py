@@ -52,7 +52,7 @@ def load_folder(folder: Path, config: DatasetConfig) -> LabelledImages:
     ]
     if not files:
         raise ArtifactError(
-            f"dataset '{folder}': holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in class folders; check the path"
+            f"dataset '{folder}': holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in class folders; check it"
         )
     images = np.stack([_read_image(path, config.image_size, config.image_channels) for _, path in files])
     return LabelledImages(images, np.array([label for label, _ in files], dtype=np.int64), np.array(classes))

@@ -38,10 +38,9 @@ class NoiseSchedule:
 
     @cached_property
     def posterior_log_variance(self) -> Tensor:
-        """Its logarithm, with the value of step 1 in place of the log of 0 (if there is a step 1)."""
-        first = min(1, len(self) - 1)
-        clipped = torch.cat([self.posterior_variance[first : first + 1], self.posterior_variance[1:]])
-        return clipped.clamp_min(torch.finfo(torch.float64).tiny).log()
+        """Its logarithm; in place of the log of 0, the value of step 1, or beta's where there is but one step."""
+        first = self.posterior_variance[1:2] if len(self) > 1 else self.betas
+        return torch.cat([first, self.posterior_variance[1:]]).log()
 
 
 def make_schedule(noise_schedule: str, diffusion_steps: int = 1000) -> NoiseSchedule:
