@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,13 +44,14 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
 def read_npz(path: Path, *required: str) -> dict[str, np.ndarray]:
     """All arrays of an npz. Raises ArtifactError if it is missing, truncated, pickled, or lacks a required key."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ArtifactError(f"{path}: is a single array, not an npz archive; save it with numpy.savez")
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ArtifactError(f"{path}: is a single array, not an npz archive; save it with numpy.savez")
+        with file:
             arrays = {key: file[key] for key in file.files}
     except FileNotFoundError:
         raise ArtifactError(f"{path}: does not exist; check the path, or make it first") from None
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{path}: not a readable npz ({reason}); delete it and make it again") from None
     for key in required:
@@ -104,18 +105,22 @@ def load_checkpoint(path: Path) -> dict:
     import pickle
 
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         if Path(path).suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ArtifactError(f"{path}: does not exist; check the path, or train it first") from None
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except pickle.UnpicklingError:
+        raise ArtifactError(f"{path}: damaged, or holds more than tensors; fetch or train it again") from None
+    except Exception as error:  # of nearly any kind where bytes of the file are damaged
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ArtifactError(f"{path}: not a readable checkpoint ({reason}); fetch or train it again") from None
+    if not isinstance(state, dict):
+        raise ArtifactError(f"{path}: holds {type(state).__name__}, not tensors by name; save a state_dict")
+    return state
 
 
 def save_training_state(path: Path, state: dict) -> None:
@@ -130,20 +135,24 @@ def save_training_state(path: Path, state: dict) -> None:
 
 def write_text(path: Path, text: str) -> None:
     with atomic(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, values: dict) -> None:
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path, *required: str) -> dict:
+    """Read an object. Raises ArtifactError if it is missing, damaged, or lacks a required key."""
     try:
-        return json.loads(Path(path).read_text())
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{path}: does not exist; check the path, or make it first") from None
-    except ValueError as error:
-        raise ArtifactError(f"{path}: not valid JSON ({error}); delete it and make it again") from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: not readable JSON ({error}); delete it and make it again") from None
+    if not isinstance(values, dict) or not values.keys() >= set(required):
+        raise ArtifactError(f"{path}: has not the keys {', '.join(required) or 'of an object'}; is it the right file?")
+    return values
 
 
 # Where a result comes from ----------------------------------------------------------------------------------------
@@ -155,9 +164,21 @@ def sha256(path: Path) -> str:
 
 
 def provenance() -> dict[str, str]:
-    """The git commit of the package ("-dirty" with uncommitted changes) and the versions of what computes."""
+    """The git commit of the package ("-dirty" with uncommitted changes) and the versions of what computes.
+
+    "unknown" where there is no git, or no checkout of it, or where the package runs without being installed.
+    """
     here = Path(__file__).parent
     git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    described = subprocess.run(git, capture_output=True, text=True, check=False)
-    commit = described.stdout.strip() if described.returncode == 0 else "unknown"
-    return {"commit": commit, **{name: version(name) for name in ("eddpm", "torch", "numpy", "scipy")}}
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "unknown"
+    return {"commit": commit, **{name: _version(name) for name in ("eddpm", "torch", "numpy", "scipy")}}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

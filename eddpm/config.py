@@ -7,7 +7,7 @@ writes it as settings.yaml beside that output, and the stage reads it back with 
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,7 +17,7 @@ from eddpm.errors import ConfigError
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Scale = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
@@ -59,7 +59,7 @@ class _OnImages(Settings):
         if self.image_size % 2**halvings:
             raise ValueError(f"image_size {self.image_size} cannot be halved {halvings} times; shorten channel_mult")
         for level, channels in enumerate(self.level_channels):
-            if channels % 32:
+            if channels == 0 or channels % 32:
                 raise ValueError(
                     f"level {level} has {channels} channels, not a multiple of 32; change its channel_mult"
                 )
@@ -131,7 +131,7 @@ class TrainingConfig(Settings):
     iterations: Positive
     batch_size: Positive
     lr: PositiveFloat
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: NonNegative = 0.0
     ema_rate: Fraction = 0.0  # 0: no moving average
     save_interval: Positive = 500
     seed: Annotated[int, Field(ge=0)] = 0
@@ -147,7 +147,7 @@ class TrainClassifierConfig(Settings):
     network: EncoderConfig
     diffusion: DiffusionConfig
     noised: bool = True  # false: sees clean images only, as the feature space that measures samples does
-    ect_weight: Annotated[float, Field(ge=0)] = 0.0
+    ect_weight: NonNegative = 0.0
     training: TrainingConfig
 
 
@@ -162,7 +162,7 @@ class SampleConfig(Settings):
     sampler: Literal["ddpm", "ddim"]
     steps: Respacing
     guidance: Literal["none", "constant", "entropy"]
-    scale: Scale
+    scale: NonNegative
     seed: Annotated[int, Field(ge=0)]
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
 
@@ -195,7 +195,7 @@ class Criterion(Settings):
     """
 
     minimise: str
-    at_least: dict[str, float] = {}
+    at_least: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
 
 
 class ChoiceConfig(Settings):
@@ -209,15 +209,18 @@ class ChoiceConfig(Settings):
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
+_MARKS = ("[key]", "constrained-float")  # pydantic's own, within the path to a value
+
 
 def parse_settings(cls: type[AnySettings], values: Any, place: str) -> AnySettings:
     """Check plain `values` against `cls`. Raises ConfigError with the first mistake: place, key, value, remedy."""
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"] if part != "[key]") or "settings"
-        raise ConfigError(f"{place}: {key}: {_explain(first, cls)}") from None
+        # A misspelled key is also a missing one: unknown keys come first.
+        first = min(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
+        key = ".".join(str(part) for part in first["loc"] if part not in _MARKS)
+        raise ConfigError(": ".join(filter(None, (place, key, _explain(first, cls))))) from None
 
 
 def _explain(error: dict, cls: type[Settings]) -> str:
@@ -228,22 +231,27 @@ def _explain(error: dict, cls: type[Settings]) -> str:
         return f"unknown key; did you mean '{close[0]}'?" if close else f"unknown key; known: {', '.join(known)}"
     if error["type"] == "missing":
         return "missing; add this key"
+    if error["type"] == "value_error" and isinstance(error["input"], dict):
+        return message  # about several keys, which it names
     return f"value {error['input']!r}: {message[0].lower()}{message[1:]}"
 
 
-def _known_keys(cls: Any, path: tuple) -> list[str]:
-    """The keys of the settings class that sits at `path` below `cls`, looking through dict[...] and unions."""
-    for part in path:
-        if isinstance(cls, type) and issubclass(cls, Settings):
-            cls = cls.model_fields[part].annotation
-        while not (isinstance(cls, type) and issubclass(cls, Settings)):
-            candidates = [a for a in get_args(cls) if get_args(a) or (isinstance(a, type) and issubclass(a, Settings))]
-            if not candidates:
-                return []
-            cls = candidates[-1]
-            if part not in getattr(cls, "model_fields", {}):
-                break
-    return list(getattr(cls, "model_fields", {}))
+def _known_keys(cls: type[Settings], path: tuple) -> list[str]:
+    """The keys of the settings class that sits at `path` below `cls`."""
+    parts = iter(path)
+    for field in parts:
+        annotation = cls.model_fields[field].annotation
+        if get_origin(annotation) in (dict, tuple):
+            next(parts)  # the entry's own name or number
+        cls = _settings_in(annotation)
+    return list(cls.model_fields)
+
+
+def _settings_in(annotation: Any) -> type[Settings] | None:
+    """The settings class within dict[...], tuple[...] or a union."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return annotation
+    return next(filter(None, map(_settings_in, get_args(annotation))), None)
 
 
 def load_settings(cls: type[AnySettings], path: Path) -> AnySettings:
@@ -256,7 +264,7 @@ def read_yaml(path: Path) -> dict:
         values = yaml.safe_load(Path(path).read_text())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or a date that is none
         raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend the file") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds {type(values).__name__}, not key: value pairs; see config/README.md")

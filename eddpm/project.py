@@ -22,10 +22,10 @@ from eddpm.config import (
     EvaluationConfig,
     MeasureConfig,
     Name,
+    NonNegative,
     Positive,
     Respacing,
     SampleConfig,
-    Scale,
     Settings,
     SpaceConfig,
     TrainClassifierConfig,
@@ -48,7 +48,7 @@ class Classifier(Settings):
     network: EncoderArchitecture
     training: TrainingConfig
     noised: bool = True
-    ect_weight: Annotated[float, Field(ge=0)] = 0.0
+    ect_weight: NonNegative = 0.0
 
 
 class Sampling(Settings):
@@ -60,7 +60,7 @@ class Sampling(Settings):
 class Sweep(Settings):
     """Every guided row of the runs table over one grid of scales, on images of another seed."""
 
-    scales: tuple[Scale, ...] = Field(min_length=1)
+    scales: tuple[NonNegative, ...] = Field(min_length=1)
     num_images: Positive
     seed: Annotated[int, Field(ge=0)]
     best: Criterion
@@ -75,7 +75,7 @@ class Run(Settings):
     sampler: Literal["ddpm", "ddim"]
     steps: Respacing
     guidance: Literal["none", "constant", "entropy"]
-    scale: Scale | Literal["best"]
+    scale: NonNegative | Literal["best"]
     seed: Annotated[int, Field(ge=0)]
     num_images: Positive
     method: str = ""  # of a generated row: the row of the table it varies
@@ -229,6 +229,8 @@ def load_project(values: dict[str, Any], place: str) -> Project:
     table = values.get("runs")
     if isinstance(table, str):
         values["runs"] = [row.model_dump() for row in _read_runs(Path(table))]
+    elif "runs" in values:
+        raise ConfigError(f"{place}: runs: value {table!r}: give the path of the runs table")
     project = parse_settings(Project, values, place)
     _check_names(project, place, str(table))
     for name in project.denoisers:
@@ -240,12 +242,13 @@ def load_project(values: dict[str, Any], place: str) -> Project:
 
 def _read_runs(path: Path) -> list[Run]:
     try:
-        with open(path, newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-    except (OSError, UnicodeDecodeError) as error:
+        with open(path, newline="", encoding="utf-8-sig") as file:  # sig: as spreadsheets save it
+            reader = csv.DictReader(file, delimiter="\t")
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); give the path of the runs table as `runs`") from None
     runs = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         cells = {column: cell for column, cell in row.items() if cell != ""}
         if None in cells or None in cells.values():
             raise ConfigError(f"{path} line {line}: has more or fewer cells than the header; separate them by tabs")
@@ -265,6 +268,8 @@ def _check_names(project: Project, place: str, table: str) -> None:
     seen: dict[str, str] = {}
     for row in project.runs:
         where = f"{table} row '{row.run}'"
+        if not row.slug or " at " in row.run:
+            raise ConfigError(f"{where}: a name needs a letter or digit, and no ' at ' (of generated rows); rename it")
         if row.slug in seen:
             raise ConfigError(f"{where}: would share its folder with '{seen[row.slug]}'; rename one")
         seen[row.slug] = row.run
@@ -275,5 +280,9 @@ def _check_names(project: Project, place: str, table: str) -> None:
             raise ConfigError(f"{where}: guidance '{row.guidance}' needs a classifier; name one or write none")
         if row.scale == "best":
             raise ConfigError(f"{where}: scale 'best' is for generated rows; give a number")
+    for run in project.table_runs.keys() & (project.sweep_runs.keys() | project.best_runs.keys()):
+        raise ConfigError(f"{table} row '{seen[run]}': would share its folder with a generated row; rename it")
+    if len({f"{scale:g}" for scale in project.sweep.scales}) < len(project.sweep.scales):
+        raise ConfigError(f"{place}: sweep.scales: two of {project.sweep.scales} share a name; drop one")
     for name in project.space_classifiers:
         known("classifier", name, project.classifiers, f"{place}: evaluation.spaces")

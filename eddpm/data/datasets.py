@@ -59,12 +59,12 @@ def load_folder(folder: Path, config: DatasetConfig) -> LabelledImages:
 
 
 def _read_image(path: Path, size: int, channels: int) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as image:
             image = image.convert("L" if channels == 1 else "RGB")
-    except (UnidentifiedImageError, OSError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ArtifactError(f"{path}: cannot be read as an image ({error}); repair or remove it") from None
     return center_crop(image, size).reshape(size, size, channels)
 

@@ -1,6 +1,7 @@
 """One function per figure, each from plain tables or arrays to a matplotlib figure, readable in grey."""
 
 import math
+from itertools import cycle
 
 import matplotlib
 import numpy as np
@@ -52,7 +53,7 @@ def plot_trace(traces: dict[str, pd.DataFrame]) -> Figure:
     for row, family in zip(axes, families, strict=True):
         members = [method for method in traces if method.partition("-")[0] == family]
         for axis, (quantity, label) in zip(row, _TRACED.items(), strict=True):
-            for style, method in zip(_STYLES, members, strict=False):
+            for style, method in zip(cycle(_STYLES), members, strict=False):
                 trace = traces[method]
                 axis.plot(trace["t"], trace[quantity], label=method, markersize=3, **style)
             axis.set(xlabel="timestep t", title=label)
@@ -78,7 +79,8 @@ def _plot_panels(sweep: pd.DataFrame, x: str, metrics: list[str]) -> Figure:
     rows = math.ceil(len(metrics) / columns)
     figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 3.2 * rows), squeeze=False, layout="constrained")
     for axis, metric in zip(axes.flat, metrics, strict=False):
-        for style, (method, line) in zip(_STYLES, sweep.groupby("method", sort=False), strict=False):
+        for style, (method, line) in zip(cycle(_STYLES), sweep.groupby("method", sort=False), strict=False):
+            line = line.sort_values("scale")
             axis.plot(line[x], line[metric], label=method, markersize=4, **style)
         axis.set(xlabel="guidance scale" if x == "scale" else title(x), title=title(metric))
         if x == "scale":

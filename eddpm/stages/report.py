@@ -11,7 +11,7 @@ from eddpm.reporting.tables import metrics_frame, to_latex, to_markdown
 
 def make_table(metrics: list[Path], caption: str, csv: Path, md: Path, tex: Path) -> None:
     """Write one table of runs, in the order given, in three formats; the csv has every digit and column."""
-    frame = metrics_frame([read_json(path) for path in metrics])
+    frame = metrics_frame([read_json(path, "run", "num_images", "metrics") for path in metrics])
     write_text(csv, frame.to_csv(index=False))
     write_text(md, to_markdown(frame, caption))
     write_text(tex, to_latex(frame, caption))
@@ -24,13 +24,20 @@ def plot_figure(figure: str, inputs: list[Path], labels: list[str], png: Path, p
     if figure == "samples":
         drawn = plots.plot_samples({label: read_samples(path).images for label, path in _pair(labels, inputs)})
     elif figure == "trace":
-        drawn = plots.plot_trace({label: pd.read_csv(path) for label, path in _pair(labels, inputs)})
+        drawn = plots.plot_trace({label: _read_csv(path) for label, path in _pair(labels, inputs)})
     else:
         draw = {"fronts": plots.plot_fronts, "scales": plots.plot_scales}[figure]
-        drawn = draw(pd.concat([pd.read_csv(path) for path in inputs]))
+        drawn = draw(pd.concat([_read_csv(path) for path in inputs]))
     for path, kind in ((png, "png"), (pdf, "pdf")):
         with atomic(path) as temporary:
             drawn.savefig(temporary, format=kind, dpi=150, metadata={"CreationDate": None} if kind == "pdf" else {})
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: not a readable csv ({error}); check the path, or make it again") from None
 
 
 def _pair(labels: list[str], inputs: list[Path]) -> zip:

@@ -15,7 +15,7 @@ from eddpm.diffusion.schedule import make_schedule
 from eddpm.errors import ArtifactError
 from eddpm.models.build import build_classifier, build_denoiser
 from eddpm.runtime import device_name, pick_device, progress, say, to_float
-from eddpm.training.loop import LossFn, Trainer, run_training, step_generator
+from eddpm.training.loop import LossFn, Trainer, run_training
 from eddpm.training.losses import accuracy_by_noise, classification_loss, denoising_loss
 
 NOISE_LEVELS = 10  # equal ranges of t by which validation is reported
@@ -24,34 +24,34 @@ NOISE_LEVELS = 10  # equal ranges of t by which validation is reported
 def train_denoiser(settings: Path, train: Path, validation: Path, model: Path, log: Path) -> None:
     """Train a denoiser to predict eps at uniform t (DDPM alg. 1); the weights kept are the moving average."""
     config = load_settings(TrainDenoiserConfig, settings)
-    network, device = build_denoiser(config.network), pick_device()
+    device = pick_device()
     schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
     x0, y = _read_images(train, config.network, device)
     validation_x0, validation_y = _read_images(validation, config.network, device)
 
-    def loss_fn(network: nn.Module, x0: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-        t, noise = _draw(len(schedule), x0, generator)
+    def loss_fn(network: nn.Module, x0: Tensor, y: Tensor) -> Tensor:
+        t, noise = _draw(len(schedule), x0)
         eps = network(q_sample(schedule, x0, t, noise), t, y if config.network.num_classes else None)
         return denoising_loss(eps, noise)
 
     @torch.no_grad()
     def evaluate(network: nn.Module) -> dict:
-        losses = loss_fn(network, validation_x0, validation_y, step_generator(config.training.seed, 0, device))
-        return {"validation_loss": losses.mean().item()}
+        torch.manual_seed(config.training.seed)
+        return {"validation_loss": loss_fn(network, validation_x0, validation_y).mean().item()}
 
-    _train(network.to(device), config, loss_fn, (x0, y), evaluate, model, log)
+    _train(build_denoiser, config, loss_fn, (x0, y), evaluate, model, log)
 
 
 def train_classifier(settings: Path, train: Path, validation: Path, model: Path, log: Path) -> None:
     """Train a classifier on noisy images at uniform t, or on clean ones at t = 0, with or without ECT."""
     config = load_settings(TrainClassifierConfig, settings)
-    network, device = build_classifier(config.network), pick_device()
+    device = pick_device()
     schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
     x0, y = _read_images(train, config.network, device)
     validation_x0, validation_y = _read_images(validation, config.network, device)
 
-    def loss_fn(network: nn.Module, x0: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-        t, noise = _draw(len(schedule), x0, generator)
+    def loss_fn(network: nn.Module, x0: Tensor, y: Tensor) -> Tensor:
+        t, noise = _draw(len(schedule), x0)
         if config.noised:
             x0 = q_sample(schedule, x0, t, noise)
         return classification_loss(network(x0, t if config.noised else torch.zeros_like(t)), y, config.ect_weight)
@@ -62,27 +62,24 @@ def train_classifier(settings: Path, train: Path, validation: Path, model: Path,
             logits = network(validation_x0, torch.zeros_like(validation_y))
             return {"accuracy": (logits.argmax(-1) == validation_y).double().mean().item()}
         # Every validation image at one t of each range, always with the same noise.
-        generator = step_generator(config.training.seed, 0, device)
+        torch.manual_seed(config.training.seed)
         edges = [len(schedule) * k // NOISE_LEVELS for k in range(NOISE_LEVELS + 1)]
-        t = torch.cat(
-            [torch.randint(a, b, validation_y.shape, generator=generator, device=device) for a, b in pairwise(edges)]
-        )
+        t = torch.cat([torch.randint(a, b, validation_y.shape, device=device) for a, b in pairwise(edges)])
         x0, y = validation_x0.repeat(NOISE_LEVELS, 1, 1, 1), validation_y.repeat(NOISE_LEVELS)
-        noise = torch.randn(x0.shape, generator=generator, device=device)
+        noise = torch.randn_like(x0)
         logits = network(q_sample(schedule, x0, t, noise), t)
         by_noise = accuracy_by_noise(logits, y, t, edges)
         return {"accuracy": sum(by_noise) / NOISE_LEVELS, "accuracy_by_noise": dict(zip(edges, by_noise, strict=False))}
 
-    _train(network.to(device), config, loss_fn, (x0, y), evaluate, model, log)
+    _train(build_classifier, config, loss_fn, (x0, y), evaluate, model, log)
 
 
-def _draw(steps: int, x0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    t = torch.randint(steps, (len(x0),), generator=generator, device=x0.device)
-    return t, torch.randn(x0.shape, generator=generator, device=x0.device)
+def _draw(steps: int, x0: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.randint(steps, (len(x0),), device=x0.device), torch.randn_like(x0)
 
 
 def _train(
-    network: nn.Module,
+    build: Callable[..., nn.Module],
     config: TrainDenoiserConfig | TrainClassifierConfig,
     loss_fn: LossFn,
     data: tuple[Tensor, Tensor],
@@ -90,7 +87,8 @@ def _train(
     model: Path,
     log: Path,
 ) -> None:
-    trainer = Trainer(network, config.training)
+    torch.manual_seed(config.training.seed)
+    trainer = Trainer(build(config.network).to(data[0].device), config.training)
     settings = config.model_dump(mode="json")
     unfinished = model.with_name("unfinished.pt")
     if unfinished.exists() and (state := load_checkpoint(unfinished))["settings"] == settings:

@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from eddpm.config import TrainingConfig
 
-LossFn = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
+LossFn = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 class Trainer:
@@ -48,8 +48,8 @@ def run_training(
 ) -> None:
     """Train to the end on images x0 (N, C, H, W) in [-1, 1] with labels y (N,).
 
-    `loss_fn(network, x0, y, generator)` gives the losses (B,) of a batch. Every `save_interval` steps, and at the end,
-    the log gains the mean loss and what `evaluate(network)` finds, and `save()` keeps the state.
+    `loss_fn(network, x0, y)` gives the losses (B,) of a batch, with torch's own random numbers. Every `save_interval`
+    steps, and at the end, the log gains the mean loss and what `evaluate(network)` finds, and `save()` keeps the state.
     """
     config, network = trainer.config, trainer.network
     losses = []
@@ -58,7 +58,8 @@ def run_training(
         for group in trainer.optimiser.param_groups:
             group["lr"] = config.lr * (1 - step / config.iterations)
         batch = batch_indices(config.seed, step, config.batch_size, len(x0)).to(x0.device)
-        loss = loss_fn(network, x0[batch], y[batch], step_generator(config.seed, step, x0.device)).mean()
+        torch.manual_seed(address(config.seed, step))
+        loss = loss_fn(network, x0[batch], y[batch]).mean()
         trainer.optimiser.zero_grad()
         loss.backward()
         trainer.optimiser.step()
@@ -74,14 +75,15 @@ def run_training(
             save()
 
 
-def step_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
-    """The source of all noise of one step."""
-    return torch.Generator(device).manual_seed(seed * 1_000_003 + step)
+def address(seed: int, number: int) -> int:
+    """The torch seed of one step or epoch."""
+    return seed * 1_000_003 + number
 
 
 def batch_indices(seed: int, step: int, batch_size: int, total: int) -> Tensor:
     """The images of one step, (batch_size,) int64: epochs of fresh random order, cut into batches without a gap."""
     epochs = range(step * batch_size // total, ((step + 1) * batch_size - 1) // total + 1)
-    order = torch.cat([torch.randperm(total, generator=step_generator(seed, epoch, "cpu")) for epoch in epochs])
+    sources = (torch.Generator().manual_seed(address(seed, epoch)) for epoch in epochs)
+    order = torch.cat([torch.randperm(total, generator=source) for source in sources])
     start = step * batch_size - epochs[0] * total
     return order[start : start + batch_size]

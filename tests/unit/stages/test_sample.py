@@ -1,0 +1,209 @@
+"""Image i of a run is a function of (seed, i): shards, batch sizes, kills and restarts change nothing."""
+
+import numpy as np
+import pytest
+import yaml
+from tiny import write_settings
+
+from eddpm.artifacts import load_checkpoint, read_npz, read_samples, save_model, write_json
+from eddpm.config import SampleConfig, load_settings
+from eddpm.errors import ArtifactError, ConfigError
+from eddpm.runtime import to_uint8
+from eddpm.stages import sample as stage
+
+
+@pytest.fixture
+def sample(tiny, tmp_path):
+    """Sample images of a run into a shard of its own; gives the shard's path."""
+
+    def sample(run, start, stop, batch_size, name="shard", denoiser=None, config=None):
+        row = tiny.project.all_runs[run]
+        settings = write_settings(tmp_path / name / "settings.yaml", config or tiny.project.sample(run))
+        path = tmp_path / name / f"{start}.npz"
+        classifier = tiny.weights[row.classifier] if row.classifier else None
+        weights = denoiser or tiny.weights[row.denoiser]
+        stage.sample_shard(settings, weights, classifier, start, stop, batch_size, path)
+        return path
+
+    return sample
+
+
+@pytest.fixture
+def floats(monkeypatch):
+    """The images before their conversion to bytes, as the stage makes them, by number."""
+    seen = []
+    monkeypatch.setattr(stage, "to_uint8", lambda x: seen.append(x.clone()) or to_uint8(x))
+
+    def collect():
+        images = np.concatenate([x.numpy() for x in seen])
+        seen.clear()
+        return images
+
+    return collect
+
+
+@pytest.mark.parametrize("run", ["uadm25-g-eds", "cadm25-g"])
+def test_images_do_not_depend_on_shards_and_batches(sample, floats, run):
+    sample(run, 0, 8, 8, "whole")
+    whole = floats()
+    for batch_size in (1, 3):
+        for start in (0, 4):
+            sample(run, start, start + 4, batch_size, f"by {batch_size}")
+        np.testing.assert_allclose(floats(), whole, atol=1e-4)
+
+
+def test_ancestral_sampling_does_not_depend_on_shards_either(tiny, sample, floats):
+    config = tiny.project.sample("uadm25-g-eds").model_copy(update={"sampler": "ddpm", "steps": "10"})
+    sample("uadm25-g-eds", 0, 8, 8, "whole", config=config)
+    whole = floats()
+    sample("uadm25-g-eds", 0, 4, 3, "parts", config=config)
+    sample("uadm25-g-eds", 4, 8, 3, "parts", config=config)
+    np.testing.assert_allclose(floats(), whole, atol=1e-4)
+
+
+def test_another_seed_gives_other_images(sample):
+    seed_0, seed_1 = (read_samples(sample(run, 0, 4, 4, run)).images for run in ("uadm25-g", "uadm25-g-at-4"))
+    assert (seed_0 != seed_1).any()
+
+
+def test_shard_holds_adms_arrays_and_its_image_numbers(sample):
+    arrays = read_npz(sample("uadm25-g", 6, 14, 3))
+    assert (arrays["arr_0"].dtype, arrays["arr_0"].shape) == (np.uint8, (8, 8, 8, 1))
+    assert arrays["arr_1"].tolist() == [6, 7, 8, 9, 0, 1, 2, 3]
+    assert arrays["index"].tolist() == list(range(6, 14))
+    assert arrays["timesteps"].tolist() == list(range(960, -1, -40))
+    assert arrays["trace"].shape == (25, len(stage.TRACED), 2)
+    assert np.isfinite(arrays["trace"]).all()
+
+
+def test_trace_sums_are_those_of_the_images(sample):
+    whole, one = (read_npz(sample("uadm25-g", a, b, 8, f"{a}-{b}"))["trace"] for a, b in ((0, 2), (0, 1)))
+    other = read_npz(sample("uadm25-g", 1, 2, 8, "other"))["trace"]
+    np.testing.assert_allclose(one + other, whole, rtol=1e-4, atol=1e-8)
+
+
+def test_unguided_run_has_no_trace(sample):
+    assert len(read_npz(sample("uadm25", 0, 2, 2))["trace"]) == 0
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_killed_shard_goes_on_where_it_was(sample, monkeypatch, after):
+    wanted = sample("uadm25-g-eds", 0, 8, 3, "whole")
+    write, finished = stage.write_npz, []
+
+    def killed(path, **arrays):
+        if len(finished) == after:
+            raise KeyboardInterrupt
+        finished.append(path)
+        write(path, **arrays)
+
+    monkeypatch.setattr(stage, "write_npz", killed)
+    with pytest.raises(KeyboardInterrupt):
+        sample("uadm25-g-eds", 0, 8, 3, "killed")
+    monkeypatch.undo()
+
+    sampled = []
+    guided = stage.GuidedSampler.sample
+    monkeypatch.setattr(stage.GuidedSampler, "sample", lambda self, index: sampled.extend(index) or guided(self, index))
+    resumed = sample("uadm25-g-eds", 0, 8, 3, "killed")
+    assert sampled == list(range(3 * after, 8))
+    assert resumed.read_bytes() == wanted.read_bytes()
+    assert [path.name for path in resumed.parent.glob("*unfinished*")] == []
+
+
+def test_restart_with_another_batch_size_keeps_what_is_finished(sample, monkeypatch):
+    wanted = read_samples(sample("uadm25-g", 0, 8, 8, "whole"))
+    write, finished = stage.write_npz, []
+
+    def killed(path, **arrays):
+        if finished:
+            raise KeyboardInterrupt
+        finished.append(path)
+        write(path, **arrays)
+
+    monkeypatch.setattr(stage, "write_npz", killed)
+    with pytest.raises(KeyboardInterrupt):
+        sample("uadm25-g", 0, 8, 2, "killed")
+    monkeypatch.undo()
+    resumed = read_samples(sample("uadm25-g", 0, 8, 5, "killed"))
+    assert resumed.extras["index"].tolist() == list(range(8))
+    assert np.abs(resumed.images.astype(int) - wanted.images).max() <= 1
+
+
+def test_batches_of_other_settings_are_never_reused(tiny, sample, monkeypatch):
+    write = stage.write_npz
+
+    def killed(path, **arrays):
+        write(path, **arrays)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage, "write_npz", killed)
+    with pytest.raises(KeyboardInterrupt):
+        sample("uadm25-g", 0, 4, 2, "killed")
+    monkeypatch.undo()
+    other = tiny.project.sample("uadm25-g").model_copy(update={"seed": 9})
+    changed = sample("uadm25-g", 0, 4, 2, "killed", config=other)
+    assert changed.read_bytes() == sample("uadm25-g", 0, 4, 2, "fresh", config=other).read_bytes()
+
+
+def test_weights_of_another_shape_are_refused_before_sampling(tiny, sample, tmp_path):
+    state = load_checkpoint(tiny.weights["uadm"])
+    state["out.2.weight"] = state["out.2.weight"][:, :16]
+    save_model(tmp_path / "other.safetensors", state)
+    with pytest.raises(ArtifactError, match=r"other\.safetensors: .*out\.2\.weight"):
+        sample("uadm25-g", 0, 2, 2, denoiser=tmp_path / "other.safetensors")
+    assert not list((tmp_path / "shard").glob("*.npz"))
+
+
+def test_steps_that_the_schedule_cannot_take_are_refused(tiny, sample):
+    config = tiny.project.sample("uadm25-g").model_copy(update={"steps": "ddim300"})
+    with pytest.raises(ConfigError, match=r"UADM\(25\)-G: steps 'ddim300': no integer stride"):
+        sample("uadm25-g", 0, 2, 2, config=config)
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_half_precision_gives_nearly_the_same_images(tiny, sample, precision):
+    config = tiny.project.sample("uadm25-g-eds")
+    wanted = read_samples(sample("uadm25-g-eds", 0, 4, 4, "full")).images.astype(int)
+    half = config.model_copy(update={"precision": precision})
+    found = read_samples(sample("uadm25-g-eds", 0, 4, 4, "half", config=half)).images.astype(int)
+    assert np.median(np.abs(found - wanted)) <= 3
+
+
+# The choice of a scale --------------------------------------------------------------------------------------------
+
+
+def metrics_row(scale, fid, accuracy):
+    return {"run": {"scale": scale}, "metrics": {"pixels/fid": fid, "accuracy": accuracy}}
+
+
+ROWS = [metrics_row(1, 0.3, 0.5), metrics_row(2, 0.4, 0.91), metrics_row(4, 0.5, 0.95), metrics_row(8, 0.9, 0.99)]
+
+
+@pytest.mark.parametrize(
+    ("bound", "scale"), [({}, 1), ({"accuracy": 0.9}, 2), ({"accuracy": 0.95}, 4), ({"accuracy": 0.999}, 8)]
+)
+def test_best_scale_is_the_lowest_metric_within_the_bounds(bound, scale):
+    assert stage.best_row(ROWS, "pixels/fid", bound)["run"]["scale"] == scale
+
+
+def test_ties_go_to_the_lowest_scale():
+    rows = [metrics_row(scale, 0.4, 0.95) for scale in (1, 2, 4)]
+    assert stage.best_row(rows, "pixels/fid", {"accuracy": 0.9})["run"]["scale"] == 1
+
+
+def test_choose_scale_completes_the_settings_of_its_run(tiny, tmp_path):
+    choice = tiny.project.choice("uadm25-g-at-best")
+    settings = write_settings(tmp_path / "choice/settings.yaml", choice)
+    paths = [tmp_path / f"{k}.json" for k in range(len(ROWS))]
+    for path, row in zip(reversed(paths), ROWS, strict=True):
+        write_json(path, row)
+    stage.choose_scale(settings, paths, tmp_path / "settings.yaml")
+    chosen = load_settings(SampleConfig, tmp_path / "settings.yaml")
+    assert chosen == choice.run.model_copy(update={"scale": 2.0})
+    assert yaml.safe_load((tmp_path / "settings.yaml").read_text())["name"] == "UADM(25)-G at best"
+
+
+def test_unknown_metric_of_the_criterion_is_named():
+    with pytest.raises(ArtifactError, match="'pixel/fid'; known: pixels/fid, accuracy"):
+        stage.best_row(ROWS, "pixel/fid", {})
