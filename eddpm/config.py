@@ -142,6 +142,12 @@ class TrainDenoiserConfig(Settings):
     diffusion: DiffusionConfig
     training: TrainingConfig
 
+    @model_validator(mode="after")
+    def _predicts_eps_alone(self):
+        if self.network.learn_sigma:
+            raise ValueError("network.learn_sigma is true, but training predicts eps alone; set it to false")
+        return self
+
 
 class TrainClassifierConfig(Settings):
     network: EncoderConfig

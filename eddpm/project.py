@@ -138,6 +138,11 @@ class Project(Settings):
     def _guided(self) -> list[Run]:
         return [row for row in self.runs if row.guidance != "none"]
 
+    @property
+    def sweep_shares_jobs(self) -> bool:
+        """Whether a sweep is small enough for all scales of a method to share a job: one shard for each scale."""
+        return self.sweep.num_images <= self.sampling.shard_size
+
     def sweep_of(self, method: str) -> list[str]:
         """The slugs of one method's sweep, by rising scale."""
         rows = [row for row in self.sweep_runs.values() if row.method == method]
@@ -168,9 +173,8 @@ class Project(Settings):
         )
 
     def train_denoiser(self, name: str) -> TrainDenoiserConfig:
-        return TrainDenoiserConfig(
-            network=self.unet(name), diffusion=self.diffusion, training=self.denoisers[name].training
-        )
+        parts = {"network": self.unet(name), "diffusion": self.diffusion, "training": self.denoisers[name].training}
+        return parse_settings(TrainDenoiserConfig, parts, f"denoiser '{name}'")
 
     def train_classifier(self, name: str) -> TrainClassifierConfig:
         entry = self.classifiers[name]
@@ -234,9 +238,9 @@ def load_project(values: dict[str, Any], place: str) -> Project:
     project = parse_settings(Project, values, place)
     _check_names(project, place, str(table))
     for name in project.denoisers:
-        project.unet(name)
+        project.train_denoiser(name)
     for name in project.classifiers:
-        project.encoder(name)
+        project.train_classifier(name)
     return project
 
 

@@ -63,6 +63,8 @@ def _read_image(path: Path, size: int, channels: int) -> np.ndarray:
 
     try:
         with Image.open(path) as image:
+            if image.mode[0] in "IF":  # convert() would clip these, not scale them
+                raise ValueError(f"mode {image.mode} has more than 8 bits per channel")
             image = image.convert("L" if channels == 1 else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ArtifactError(f"{path}: cannot be read as an image ({error}); repair or remove it") from None

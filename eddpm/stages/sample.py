@@ -1,29 +1,27 @@
-"""Guided sampling of a shard of a run's images, and the choice of a run's scale from a sweep."""
+"""Guided sampling of a shard of a run's images."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
 from eddpm.artifacts import (
     Samples,
     load_checkpoint,
-    read_json,
     read_npz,
     sha256,
     write_npz,
     write_samples,
-    write_text,
 )
-from eddpm.config import ChoiceConfig, SampleConfig, load_settings
+from eddpm.config import SampleConfig, load_settings
 from eddpm.diffusion.guidance import RULES, Guidance, GuideFn, classifier_guidance
 from eddpm.diffusion.sampling import Step, sample_ddim, sample_ddpm
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule, respace
-from eddpm.errors import ArtifactError, ConfigError
+from eddpm.errors import ConfigError
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
 from eddpm.models.layers import set_trunk_dtype
 from eddpm.runtime import ImageNoise, device_name, image_labels, pick_device, progress, say, to_uint8
@@ -52,9 +50,7 @@ def sample_shard(
         batches.append(batch)
     batches.sort(key=lambda batch: batch["index"][0])
     _write_shard(samples, batches, sampler.schedule)
-    for path in unfinished.glob("*.npz"):
-        path.unlink()
-    unfinished.rmdir()
+    shutil.rmtree(unfinished, ignore_errors=True)
 
 
 class GuidedSampler:
@@ -148,29 +144,3 @@ def _write_shard(path: Path, batches: list[dict[str, np.ndarray]], schedule: Noi
     trace = np.sum([batch["trace"] for batch in batches], axis=0)
     timesteps = schedule.timesteps.flip(0).numpy()
     write_samples(path, Samples(images, labels, {"index": index, "trace": trace, "timesteps": timesteps}))
-
-
-def choose_scale(settings: Path, metrics: list[Path], run_settings: Path) -> None:
-    """Complete a run's settings with the best scale of a sweep, `metrics` being those of one method's scales."""
-    config = load_settings(ChoiceConfig, settings)
-    rows = sorted((read_json(path) for path in metrics), key=lambda row: row["run"]["scale"])
-    best = best_row(rows, config.criterion.minimise, config.criterion.at_least)
-    run = config.run.model_copy(update={"scale": best["run"]["scale"]})
-    say(f"{run.name}: scale {run.scale:g}")
-    write_text(run_settings, yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False))
-
-
-def best_row(rows: list[dict], minimise: str, at_least: dict[str, float]) -> dict:
-    """The row with the lowest `minimise` among those that hold every bound; ties go to the first.
-
-    Where none holds them all, the one that misses them least (by the sum of its shortfalls) is taken.
-    """
-    for name in (minimise, *at_least):
-        for row in rows:
-            if name not in row["metrics"]:
-                raise ArtifactError(f"sweep.best: no metric '{name}'; known: {', '.join(row['metrics'])}")
-
-    def shortfall(row: dict) -> float:
-        return sum(max(0.0, bound - row["metrics"][name]) for name, bound in at_least.items())
-
-    return min(rows, key=lambda row: (shortfall(row), row["metrics"][minimise]))

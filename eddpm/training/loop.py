@@ -18,7 +18,9 @@ class Trainer:
 
     def __init__(self, network: nn.Module, config: TrainingConfig):
         self.network, self.config, self.step = network, config, 0
-        self.optimiser = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+        )
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_rate))
         self.log: list[dict] = []
 

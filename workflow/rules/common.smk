@@ -1,9 +1,11 @@
 # The checked project, and functions that name a rule's inputs.
+import fcntl
 import re
 import sys
 from pathlib import Path
 
 import yaml
+from snakemake.exceptions import WorkflowError
 
 REPO = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPO))
@@ -69,15 +71,45 @@ SPACE_REFERENCES = [
 FIGURES = ["samples", "trace", "fronts", "scales"]
 
 
+# The methods whose sweep shares a job, and the runs that have jobs of their own.
+SWEPT_METHODS = [
+    run
+    for run, row in project.table_runs.items()
+    if project.sweep_shares_jobs and project.sweep_of(row.run)
+]
+LONE_RUNS = [
+    run
+    for run in project.all_runs
+    if not project.sweep_shares_jobs or run not in project.sweep_runs
+]
+
+
+def one_of(names):
+    """A wildcard constraint."""
+    return "|".join(map(re.escape, names)) or "nothing^"
+
+
 wildcard_constraints:
     experiment=project.experiment,
-    run="|".join(map(re.escape, project.all_runs)),
-    denoiser="|".join(project.denoisers),
-    classifier="|".join(project.classifiers),
-    part="|".join(map(re.escape, SETTINGS)),
+    run=one_of(project.all_runs),
+    denoiser=one_of(project.denoisers),
+    classifier=one_of(project.classifiers),
+    part=one_of(SETTINGS),
     shard=r"\d{4}",
-    table="|".join(TABLES),
-    figure="|".join(FIGURES),
+    table=one_of(TABLES),
+    figure=one_of(FIGURES),
+
+
+def refuse_second_driver():
+    """Hold a lock that ends with this process, so that after a kill the same command goes on."""
+    lock = open(".snakemake/driver.lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError(
+            f"{Path.cwd()}: another snakemake is at work here; wait for it, or stop it first"
+        ) from None
+    return lock
 
 
 def frozen_settings(wildcards):
@@ -115,6 +147,15 @@ def shard_start(wildcards):
 
 def shard_stop(wildcards):
     return project.shards(wildcards.run)[wildcards.shard][1]
+
+
+def of_each_scale(file):
+    """That file of each run in the sweep of the method {run}."""
+    return expand(
+        "results/{{experiment}}/runs/{{run}}-at-{scale}/{file}",
+        scale=[f"{scale:g}" for scale in project.sweep.scales],
+        file=file,
+    )
 
 
 def space_classifiers(wildcards):

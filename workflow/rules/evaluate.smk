@@ -32,6 +32,8 @@ rule compute_metrics:
         grid="results/{experiment}/runs/{run}/grid.png",
     log:
         "logs/{experiment}/compute_metrics/{run}.log",
+    wildcard_constraints:
+        run=one_of(LONE_RUNS),
     conda:
         "../../environment.yml"
     threads: 1

@@ -1,21 +1,4 @@
-# Guided sampling in shards, and the best scale of a method.
-
-
-rule choose_scale:
-    input:
-        settings="results/{experiment}/runs/{run}/choice/settings.yaml",
-        metrics=sweep_metrics,
-    output:
-        settings="results/{experiment}/runs/{run}/settings.yaml",
-    log:
-        "logs/{experiment}/choose_scale/{run}.log",
-    wildcard_constraints:
-        run="|".join(map(re.escape, project.best_runs)),
-    conda:
-        "../../environment.yml"
-    shell:
-        "python -m eddpm choose-scale --settings {input.settings}"
-        " --metrics {input.metrics} --run-settings {output.settings} > {log} 2>&1"
+# Guided sampling in shards.
 
 
 rule sample_shard:
@@ -29,6 +12,8 @@ rule sample_shard:
         "logs/{experiment}/sample_shard/{run}/{shard}.log",
     benchmark:
         "benchmarks/{experiment}/sample_shard/{run}/{shard}.tsv"
+    wildcard_constraints:
+        run=one_of(LONE_RUNS),
     conda:
         "../../environment.yml"
     threads: 1

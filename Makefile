@@ -1,0 +1,40 @@
+# make demo    the whole pipeline on scikit-learn's digits, then its table
+# make test    every test that this machine can run
+# make check   lint, formatting and dry runs
+# Each makes its own environment in .venv first.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+CORES ?= 2
+RESULTS := results/digits
+
+.PHONY: demo test check
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- all
+	@$(MAKE) --no-print-directory $(RESULTS)/report.html
+	@echo; cat $(RESULTS)/tables/main.md; echo; cat $(RESULTS)/tables/best_scale.md
+	@echo; echo "Tables, figures and report.html: $(RESULTS)/"
+
+$(RESULTS)/report.html: $(RESULTS)/tables/main.csv $(RESULTS)/tables/best_scale.csv
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 --quiet all --report $@ -- all
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check workflow
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+	@for config in config/*/config.yaml; do \
+		echo "dry run of $$config"; \
+		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 --quiet all --dry-run --configfile $$config -- all || exit 1; \
+	done
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@

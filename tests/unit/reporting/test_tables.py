@@ -1,0 +1,167 @@
+"""Tables of runs say what was measured, where, and with every digit; and read back as they were written."""
+
+import csv
+import io
+import math
+import re
+
+import pandas as pd
+import pytest
+
+from eddpm.errors import ArtifactError
+from eddpm.reporting.tables import TITLES, metric_columns, metrics_frame, title, to_latex, to_markdown
+
+METRICS = {
+    "accuracy": 0.9375,
+    "classifier:clean/fid": 12.3456,
+    "classifier:clean/inception_score": 8.5,
+    "pixels/fid": 1 / 3,
+    "pixels/recall": 0.0625,
+}
+
+
+def contents(name: str, scale: float, metrics: dict | None = None) -> dict:
+    """What a metrics.json holds."""
+    run = {"name": name, "sampler": "ddim", "steps": "ddim25", "guidance": "entropy", "scale": scale, "seed": 3}
+    metrics = METRICS if metrics is None else metrics
+    return {"run": run, "num_images": 1000, "metrics": metrics, "features": {}, "provenance": {"commit": "abc"}}
+
+
+ROWS = [
+    contents("UADM(25)", 0.0),
+    contents("UADM(25)-G+EDS at 0.5", 0.5, {**METRICS, "pixels/fid": 2.0}),
+    contents("CADM(25)-G+EDS+ECT at best", 16.0, {**METRICS, "pixels/fid": 3.0}),
+]
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    return metrics_frame(ROWS)
+
+
+def cells(markdown: str) -> list[list[str]]:
+    """The cells of a pipe table, header first, without the rule below the header."""
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert set(lines[1]) <= set("|:- ")
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in (lines[0], *lines[2:])]
+
+
+# Frames -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_frame_has_a_row_per_run_in_the_order_given_with_its_metrics_by_name(frame):
+    assert list(frame.columns) == ["run", "method", "scale", "seed", "num_images", *METRICS]
+    assert frame["run"].tolist() == [row["run"]["name"] for row in ROWS]
+    assert frame["scale"].tolist() == [0.0, 0.5, 16.0]
+    assert set(frame["seed"]) == {3}
+    assert set(frame["num_images"]) == {1000}
+    assert frame["pixels/fid"].tolist() == [1 / 3, 2.0, 3.0]
+
+
+def test_a_generated_run_counts_to_the_method_it_varies(frame):
+    assert frame["method"].tolist() == ["UADM(25)", "UADM(25)-G+EDS", "CADM(25)-G+EDS+ECT"]
+
+
+def test_a_csv_of_the_frame_reads_back_every_digit(frame):
+    rows = list(csv.DictReader(io.StringIO(frame.to_csv(index=False))))
+    assert list(rows[0]) == list(frame.columns)
+    assert [row["run"] for row in rows] == frame["run"].tolist()
+    for column in ("scale", *METRICS):
+        assert [float(row[column]) for row in rows] == frame[column].tolist()
+
+
+def test_a_metric_that_a_run_lacks_is_empty_for_that_run_alone():
+    frame = metrics_frame([contents("A", 1.0), contents("B", 1.0, {"accuracy": 0.5})])
+    assert frame["accuracy"].tolist() == [0.9375, 0.5]
+    assert frame["pixels/fid"][0] == 1 / 3
+    assert math.isnan(frame["pixels/fid"][1])
+    assert cells(to_markdown(frame, ""))[2][2] == "0.500"
+    assert cells(to_markdown(frame, ""))[2][-1] == "nan"
+
+
+def test_a_table_of_no_runs_is_refused():
+    with pytest.raises(ArtifactError, match="table: no metrics given; name at least one"):
+        metrics_frame([])
+
+
+# Titles -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("pixels/fid", "FID ↓ (pixels)"),
+        ("classifier:clean/fid", "FID ↓ (classifier:clean)"),
+        ("classifier:clean/inception_score", "IS ↑ (classifier:clean)"),
+        ("accuracy", "accuracy ↑"),
+    ],
+)
+def test_a_metric_is_headed_with_its_space_and_its_better_direction(metric, expected):
+    assert title(metric) == expected
+
+
+def test_distances_fall_and_all_other_metrics_rise_towards_the_better():
+    falling = {name for name, text in TITLES.items() if text.endswith("↓")}
+    assert falling == {"fid", "sfid"}
+    assert all(text.endswith("↑") for name, text in TITLES.items() if name not in falling)
+
+
+def test_metric_columns_are_those_of_any_space_and_no_other(frame):
+    assert metric_columns(frame) == list(METRICS)
+    assert metric_columns(frame.assign(note=1, scale_fid=2)) == list(METRICS)
+
+
+def test_no_two_columns_of_a_table_share_a_heading(frame):
+    headings = cells(to_markdown(frame, ""))[0]
+    assert len(set(headings)) == len(headings) == 2 + len(METRICS)
+    assert "FID ↓" not in headings  # never a bare FID
+
+
+# Markdown ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_markdown_table_reads_back_with_three_digits_and_its_caption_below(frame):
+    text = to_markdown(frame, "All runs: 100% of them.")
+    header, *rows = cells(text)
+    assert header == ["run", "scale", *(title(metric) for metric in METRICS)]
+    assert [row[0] for row in rows] == frame["method"].tolist()
+    assert [row[1] for row in rows] == ["0", "0.5", "16"]
+    for column, metric in enumerate(METRICS, start=2):
+        assert [row[column] for row in rows] == [f"{value:.3f}" for value in frame[metric]]
+    assert text.endswith("\n\nAll runs: 100% of them.\n")
+
+
+def test_numbers_of_a_table_keep_their_trailing_zeros(frame):
+    rows = cells(to_markdown(frame, ""))[1:]
+    assert [row[-2] for row in rows] == ["0.333", "2.000", "3.000"]
+
+
+# LaTeX ------------------------------------------------------------------------------------------------------------
+
+
+def latex_cells(text: str) -> list[list[str]]:
+    body = re.search(r"\\toprule\n(.*)\\bottomrule", text, flags=re.DOTALL)[1].replace("\\midrule\n", "")
+    return [[cell.strip() for cell in line.removesuffix(r"\\").split(" & ")] for line in body.splitlines()]
+
+
+def test_a_latex_table_holds_the_same_cells_as_the_markdown_one(frame):
+    arrows = str.maketrans({"↑": r"$\uparrow$", "↓": r"$\downarrow$"})
+    markdown = [[cell.translate(arrows) for cell in row] for row in cells(to_markdown(frame, ""))]
+    assert latex_cells(to_latex(frame, "A caption")) == markdown
+
+
+def test_a_latex_table_is_plain_ascii_with_its_caption_and_rules(frame):
+    text = to_latex(frame, "A caption")
+    assert text.isascii()
+    assert r"\caption{A caption}" in text
+    for rule in ("toprule", "midrule", "bottomrule"):
+        assert text.count(rf"\{rule}") == 1
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+
+
+def test_what_latex_would_misread_is_escaped_in_cells_headings_and_caption():
+    frame = metrics_frame([contents("A_1 & 50% #2", 1.0, {"classifier:clean_x/fid": 1.0})])
+    text = to_latex(frame, "90% of a_b & #1")
+    assert latex_cells(text.replace(r"\&", "AND"))[1][0] == r"A\_1 AND 50\% \#2"
+    assert latex_cells(text.replace(r"\&", "AND"))[0][2] == r"FID $\downarrow$ (classifier:clean\_x)"
+    assert r"\caption{90\% of a\_b \& \#1}" in text

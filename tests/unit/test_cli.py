@@ -1,0 +1,205 @@
+"""A verb is a stage function, an option is its argument, and a mistake is one line and exit 2."""
+
+import inspect
+import json
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from eddpm.artifacts import write_json, write_npz
+from eddpm.cli import VERBS, build_parser, main
+from eddpm.stages import report
+
+REPO = Path(__file__).parents[2]
+DATASET = {"source": "digits", "image_size": 8, "image_channels": 1, "num_classes": 10}
+METRICS = {"run": {"name": "A", "scale": 1.0, "seed": 0}, "num_images": 2, "metrics": {"pixels/fid": 1.0}}
+
+
+def stage_of(verb: str):
+    return getattr(import_module(f"eddpm.stages.{VERBS[verb][0]}"), verb.replace("-", "_"))
+
+
+def command(verb: str, folder: Path, **changes: list[str]) -> list[str]:
+    """A command with every option of the verb, naming files in `folder` that do not exist, but for `changes`."""
+    values = {"start": ["0"], "stop": ["2"], "batch-size": ["2"], "caption": ["A caption"], "figure": ["fronts"]}
+    values["labels"] = []
+    argv = [verb]
+    for option in VERBS[verb][2]:
+        value = changes.get(option.replace("-", "_"), values.get(option, [str(folder / f"{option}.missing")]))
+        argv += [f"--{option}", *value]
+    return argv
+
+
+def mistake(argv: list[str], capsys) -> str:
+    """The one line that is printed about a mistake in the command."""
+    assert main(argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"eddpm {argv[0]}: ")
+    return lines[0].removeprefix(f"eddpm {argv[0]}: ")
+
+
+# Verbs and options ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_options_of_a_verb_are_the_arguments_of_its_stage(verb):
+    options = [option.replace("-", "_") for option in VERBS[verb][2]]
+    assert options == list(inspect.signature(stage_of(verb)).parameters)
+
+
+def test_every_public_function_of_a_stage_that_takes_settings_is_a_verb():
+    stages = {VERBS[verb][0] for verb in VERBS}
+    assert stages == {path.stem for path in (REPO / "eddpm/stages").glob("[a-z]*.py")}
+    for stage in stages:
+        module = import_module(f"eddpm.stages.{stage}")
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ == module.__name__ and "settings" in inspect.signature(function).parameters:
+                assert name.startswith("_") or name.replace("_", "-") in VERBS
+
+
+def test_a_path_is_read_as_a_path_and_a_list_as_a_list(tmp_path):
+    arguments = build_parser().parse_args(
+        command("compute-metrics", tmp_path, samples=["a.npz", "b.npz"], classifiers=[], references=["r.npz"])
+    )
+    assert arguments.samples == [Path("a.npz"), Path("b.npz")]
+    assert arguments.classifiers == []
+    assert arguments.references == [Path("r.npz")]
+    assert arguments.metrics == tmp_path / "metrics.missing"
+
+
+@pytest.mark.parametrize("option", [[], ["--classifier"]])
+def test_an_unguided_run_names_no_classifier_or_one_without_a_value(tmp_path, option):
+    argv = command("sample-shard", tmp_path)
+    place = argv.index("--classifier")
+    assert build_parser().parse_args(argv[:place] + option + argv[place + 2 :]).classifier is None
+    assert build_parser().parse_args(argv).classifier == tmp_path / "classifier.missing"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_required_option_that_is_left_out_is_named(verb, tmp_path, capsys):
+    argv = command(verb, tmp_path)
+    required = [option for option, how in VERBS[verb][2].items() if how.get("required")]
+    for option in required:
+        place = argv.index(f"--{option}")
+        rest = argv[place + 2 :]
+        with pytest.raises(SystemExit) as stop:
+            main(argv[:place] + rest)
+        assert stop.value.code == 2
+        assert f"required: --{option}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [["--help"], *([verb, "--help"] for verb in VERBS)])
+def test_help_names_every_verb_or_option(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    names = VERBS if argv == ["--help"] else [f"--{option}" for option in VERBS[argv[0]][2]]
+    for name in names:
+        assert name in text
+
+
+@pytest.mark.parametrize("argv", [[], ["smaple-shard"], ["sample-shard", "--zzz"]])
+def test_a_command_that_does_not_parse_exits_with_2(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    assert "usage: eddpm" in capsys.readouterr().err
+
+
+# Running ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_verb_does_its_work_and_exits_with_0(tmp_path, capsys):
+    write_json(tmp_path / "a.json", METRICS)
+    outputs = {kind: tmp_path / f"table.{kind}" for kind in ("csv", "md", "tex")}
+    options = [word for kind, path in outputs.items() for word in (f"--{kind}", str(path))]
+    assert main(["make-table", "--metrics", str(tmp_path / "a.json"), "--caption", "Table 1", *options]) == 0
+    assert all(path.stat().st_size for path in outputs.values())
+    assert "Table 1" in outputs["md"].read_text()
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_input_that_does_not_exist_is_one_line_naming_it_and_nothing_is_written(verb, tmp_path, capsys):
+    first = next(option for option in VERBS[verb][2] if option in ("settings", "metrics", "inputs"))
+    assert mistake(command(verb, tmp_path), capsys).startswith(f"{tmp_path / first}.missing: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if "settings" in VERBS[verb][2]])
+def test_settings_of_another_stage_are_one_line_naming_file_and_key(verb, tmp_path, capsys):
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump({"colour": "green"}))
+    assert mistake(command(verb, tmp_path, settings=[str(path)]), capsys).startswith(f"{path}: colour: unknown key")
+
+
+def test_a_data_set_that_differs_from_its_settings_is_one_line(tmp_path, capsys):
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump({**DATASET, "image_size": 9}))
+    assert mistake(command("prepare-dataset", tmp_path, settings=[str(path)]), capsys).startswith(
+        "dataset 'digits': has"
+    )
+
+
+def test_a_damaged_table_is_one_line(tmp_path, capsys):
+    path = tmp_path / "sweep.csv"
+    path.write_bytes(b"\xff\xfe\x00")
+    assert mistake(command("plot-figure", tmp_path, inputs=[str(path)]), capsys).startswith(f"{path}: not a readable")
+    path.write_text("")
+    assert mistake(command("plot-figure", tmp_path, inputs=[str(path)]), capsys).startswith(f"{path}: not a readable")
+
+
+def test_labels_that_do_not_go_with_the_inputs_are_one_line(tmp_path, capsys):
+    write_npz(tmp_path / "a.npz", arr_0=np.zeros((2, 8, 8, 1), np.uint8), arr_1=np.zeros(2, int))
+    argv = command("plot-figure", tmp_path, figure=["samples"], inputs=[str(tmp_path / "a.npz")], labels=["A", "B"])
+    assert mistake(argv, capsys).startswith("--labels: 2 for 1 inputs")
+
+
+def test_a_file_that_is_no_metrics_is_one_line(tmp_path, capsys):
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps({"run": {}}))
+    assert mistake(command("make-table", tmp_path, metrics=[str(path)]), capsys).startswith(f"{path}: has not the keys")
+
+
+def test_a_bug_is_not_taken_for_a_mistake(tmp_path, monkeypatch):
+    def broken(**arguments) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(report, "make_table", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        main(command("make-table", tmp_path))
+
+
+def test_the_module_and_the_console_script_run_alike(tmp_path):
+    argv = command("make-table", tmp_path)
+    script = f"import sys; from eddpm.cli import main; sys.argv[1:] = {argv!r}; sys.exit(main())"
+    for start in (["-m", "eddpm", *argv], ["-c", script]):
+        done = subprocess.run([sys.executable, *start], cwd=REPO, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith(f"eddpm make-table: {tmp_path / 'metrics.missing'}: does not exist")
+
+
+def test_importing_the_command_line_loads_no_torch():
+    program = (
+        "import sys, eddpm.cli; eddpm.cli.build_parser(); print(*({'torch', 'numpy', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_tables_are_made_without_torch(tmp_path):
+    write_json(tmp_path / "a.json", METRICS)
+    argv = command("make-table", tmp_path, metrics=[str(tmp_path / "a.json")])
+    program = f"import sys; from eddpm.cli import main; print(main({argv!r}), 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "False"]

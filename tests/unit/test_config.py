@@ -1,0 +1,366 @@
+"""Settings are refused at load, in one line that says where, what and what instead; and are read without torch."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from eddpm.config import (
+    Criterion,
+    DatasetConfig,
+    EncoderConfig,
+    EvaluationConfig,
+    MeasureConfig,
+    Name,
+    SampleConfig,
+    Settings,
+    TrainClassifierConfig,
+    TrainDenoiserConfig,
+    UNetArchitecture,
+    UNetConfig,
+    load_settings,
+    parse_settings,
+)
+from eddpm.errors import ConfigError
+
+REPO = Path(__file__).parents[2]
+UNET = {
+    "image_size": 16,
+    "image_channels": 1,
+    "num_channels": 32,
+    "channel_mult": [1, 2],
+    "attention_resolutions": [8],
+    "num_head_channels": 32,
+}
+ENCODER = {**UNET, "classifier_width": 32, "num_classes": 10}
+del ENCODER["num_channels"]
+TRAINING = {"iterations": 10, "batch_size": 4, "lr": 1e-3}
+DIFFUSION = {"noise_schedule": "cosine"}
+DENOISER = {"network": {**UNET, "learn_sigma": False}, "diffusion": DIFFUSION, "training": TRAINING}
+CLASSIFIER = {"network": ENCODER, "diffusion": DIFFUSION, "training": TRAINING}
+DATASET = {"source": "digits", "image_size": 8, "image_channels": 1, "num_classes": 10}
+SAMPLE = {
+    "name": "UADM(25)-G",
+    "denoiser": UNET,
+    "classifier": ENCODER,
+    "num_classes": 10,
+    "diffusion": DIFFUSION,
+    "sampler": "ddim",
+    "steps": "ddim25",
+    "guidance": "constant",
+    "scale": 4,
+    "seed": 0,
+}
+
+
+class Zoo(Settings):
+    """Settings within a dict, within a tuple, and behind `| None`; an entry may be named like a field."""
+
+    animals: dict[Name, "Animal"]
+
+
+class Animal(Settings):
+    network: UNetArchitecture | None = None
+    parts: tuple[UNetArchitecture, ...] = ()
+
+
+NETWORK = {"num_channels": 32, "channel_mult": [1]}
+
+
+def changed(values: dict, path: str, value) -> dict:
+    """A copy of `values` with the value at the dotted `path` set."""
+    values = copy.deepcopy(values)
+    *parents, key = path.split(".")
+    place = values
+    for parent in parents:
+        place = place[parent]
+    place[key] = value
+    return values
+
+
+def renamed(values: dict, path: str, key: str) -> dict:
+    """A copy of `values` with the key at the dotted `path` misspelled as `key`."""
+    values = copy.deepcopy(values)
+    *parents, old = path.split(".")
+    place = values
+    for parent in parents:
+        place = place[parent]
+    place[key] = place.pop(old)
+    return values
+
+
+def refusal(cls: type[Settings], values) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(cls, values, "some.yaml")
+    message = str(caught.value)
+    assert message.startswith("some.yaml: ")
+    assert len(message.splitlines()) == 1
+    return message.removeprefix("some.yaml: ")
+
+
+@pytest.mark.parametrize(
+    ("cls", "values"),
+    [
+        (TrainDenoiserConfig, DENOISER),
+        (TrainClassifierConfig, CLASSIFIER),
+        (SampleConfig, SAMPLE),
+        (SampleConfig, {**SAMPLE, "classifier": None}),
+        (DatasetConfig, DATASET),
+    ],
+)
+def test_settings_come_back_from_the_file_they_are_written_to(cls, values, tmp_path):
+    settings = parse_settings(cls, values, "here")
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+    assert load_settings(cls, tmp_path / "settings.yaml") == settings
+
+
+def test_settings_do_not_change_after_the_check():
+    config = parse_settings(DatasetConfig, DATASET, "here")
+    with pytest.raises(ValueError, match="frozen"):
+        config.image_size = 16
+
+
+# Unknown and missing keys -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong", "right"),
+    [
+        ("training", "trainings", "training"),
+        ("training.iterations", "iteration", "iterations"),
+        ("training.lr", "lrr", "lr"),
+        ("network.num_channels", "num_chanels", "num_channels"),
+        ("network.image_size", "image_sise", "image_size"),
+        ("diffusion.noise_schedule", "noise_shedule", "noise_schedule"),
+    ],
+)
+def test_a_misspelled_key_is_named_with_the_right_one_and_not_as_missing(path, wrong, right):
+    place = ".".join([*path.split(".")[:-1], wrong])
+    expected = f"{place}: unknown key; did you mean '{right}'?"
+    assert refusal(TrainDenoiserConfig, renamed(DENOISER, path, wrong)) == expected
+
+
+def test_a_key_like_no_other_is_answered_with_the_keys_of_its_own_level():
+    assert (
+        refusal(TrainDenoiserConfig, {**DENOISER, "zzz": 1}) == "zzz: unknown key; known: network, diffusion, training"
+    )
+    assert refusal(TrainDenoiserConfig, changed(DENOISER, "diffusion.zzz", 1)) == (
+        "diffusion.zzz: unknown key; known: noise_schedule, diffusion_steps, sigma_small"
+    )
+
+
+@pytest.mark.parametrize("entry", ["cat", "network", "parts"])
+def test_a_misspelled_key_within_an_entry_of_a_dict_is_named_with_the_right_one(entry):
+    zoo = {"animals": {"dog": {}, entry: {"network": {**NETWORK, "droput": 0.1}}}}
+    assert refusal(Zoo, zoo) == f"animals.{entry}.network.droput: unknown key; did you mean 'dropout'?"
+    zoo = {"animals": {entry: {"networks": NETWORK}}}
+    assert refusal(Zoo, zoo) == f"animals.{entry}.networks: unknown key; did you mean 'network'?"
+
+
+def test_a_misspelled_key_within_a_list_is_named_with_its_number_and_the_right_one():
+    zoo = {"animals": {"cat": {"parts": [NETWORK, {**NETWORK, "droput": 0.1}]}}}
+    assert refusal(Zoo, zoo) == "animals.cat.parts.1.droput: unknown key; did you mean 'dropout'?"
+    spaces = [{"name": "pixels", "classifier": None}, {"name": "clean", "classifier": {**ENCODER, "num_clases": 2}}]
+    message = refusal(MeasureConfig, {"spaces": spaces, "nearest_neighbours": 3})
+    assert message == "spaces.1.classifier.num_clases: unknown key; did you mean 'num_classes'?"
+
+
+@pytest.mark.parametrize("path", ["training", "training.lr", "network.image_size", "diffusion.noise_schedule"])
+def test_a_missing_key_is_named_by_its_path(path):
+    values = copy.deepcopy(DENOISER)
+    *parents, key = path.split(".")
+    del (values[parents[0]] if parents else values)[key]
+    assert refusal(TrainDenoiserConfig, values) == f"{path}: missing; add this key"
+
+
+def test_the_name_of_an_entry_must_be_fit_for_a_path():
+    for name in ("Big", "a/b", "", "..", "-a", "a b"):
+        assert refusal(Zoo, {"animals": {name: {}}}).startswith(f"animals.{name}: value {name!r}: string should match")
+
+
+# Wrong types and impossible values --------------------------------------------------------------------------------
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("training.iterations", [0, -1, 1.5, NAN, "ten", None, [1]]),
+        ("training.batch_size", [0, -1, 0.5]),
+        ("training.lr", [0, -1e-3, NAN, INF, "fast", None]),
+        ("training.weight_decay", [-0.1, NAN, INF]),
+        ("training.ema_rate", [-0.1, 1, 1.5, NAN]),
+        ("training.save_interval", [0]),
+        ("training.seed", [-1, 0.5]),
+        ("diffusion.noise_schedule", ["sigmoid", None, 1]),
+        ("diffusion.diffusion_steps", [0, -5, 2.5, INF]),
+        ("network.dropout", [1.0, 1.5, -0.1, NAN]),
+        ("network.num_classes", [0, -1]),
+        ("network.learn_sigma", ["perhaps", 2]),
+        ("network", [None, 3, [1, 2], "unet"]),
+        ("network.channel_mult", [[], 3, None]),
+    ],
+)
+def test_an_impossible_value_of_a_training_is_named_with_its_key(path, values):
+    for value in values:
+        assert refusal(TrainDenoiserConfig, changed(DENOISER, path, value)).startswith(f"{path}: value {value!r}: ")
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("scale", [-1, -1e-9, NAN, INF, "abc", None, [4]]),
+        ("steps", ["abc", "", "0", "ddim0", "ddim", "25.5", "-25", "10,,5", "10,5,", "ddim10,5", " 25", "25\n", 250]),
+        ("sampler", ["euler", "DDIM", None]),
+        ("guidance", ["entrpy", True]),
+        ("precision", ["fp16", 32]),
+        ("num_classes", [1, 0, 2.5]),
+        ("seed", [-1, "x"]),
+    ],
+)
+def test_an_impossible_value_of_a_run_is_named_with_its_key(path, values):
+    for value in values:
+        assert refusal(SampleConfig, changed(SAMPLE, path, value)).startswith(f"{path}: value {value!r}: ")
+
+
+def test_steps_that_are_no_respacing_are_answered_with_examples():
+    assert "write ADM's respacing: '250', 'ddim25' or '10,5,5'" in refusal(SampleConfig, {**SAMPLE, "steps": "abc"})
+
+
+@pytest.mark.parametrize("steps", ["1", "250", "ddim25", "10,5,5"])
+def test_adms_respacings_are_taken_as_they_are(steps):
+    assert parse_settings(SampleConfig, {**SAMPLE, "steps": steps}, "here").steps == steps
+
+
+@pytest.mark.parametrize("value", [1.5, 1.0, 0.0, -0.2, NAN, INF, "half"])
+def test_a_validation_fraction_lies_strictly_between_0_and_1(value):
+    message = refusal(DatasetConfig, {**DATASET, "validation_fraction": value})
+    assert message.startswith(f"validation_fraction: value {value!r}: ")
+
+
+@pytest.mark.parametrize(("key", "value"), [("image_channels", 2), ("image_channels", 4), ("num_classes", 1)])
+def test_a_data_set_of_impossible_shape_is_refused(key, value):
+    assert refusal(DatasetConfig, {**DATASET, key: value}).startswith(f"{key}: value {value}: ")
+
+
+@pytest.mark.parametrize("value", [-0.1, NAN, INF, "strong"])
+def test_an_ect_weight_is_a_number_from_0(value):
+    assert refusal(TrainClassifierConfig, {**CLASSIFIER, "ect_weight": value}).startswith(
+        f"ect_weight: value {value!r}"
+    )
+
+
+def test_bounds_of_a_criterion_are_numbers():
+    for value in (NAN, INF, "high"):
+        message = refusal(Criterion, {"minimise": "pixels/fid", "at_least": {"accuracy": value}})
+        assert message.startswith(f"at_least.accuracy: value {value!r}: ")
+
+
+def test_an_unknown_feature_space_is_named_with_its_place_in_the_list():
+    message = refusal(EvaluationConfig, {"spaces": ["pixels", "inception"]})
+    assert message.startswith("spaces.1: value 'inception': ")
+
+
+@pytest.mark.parametrize("values", [None, 3, "text", [1, 2]])
+def test_what_is_no_mapping_is_no_settings(values):
+    assert refusal(DatasetConfig, values).startswith(f"value {values!r}: ")
+
+
+def test_numbers_are_read_from_text_as_tables_and_yaml_give_them():
+    training = parse_settings(TrainDenoiserConfig, changed(DENOISER, "training.lr", "1e-3"), "here").training
+    assert training.lr == 1e-3  # YAML 1.1 reads 1e-3, without a point, as text
+    assert parse_settings(SampleConfig, {**SAMPLE, "scale": "6.0", "seed": "3"}, "here").scale == 6.0
+
+
+# Networks that do not fit -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_channels": 48}, "level 0 has 48 channels, not a multiple of 32; change its channel_mult"),
+        ({"channel_mult": [1, 1.25]}, "level 1 has 40 channels, not a multiple of 32; change its channel_mult"),
+        ({"channel_mult": [1, 0.01]}, "level 1 has 0 channels, not a multiple of 32; change its channel_mult"),
+        ({"channel_mult": [1, 1, 1, 1, 1, 1]}, "image_size 16 cannot be halved 5 times; shorten channel_mult"),
+        ({"image_size": 17}, "image_size 17 cannot be halved 1 times; shorten channel_mult"),
+        ({"num_head_channels": 48}, "level 1 has 64 channels, which num_head(_channel)s 48 do not divide"),
+        (
+            {"num_head_channels": None, "num_heads": 3},
+            "level 1 has 64 channels, which num_head(_channel)s 3 do not divide",
+        ),
+        (
+            {"attention_resolutions": [16], "num_head_channels": 64},
+            "level 0 has 32 channels, which num_head(_channel)s 64 do not divide",
+        ),
+    ],
+)
+def test_a_unet_that_cannot_be_built_is_refused_with_the_level_and_no_dump_of_its_settings(change, message):
+    assert refusal(UNetConfig, {**UNET, **change}) == message
+    assert refusal(TrainDenoiserConfig, changed(DENOISER, "network", {**UNET, **change})) == f"network: {message}"
+
+
+def test_heads_matter_only_where_there_is_attention():
+    # 64 does not divide the 32 channels of level 0, which has none; the innermost level always has.
+    config = parse_settings(UNetConfig, {**UNET, "num_head_channels": 64}, "here")
+    assert config.level_channels == (32, 64)
+    innermost = {**UNET, "attention_resolutions": [], "num_head_channels": 48}
+    assert refusal(UNetConfig, innermost).startswith("level 1 has 64 channels, ")
+
+
+def test_an_encoder_is_checked_by_its_own_width():
+    message = "level 0 has 40 channels, not a multiple of 32; change its channel_mult"
+    assert refusal(EncoderConfig, {**ENCODER, "classifier_width": 40}) == message
+
+
+def test_a_head_takes_precedence_over_the_count_of_heads_as_in_adm():
+    parse_settings(UNetConfig, {**UNET, "num_heads": 3, "num_head_channels": 32}, "here")
+
+
+def test_a_denoiser_that_predicts_its_variance_can_be_sampled_from_but_not_trained():
+    message = "network.learn_sigma is true, but training predicts eps alone; set it to false"
+    assert refusal(TrainDenoiserConfig, changed(DENOISER, "network.learn_sigma", True)) == message
+    assert parse_settings(SampleConfig, changed(SAMPLE, "denoiser.learn_sigma", True), "here").denoiser.learn_sigma
+
+
+# Files ------------------------------------------------------------------------------------------------------------
+
+
+def refusal_of_file(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(DatasetConfig, path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert len(message.splitlines()) == 1
+    return message.removeprefix(f"{path}: ")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    assert refusal_of_file(tmp_path / "none.yaml").startswith("cannot be read (No such file")
+    assert refusal_of_file(tmp_path).startswith("cannot be read (Is a directory")
+
+
+@pytest.mark.parametrize("text", [b"a: [1", b"a: b: c", b"\t- x", b"\xff\xfe\x00", b"a: \x00", b"a: 2020-13-45"])
+def test_a_file_that_is_no_yaml_is_refused(text, tmp_path):
+    (tmp_path / "settings.yaml").write_bytes(text)
+    assert refusal_of_file(tmp_path / "settings.yaml").startswith("not valid YAML (")
+
+
+@pytest.mark.parametrize(("text", "kind"), [("", "NoneType"), ("- 1\n- 2", "list"), ("42", "int"), ("word", "str")])
+def test_a_file_that_holds_no_keys_is_refused(text, kind, tmp_path):
+    (tmp_path / "settings.yaml").write_text(text)
+    assert refusal_of_file(tmp_path / "settings.yaml").startswith(f"holds {kind}, not key: value pairs")
+
+
+def test_a_mistake_in_a_file_is_named_with_the_file_and_the_key(tmp_path):
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump({**DATASET, "image_size": "big"}))
+    assert refusal_of_file(tmp_path / "settings.yaml").startswith("image_size: value 'big': ")
+
+
+def test_importing_the_configuration_and_the_project_loads_no_torch():
+    program = "import sys, eddpm.config, eddpm.project; print('torch' in sys.modules, 'eddpm.project' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]

@@ -1,0 +1,125 @@
+"""What snakemake would do, before anything has run and after a change."""
+
+import pytest
+import yaml
+from tiny import REPO
+from workspace import RUNS
+
+
+def test_a_fresh_project_plans_every_job(workspace):
+    jobs = {rule: len(outputs) for rule, outputs in workspace.planned("all").items()}
+    # 3 runs, 2 best runs, each of 2 shards; the sweep of 2 guided methods over 2 scales shares a job for each method.
+    assert jobs["sample_shard"] == 5 * 2
+    assert jobs["compute_metrics"] == 5 * 3
+    assert jobs["sample_sweep"] == 2 * 2
+    assert jobs["measure_sweep"] == 2 * 2 * 3
+    assert jobs["choose_scale"] == 2
+    assert jobs["train_denoiser"] == 2 * 2
+    assert jobs["train_classifier"] == 3 * 2
+    assert jobs["make_table"] == 3 * 3
+    assert jobs["plot_figure"] == 4 * 2
+
+
+def test_one_run_alone_needs_only_its_networks(workspace):
+    jobs = workspace.planned("results/digits/runs/uadm5/metrics.json")
+    assert {path.split("/")[3] for path in jobs["train_denoiser"]} == {"uadm"}
+    assert {path.split("/")[3] for path in jobs["train_classifier"]} == {"clean"}
+    assert {path.split("/")[3] for path in jobs["sample_shard"]} == {"uadm5"}
+    assert "make_table" not in jobs
+
+
+def test_a_sweep_too_large_for_one_shard_has_a_job_per_shard(workspace):
+    workspace.write_config(sweep=workspace.values["sweep"] | {"num_images": 24})
+    jobs = {rule: len(outputs) for rule, outputs in workspace.planned("all").items()}
+    assert jobs["sample_shard"] == 5 * 2 + 4 * 3
+    assert jobs["compute_metrics"] == 9 * 3
+    assert "sample_sweep" not in jobs
+
+
+def test_nothing_is_left_to_do_after_all(finished):
+    assert finished.planned("all") == {}
+    assert "Nothing to be done" in finished.snakemake("all").stderr
+
+
+def test_changing_one_scale_remakes_that_run_and_what_shows_it(finished):
+    finished.write_runs(RUNS.replace("constant\t4", "constant\t3"))
+    try:
+        jobs = finished.planned("all")
+    finally:
+        finished.write_runs(RUNS)
+    run = "results/digits/runs/uadm5-g"
+    assert jobs.pop("freeze_settings") == {f"{run}/settings.yaml"}
+    assert jobs.pop("sample_shard") == {f"{run}/samples/0000.npz", f"{run}/samples/0001.npz"}
+    assert jobs.pop("compute_metrics") == {f"{run}/metrics.json", f"{run}/trace.csv", f"{run}/grid.png"}
+    assert jobs.pop("make_table") == {f"results/digits/tables/main.{kind}" for kind in ("csv", "md", "tex")}
+    assert jobs.pop("plot_figure") == {
+        f"results/digits/figures/{name}.{kind}" for name in ("samples", "trace") for kind in ("png", "pdf")
+    }
+    assert jobs == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "rules"),
+    [
+        ({"sampling": {"shard_size": 8, "batch_size": 5}}, set()),
+        (
+            {"evaluation": {"spaces": ["pixels"], "nearest_neighbours": 3}},
+            {"extract_references", "compute_metrics", "measure_sweep"},
+        ),
+    ],
+    ids=["batch size", "feature spaces"],
+)
+def test_a_change_remakes_no_more_than_it_must(finished, change, rules):
+    finished.write_config(**change)
+    try:
+        jobs = set(finished.planned("all"))
+    finally:
+        finished.write_config()
+    assert rules <= jobs
+    assert not jobs & {"prepare_dataset", "train_denoiser", "train_classifier", "sample_sweep"}
+    if not rules:
+        assert not jobs
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        (
+            RUNS.replace("\tce\t", "\tec\t"),
+            "runs.tsv row 'UADM(5)-G': classifier 'ec' is not in config.yaml; known: ce,",
+        ),
+        (
+            RUNS.replace("ddpm\t5", "dppm\t5"),
+            "runs.tsv line 4: sampler: value 'dppm': input should be 'ddpm' or 'ddim'",
+        ),
+        (RUNS.replace("constant\t4", "constant\t-4"), "runs.tsv line 3: scale: value '-4'"),
+    ],
+    ids=["missing classifier", "unknown sampler", "negative scale"],
+)
+def test_mistakes_end_with_one_line_and_exit_code_2(workspace, runs, message):
+    workspace.write_runs(runs)
+    done = workspace.snakemake("all", check=False)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("eddpm:")]
+    assert message in line
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_config_key_is_named_with_its_neighbour(workspace):
+    workspace.write_config(sampler={})
+    done = workspace.snakemake("all", check=False)
+    assert done.returncode == 2
+    assert "eddpm: config.yaml: sampler: unknown key; did you mean 'sampling'?" in done.stderr
+
+
+@pytest.mark.parametrize("profile", ["slurm"])
+def test_profiles_name_only_rules_that_exist(profile):
+    settings = yaml.safe_load((REPO / f"profiles/{profile}/config.yaml").read_text())
+    rules = {
+        line.split()[1].rstrip(":")
+        for path in (REPO / "workflow/rules").glob("*.smk")
+        for line in path.read_text().splitlines()
+        if line.startswith("rule ")
+    }
+    assert set(settings["set-resources"]) | set(settings["set-threads"]) <= rules
+    assert (REPO / "slurm").resolve() == REPO / "profiles/slurm"

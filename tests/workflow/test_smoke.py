@@ -1,0 +1,104 @@
+"""The pipeline for real, with tiny networks: what it leaves, and that kill -9 in the middle changes nothing."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+from workspace import RUNS, Workspace
+
+from eddpm.artifacts import read_samples
+
+
+def test_all_makes_tables_and_figures(finished):
+    results = finished.folder / "results/digits"
+    main = pd.read_csv(results / "tables/main.csv")
+    assert main["run"].tolist() == ["UADM(5)", "UADM(5)-G", "CADM(5)-G+EDS+ECT"]
+    assert main.drop(columns=["run", "method"]).notna().all().all()
+    assert {"accuracy", "pixels/fid", "classifier:clean/sfid", "classifier:clean/inception_score"} <= set(main.columns)
+    best = pd.read_csv(results / "tables/best_scale.csv")
+    assert set(best["scale"]) <= {1, 4}
+    for name in ("samples", "trace", "fronts", "scales"):
+        assert (results / f"figures/{name}.png").stat().st_size > 5000
+        assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_metrics_say_where_they_come_from(finished):
+    metrics = finished.metrics("uadm5-g")
+    assert metrics["num_images"] == 16
+    assert metrics["run"]["name"] == "UADM(5)-G"
+    assert len(metrics["provenance"]["commit"]) >= 7
+    assert len(metrics["features"]["classifier:clean"]["extractor"]) == 64
+
+
+def test_best_run_uses_other_images_than_its_choice(finished):
+    best = finished.metrics("uadm5-g-at-best")["run"]
+    sweep = finished.metrics(f"uadm5-g-at-{best['scale']:g}")["run"]
+    assert best["seed"] != sweep["seed"]
+
+
+def test_threads_of_a_rule_are_the_threads_of_its_process(finished):
+    log = (finished.folder / "logs/digits/train_denoiser/uadm.log").read_text()
+    assert "on cpu, 1 threads" in log
+
+
+def test_report_is_one_file(finished):
+    finished.snakemake("--report", "report.html", "all")
+    assert "fronts" in (finished.folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("victim", ["the sampling process", "everything"])
+def test_killed_sampling_resumes_with_the_same_command(finished, tmp_path, victim):
+    """A longer run of the finished project, killed once some of its batches lie on disk."""
+    runs = RUNS.replace("constant\t4\t0\t16", "constant\t4\t0\t48")
+    target = "results/digits/runs/uadm5-g/metrics.json"
+    whole, killed = (Workspace(tmp_path / name, runs, sampling={"shard_size": 48, "batch_size": 1}) for name in "ab")
+    for workspace in (whole, killed):
+        for part in ("resources", "results/digits/denoisers", "results/digits/classifiers", "results/digits/dataset"):
+            (workspace.folder / part).parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["cp", "-rp", finished.folder / part, workspace.folder / part], check=True)
+    trained = ("--rerun-triggers", "mtime", "--")
+    whole.snakemake(*trained, target)
+
+    driver = subprocess.Popen(
+        killed.command(*trained, target),
+        cwd=killed.folder,
+        env=killed.environment,
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    unfinished = killed.folder / "results/digits/runs/uadm5-g/samples/0000.unfinished"
+    deadline = time.monotonic() + 120
+    while len(list(unfinished.glob("*.npz"))) < 3:
+        assert time.monotonic() < deadline, "sampling never began"
+        assert driver.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    if victim == "everything":
+        os.killpg(driver.pid, signal.SIGKILL)
+    else:
+        subprocess.run(["pkill", "-9", "-f", f"sample-shard.*{target.split('/')[3]}", "--session", str(driver.pid)])
+    driver.wait()
+    finished_batches = {path.name: path.stat().st_mtime_ns for path in unfinished.glob("*.npz")}
+    assert 3 <= len(finished_batches) < 48
+    assert not (killed.folder / target).exists()
+
+    killed.snakemake(*trained, target)
+    shard = "results/digits/runs/uadm5-g/samples/0000.npz"
+    assert (killed.folder / shard).read_bytes() == (whole.folder / shard).read_bytes()
+    assert killed.metrics("uadm5-g")["metrics"] == whole.metrics("uadm5-g")["metrics"]
+    assert read_samples(killed.folder / shard).extras["index"].tolist() == list(range(48))
+    log = (killed.folder / "logs/digits/sample_shard/uadm5-g/0000.log").read_text()
+    remaining = int(log.split(" of 48 images to sample")[0].split()[-1])
+    assert remaining <= 48 - len(finished_batches)
+
+
+def test_second_driver_in_one_folder_is_refused(finished):
+    import fcntl
+
+    with open(finished.folder / ".snakemake/driver.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = finished.snakemake("--forcerun", "make_table", "--", "all", check=False)
+    assert done.returncode != 0
+    assert "another snakemake is at work here" in done.stdout + done.stderr

@@ -1,0 +1,69 @@
+# Every method over the grid of scales, a job per method where that is small; and each method's best scale.
+
+
+rule sample_sweep:
+    input:
+        settings=of_each_scale("settings.yaml"),
+        denoiser=run_denoiser,
+        classifier=run_classifier,
+    output:
+        samples=of_each_scale("samples/0000.npz"),
+    log:
+        "logs/{experiment}/sample_sweep/{run}.log",
+    benchmark:
+        "benchmarks/{experiment}/sample_sweep/{run}.tsv"
+    wildcard_constraints:
+        run=one_of(SWEPT_METHODS),
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        batch_size=project.sampling.batch_size,
+    params:
+        stop=project.sweep.num_images,
+    shell:
+        "python -m eddpm sample-sweep --settings {input.settings}"
+        " --denoiser {input.denoiser} --classifier {input.classifier}"
+        " --stop {params.stop} --batch-size {resources.batch_size}"
+        " --samples {output.samples} > {log} 2>&1"
+
+
+rule measure_sweep:
+    input:
+        settings="results/{experiment}/evaluation/settings.yaml",
+        runs=of_each_scale("settings.yaml"),
+        samples=of_each_scale("samples/0000.npz"),
+        classifiers=space_classifiers,
+        references=SPACE_REFERENCES,
+    output:
+        metrics=of_each_scale("metrics.json"),
+        traces=of_each_scale("trace.csv"),
+        grids=of_each_scale("grid.png"),
+    log:
+        "logs/{experiment}/measure_sweep/{run}.log",
+    wildcard_constraints:
+        run=one_of(SWEPT_METHODS),
+    conda:
+        "../../environment.yml"
+    threads: 1
+    shell:
+        "python -m eddpm measure-sweep --settings {input.settings} --runs {input.runs}"
+        " --samples {input.samples} --classifiers {input.classifiers} --references {input.references}"
+        " --metrics {output.metrics} --traces {output.traces} --grids {output.grids} > {log} 2>&1"
+
+
+rule choose_scale:
+    input:
+        settings="results/{experiment}/runs/{run}/choice/settings.yaml",
+        metrics=sweep_metrics,
+    output:
+        settings="results/{experiment}/runs/{run}/settings.yaml",
+    log:
+        "logs/{experiment}/choose_scale/{run}.log",
+    wildcard_constraints:
+        run=one_of(project.best_runs),
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m eddpm choose-scale --settings {input.settings}"
+        " --metrics {input.metrics} --run-settings {output.settings} > {log} 2>&1"
