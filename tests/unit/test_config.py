@@ -307,6 +307,8 @@ def test_heads_matter_only_where_there_is_attention():
     # 64 does not divide the 32 channels of level 0, which has none; the innermost level always has.
     config = parse_settings(UNetConfig, {**UNET, "num_head_channels": 64}, "here")
     assert config.level_channels == (32, 64)
+    middle = {**UNET, "channel_mult": [1, 3, 2], "num_head_channels": 64}  # level 1 is 8 pixels wide
+    assert refusal(UNetConfig, middle).startswith("level 1 has 96 channels, ")
     innermost = {**UNET, "attention_resolutions": [], "num_head_channels": 48}
     assert refusal(UNetConfig, innermost).startswith("level 1 has 64 channels, ")
 

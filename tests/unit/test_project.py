@@ -125,8 +125,8 @@ def test_all_runs_have_folders_of_their_own(digits):
 
 def test_the_sweep_of_a_method_is_its_own_rows_by_rising_scale(table):
     write_rows(table, ROW, {**ROW, "run": "UADM(25)-G+EDS"}, UNGUIDED)
-    project = load(table, sweep__scales=[8, 0.5, 2])
-    assert project.sweep_of("UADM(25)-G") == ["uadm25-g-at-0.5", "uadm25-g-at-2", "uadm25-g-at-8"]
+    project = load(table, sweep__scales=[16, 0.5, 2])
+    assert project.sweep_of("UADM(25)-G") == ["uadm25-g-at-0.5", "uadm25-g-at-2", "uadm25-g-at-16"]
     assert project.sweep_of("UADM(25)") == []
 
 
@@ -218,7 +218,7 @@ def test_changing_the_precision_changes_every_run_and_no_training(table, three_r
 
 
 def test_the_settings_of_a_run_are_its_row_and_its_networks(digits):
-    for name, row in digits.table_runs.items():
+    for name, row in (digits.table_runs | digits.sweep_runs).items():
         config = digits.sample(name)
         assert (config.name, config.steps, config.guidance, config.scale, config.seed) == (
             row.run,

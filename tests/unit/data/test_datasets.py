@@ -45,7 +45,7 @@ def test_the_digits_are_the_1797_scans_of_scikit_learn_spread_over_all_bytes():
     assert (dataset.images.shape, dataset.images.dtype) == ((1797, 8, 8, 1), np.uint8)
     assert (dataset.images.min(), dataset.images.max()) == (0, 255)
     raw = sklearn.datasets.load_digits()
-    np.testing.assert_array_equal(np.rint(dataset.images[..., 0] / 255 * 16), raw.images)
+    assert np.abs(dataset.images[..., 0] - raw.images * 255 / 16).max() <= 0.5
     np.testing.assert_array_equal(dataset.labels, raw.target)
 
 
@@ -202,7 +202,9 @@ def test_a_damaged_picture_is_refused_by_name(tmp_path, suffix):
 def test_a_picture_with_a_damaged_chunk_is_refused_by_name(tmp_path):
     save(tmp_path / "a/fine.png", random_picture(20, 20))
     path = save(tmp_path / "b/bad.png", random_picture(20, 20))
-    path.write_bytes(path.read_bytes().replace(b"IDAT", b"\x81C'\x08"))
+    whole = path.read_bytes()
+    place = whole.index(b"IDAT")
+    path.write_bytes(whole[: place - 4] + (20).to_bytes(4, "big") + whole[place:])  # ends too early by its own account
     assert refusal(config_of(tmp_path)).startswith(f"{path}: cannot be read as an image (")
 
 

@@ -68,9 +68,9 @@ def legend(figure: Figure) -> list[str]:
 
 FIGURES = {
     "samples": lambda: plot_samples(images(["UADM(25)", *GUIDED], 1)),
-    "trace": lambda: plot_trace(traces()),
+    "trace": lambda: plot_trace(traces(GUIDED[:3])),
     "fronts": lambda: plot_fronts(sweep()),
-    "scales": lambda: plot_scales(sweep()),
+    "scales": lambda: plot_scales(sweep(metrics=METRICS[:2])),
 }
 
 
@@ -177,7 +177,7 @@ def test_fronts_show_what_accuracy_costs_in_pixel_space():
     assert legend(figure) == GUIDED
 
 
-@pytest.mark.parametrize(("count", "rows"), [(1, 1), (2, 1), (3, 1), (4, 2), (7, 3)])
+@pytest.mark.parametrize(("count", "rows"), [(1, 1), (3, 1), (4, 2)])
 def test_panels_stand_in_rows_of_three_and_empty_places_show_nothing(count, rows):
     figure = plot_scales(sweep(["A"], METRICS[:count]))
     assert len(panels(figure)) == count
