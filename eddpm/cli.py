@@ -11,7 +11,7 @@ from eddpm.errors import EddpmError
 _PATH = {"type": Path, "required": True}
 _PATHS = {"type": Path, "nargs": "+", "required": True}
 _OPTIONAL_PATHS = {"type": Path, "nargs": "*", "default": []}
-_COUNT = {"type": int, "required": True}
+_COUNT = {"type": int, "required": True}  # images
 _TRAINING = {"settings": _PATH, "train": _PATH, "validation": _PATH, "model": _PATH, "log": _PATH}
 
 VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {

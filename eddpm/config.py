@@ -16,6 +16,7 @@ from eddpm.errors import ConfigError
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -134,7 +135,7 @@ class TrainingConfig(Settings):
     weight_decay: NonNegative = 0.0
     ema_rate: Fraction = 0.0  # 0: no moving average
     save_interval: Positive = 500
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class TrainDenoiserConfig(Settings):
@@ -169,7 +170,7 @@ class SampleConfig(Settings):
     steps: Respacing
     guidance: Literal["none", "constant", "entropy"]
     scale: NonNegative
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
 
 

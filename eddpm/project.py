@@ -24,8 +24,10 @@ from eddpm.config import (
     Name,
     NonNegative,
     Positive,
+    PositiveFloat,
     Respacing,
     SampleConfig,
+    Seed,
     Settings,
     SpaceConfig,
     TrainClassifierConfig,
@@ -35,6 +37,7 @@ from eddpm.config import (
     UNetConfig,
     parse_settings,
 )
+from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
 
 
@@ -60,9 +63,9 @@ class Sampling(Settings):
 class Sweep(Settings):
     """Every guided row of the runs table over one grid of scales, on images of another seed."""
 
-    scales: tuple[NonNegative, ...] = Field(min_length=1)
+    scales: tuple[PositiveFloat, ...] = Field(min_length=1)
     num_images: Positive
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     best: Criterion
 
 
@@ -76,7 +79,7 @@ class Run(Settings):
     steps: Respacing
     guidance: Literal["none", "constant", "entropy"]
     scale: NonNegative | Literal["best"]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     num_images: Positive
     method: str = ""  # of a generated row: the row of the table it varies
 
@@ -207,6 +210,15 @@ class Project(Settings):
         return ChoiceConfig(criterion=self.sweep.best, run=self.sample(run))
 
     @property
+    def metric_names(self) -> list[str]:
+        """What is measured of every run, as in the tables."""
+        of_any, of_classifier = ["fid", "precision", "recall"], ["sfid", "inception_score"]
+        names = ["accuracy"] if self.space_classifiers else []
+        for space in self.evaluation.spaces:
+            names += [f"{space}/{name}" for name in of_any + (of_classifier if space != "pixels" else [])]
+        return names
+
+    @property
     def space_classifiers(self) -> list[str]:
         """The classifiers whose features measure samples, in the order of the spaces."""
         return [space.removeprefix("classifier:") for space in self.evaluation.spaces if space != "pixels"]
@@ -237,10 +249,13 @@ def load_project(values: dict[str, Any], place: str) -> Project:
         raise ConfigError(f"{place}: runs: value {table!r}: give the path of the runs table")
     project = parse_settings(Project, values, place)
     _check_names(project, place, str(table))
-    for name in project.denoisers:
-        project.train_denoiser(name)
-    for name in project.classifiers:
-        project.train_classifier(name)
+    try:
+        for name in project.denoisers:
+            project.train_denoiser(name)
+        for name in project.classifiers:
+            project.train_classifier(name)
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None
     return project
 
 
@@ -284,9 +299,19 @@ def _check_names(project: Project, place: str, table: str) -> None:
             raise ConfigError(f"{where}: guidance '{row.guidance}' needs a classifier; name one or write none")
         if row.scale == "best":
             raise ConfigError(f"{where}: scale 'best' is for generated rows; give a number")
+        try:
+            kept_timesteps(project.diffusion.diffusion_steps, row.steps)
+        except ValueError as error:
+            raise ConfigError(f"{where}: steps '{row.steps}': {error}; take other steps") from None
     for run in project.table_runs.keys() & (project.sweep_runs.keys() | project.best_runs.keys()):
         raise ConfigError(f"{table} row '{seen[run]}': would share its folder with a generated row; rename it")
     if len({f"{scale:g}" for scale in project.sweep.scales}) < len(project.sweep.scales):
         raise ConfigError(f"{place}: sweep.scales: two of {project.sweep.scales} share a name; drop one")
+    if len(set(project.evaluation.spaces)) < len(project.evaluation.spaces):
+        raise ConfigError(f"{place}: evaluation.spaces: one of {project.evaluation.spaces} comes twice; drop it")
     for name in project.space_classifiers:
         known("classifier", name, project.classifiers, f"{place}: evaluation.spaces")
+    measured = dict.fromkeys(project.metric_names)
+    for name in (project.sweep.best.minimise, *project.sweep.best.at_least):
+        if name not in measured:
+            raise ConfigError(f"{place}: sweep.best: metric '{name}' is not measured; known: {', '.join(measured)}")

@@ -38,7 +38,7 @@ class ImageNoise:
     def __init__(self, seed: int, index: Sequence[int], shape: tuple[int, ...], device: torch.device):
         """`index` holds the image numbers, `shape` is that of one image (C, H, W)."""
         # Philox is keyed by 128 bits: streams of different (seed, i) never meet, as 32-bit seeds would.
-        self._generators = [np.random.Generator(np.random.Philox(key=[seed, int(i)])) for i in index]
+        self._generators = [np.random.Generator(np.random.Philox(key=np.array([seed, i], np.uint64))) for i in index]
         self._shape, self._device = shape, device
 
     def draw(self) -> Tensor:

@@ -10,6 +10,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from eddpm.diffusion.respacing import kept_timesteps
+
 
 @dataclass(frozen=True)
 class NoiseSchedule:
@@ -59,35 +61,12 @@ def make_schedule(noise_schedule: str, diffusion_steps: int = 1000) -> NoiseSche
 
 
 def respace(schedule: NoiseSchedule, steps: str) -> NoiseSchedule:
-    """Keep some of the timesteps: "250" evenly, "ddim25" by an integer stride, "10,5,5" evenly in equal sections.
+    """Keep some of the timesteps, as `kept_timesteps` reads `steps`: "250", "ddim25", "10,5,5".
 
     The betas are recomputed so that the kept steps have the alpha_bar which they had in the full schedule.
     Raises ValueError where the schedule has no such subset.
     """
-    total = len(schedule)
-    if steps.startswith("ddim"):
-        kept = _strided_timesteps(total, int(steps.removeprefix("ddim")))
-    else:
-        kept = _sectioned_timesteps(total, [int(count) for count in steps.split(",")])
+    kept = kept_timesteps(len(schedule), steps)
     alpha_bar = schedule.alpha_bar[kept]
     previous = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar[:-1]])
     return NoiseSchedule(1 - alpha_bar / previous, schedule.timesteps[kept])
-
-
-def _strided_timesteps(total: int, count: int) -> list[int]:
-    for stride in range(1, total):
-        if len(range(0, total, stride)) == count:
-            return list(range(0, total, stride))
-    raise ValueError(f"no integer stride takes exactly {count} of {total} timesteps")
-
-
-def _sectioned_timesteps(total: int, counts: list[int]) -> list[int]:
-    kept, start = [], 0
-    for section, count in enumerate(counts):
-        size = total // len(counts) + (section < total % len(counts))
-        if count > size:
-            raise ValueError(f"section {section} has {size} timesteps, fewer than the {count} asked for")
-        stride = (size - 1) / (count - 1) if count > 1 else 1.0
-        kept += [start + round(k * stride) for k in range(count)]
-        start += size
-    return kept

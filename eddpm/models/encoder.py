@@ -14,7 +14,7 @@ SPATIAL_CHANNELS = 7  # as many as sFID takes from Inception's mixed_6 (ADM's ev
 class EncoderFeatures(NamedTuple):
     """What the classifier sees in a batch of images, all in float32."""
 
-    pooled: Tensor  # (B, C): the last normalised and activated map, averaged over space
+    pooled: Tensor  # (B, C): what the last linear layer sees, as Inception's pool_3 is
     spatial: Tensor  # (B, 7, h, w): the first channels of the middle block's output
     logits: Tensor  # (B, num_classes)
 
@@ -39,7 +39,9 @@ class EncoderClassifier(HalfUNet):
         """Features of images x (B, C, image_size, image_size) in [-1, 1] at steps t (B,); t = 0 for clean images."""
         middle = self._encode(x, t)
         activated = self.out[:2](middle)
-        return EncoderFeatures(activated.mean(dim=(2, 3)), middle[:, :SPATIAL_CHANNELS], self.out[2:](activated))
+        head = self.out[2]
+        pooled = head.pool(activated) if isinstance(head, AttentionPool) else head(activated).flatten(1)
+        return EncoderFeatures(pooled, middle[:, :SPATIAL_CHANNELS], self.out[2:](activated))
 
     def _encode(self, x_t: Tensor, t: Tensor) -> Tensor:
         """The middle block's output (B, C, h, w), in the precision of the head."""

@@ -175,12 +175,15 @@ class AttentionPool(nn.Module):
         self.c_proj = nn.Conv1d(channels, num_outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.c_proj(self.pool(x)[:, :, None]).squeeze(2)
+
+    def pool(self, x: Tensor) -> Tensor:
+        """What is projected: (B, channels)."""
         x = x.flatten(2)
         x = torch.cat([x.mean(dim=2, keepdim=True), x], dim=2) + self.positional_embedding
         query, key, value = split_heads(self.qkv_proj(x), self.num_heads, new_order=True)
         # The other positions' answers would be dropped, so they are not asked.
-        pooled = F.scaled_dot_product_attention(query[:, :, :1], key, value)
-        return self.c_proj(pooled.flatten(1)[:, :, None]).squeeze(2)
+        return F.scaled_dot_product_attention(query[:, :, :1], key, value).flatten(1)
 
 
 class ConditionedSequential(nn.Sequential):

@@ -38,7 +38,7 @@ def extract_references(settings: Path, dataset: Path, classifiers: list[Path], r
     """
     config = load_settings(MeasureConfig, settings)
     images = read_samples(dataset).images
-    for space, weights, path in zip(config.spaces, _weights(config, classifiers), references, strict=True):
+    for space, weights, path in _spaces(config, classifiers, references):
         found = collect_features(_extractor(space, weights), [images])
         arrays = {"mu": found.pooled_stats.mean, "sigma": found.pooled_stats.covariance}
         if found.spatial_stats:
@@ -64,7 +64,7 @@ def compute_metrics(
     config, run_config = load_settings(MeasureConfig, settings), load_settings(SampleConfig, run)
     labels = np.concatenate([read_samples(path).labels for path in samples])
     values, features = {}, {}
-    for space, weights, path in zip(config.spaces, _weights(config, classifiers), references, strict=True):
+    for space, weights, path in _spaces(config, classifiers, references):
         found = collect_features(_extractor(space, weights), (read_samples(shard).images for shard in samples))
         if found.probabilities is not None:
             values.setdefault("accuracy", accuracy(found.probabilities, labels))
@@ -90,13 +90,20 @@ def compute_metrics(
     say(f"{run_config.name}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
 
 
-def _weights(config: MeasureConfig, classifiers: list[Path]) -> Iterator[Path | None]:
-    """The weights behind each space: one of `classifiers`, or None for pixels."""
-    wanted = sum(space.classifier is not None for space in config.spaces)
-    if wanted != len(classifiers):
-        raise ConfigError(f"--classifiers: {len(classifiers)} given, the settings have {wanted} classifier spaces")
+def _spaces(
+    config: MeasureConfig, classifiers: list[Path], references: list[Path]
+) -> Iterator[tuple[SpaceConfig, Path | None, Path]]:
+    """Each space with the weights behind it, one of `classifiers` or None for pixels, and its reference."""
+    networks = sum(space.classifier is not None for space in config.spaces)
+    for option, given, wanted in (
+        ("--classifiers", len(classifiers), networks),
+        ("--references", len(references), len(config.spaces)),
+    ):
+        if given != wanted:
+            raise ConfigError(f"{option}: {given} given, the settings have {wanted} such spaces; name one for each")
     remaining = iter(classifiers)
-    return (next(remaining) if space.classifier else None for space in config.spaces)
+    weights = [next(remaining) if space.classifier else None for space in config.spaces]
+    return zip(config.spaces, weights, references, strict=True)
 
 
 def _extractor(space: SpaceConfig, weights: Path | None) -> Extractor:

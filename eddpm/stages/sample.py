@@ -37,6 +37,10 @@ def sample_shard(
     Finished batches are kept beside `samples` until it is whole, so a killed job loses at most one batch.
     """
     config = load_settings(SampleConfig, settings)
+    if not 0 <= start < stop or batch_size < 1:
+        raise ConfigError(
+            f"{config.name}: images {start} to {stop} by {batch_size}; give --start < --stop, --batch-size > 0"
+        )
     sampler = GuidedSampler(config, denoiser, classifier)
     unfinished = samples.with_suffix(".unfinished")
     identity = _identity(config, denoiser, classifier)

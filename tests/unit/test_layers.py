@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "eddpm"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"config", "project", "errors"}
+BASE = {"config", "errors"}
 TOOLS = {"artifacts", "runtime"}
 NOUNS = {"training", "evaluation", "reporting", "models", "data", "diffusion"}
 
@@ -24,7 +24,7 @@ ALLOWED = {
     "diffusion": {"diffusion"},
     "artifacts": BASE,
     "runtime": BASE,
-    "project": {"config", "errors"},
+    "project": {"diffusion"} | BASE,  # of diffusion, the respacing, which is plain numbers
     "config": {"errors"},
     "errors": set(),
 }
@@ -104,7 +104,7 @@ def test_reporting_never_sees_torch(path):
     assert "runtime" not in parts(path.read_text())  # which imports torch
 
 
-@pytest.mark.parametrize("part", sorted(BASE))
+@pytest.mark.parametrize("part", ["config", "errors", "project"])
 def test_what_the_workflow_reads_needs_only_yaml_and_pydantic(part):
     (path,) = sources_of(part)
     assert packages(path.read_text()) <= {"yaml", "pydantic"}

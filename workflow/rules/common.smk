@@ -68,7 +68,9 @@ SPACE_REFERENCES = [
     f"results/{{experiment}}/references/{name.replace(':', '-')}.npz"
     for name in project.evaluation.spaces
 ]
-FIGURES = ["samples", "trace", "fronts", "scales"]
+FIGURES = ["samples", "trace", "scales"]
+if {"accuracy", "pixels/fid"} <= set(project.metric_names):
+    FIGURES.append("fronts")
 
 
 # The methods whose sweep shares a job, and the runs that have jobs of their own.
