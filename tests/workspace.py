@@ -12,8 +12,8 @@ from tiny import REPO, tiny_values
 RUNS = """\
 run\tdenoiser\tclassifier\tsampler\tsteps\tguidance\tscale\tseed\tnum_images
 UADM(5)\tuadm\t\tddim\tddim5\tnone\t\t0\t16
-UADM(5)-G\tuadm\tce\tddim\tddim5\tconstant\t4\t0\t16
-CADM(5)-G+EDS+ECT\tcadm\tect\tddpm\t5\tentropy\t2\t0\t16
+UADM(5)-G\tuadm\tce\tddim\tddim5\tconstant\t4\t0\t8
+CADM(5)-G+EDS+ECT\tcadm\tect\tddpm\t5\tentropy\t2\t0\t8
 """
 
 

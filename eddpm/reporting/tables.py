@@ -61,8 +61,13 @@ def to_latex(frame: pd.DataFrame, caption: str) -> str:
 def _printed(frame: pd.DataFrame) -> pd.DataFrame:
     printed = pd.DataFrame({"run": frame["method"], "scale": frame["scale"].map("{:g}".format)})
     for column in metric_columns(frame):
-        printed[title(column)] = frame[column].map("{:.3f}".format)
+        printed[title(column)] = frame[column].map(_number)
     return printed
+
+
+def _number(value: float) -> str:
+    """Three decimals, or two digits of what is smaller."""
+    return f"{value:.3f}" if not 0 < value < 0.1 else f"{value:.2g}"
 
 
 def _escape(text: str) -> str:

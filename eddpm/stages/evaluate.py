@@ -68,7 +68,10 @@ def compute_metrics(
         found = collect_features(_extractor(space, weights), (read_samples(shard).images for shard in samples))
         if found.probabilities is not None:
             values.setdefault("accuracy", accuracy(found.probabilities, labels))
-        measured = measure(found, _read_reference(path), config.nearest_neighbours)
+        try:
+            measured = measure(found, _read_reference(path), config.nearest_neighbours)
+        except ArtifactError as error:
+            raise ArtifactError(f"{run_config.name} against {path}: {error}") from None
         values |= {f"{space.name}/{name}": value for name, value in measured.items()}
         features[space.name] = {
             "extractor": sha256(weights) if weights else "pixels in [-1, 1]",

@@ -11,10 +11,21 @@ from eddpm.reporting.tables import metrics_frame, to_latex, to_markdown
 
 def make_table(metrics: list[Path], caption: str, csv: Path, md: Path, tex: Path) -> None:
     """Write one table of runs, in the order given, in three formats; the csv has every digit and column."""
-    frame = metrics_frame([read_json(path, "run", "num_images", "metrics") for path in metrics])
+    rows = [read_json(path, "run", "num_images", "metrics", "provenance") for path in metrics]
+    frame = metrics_frame(rows)
+    caption = f"{caption} {_origin(rows)}"
     write_text(csv, frame.to_csv(index=False))
     write_text(md, to_markdown(frame, caption))
     write_text(tex, to_latex(frame, caption))
+
+
+def _origin(rows: list[dict]) -> str:
+    """What made the rows of a table: images, commit, torch and device, each named once."""
+    counts = " or ".join(f"{count:,}" for count in sorted({row["num_images"] for row in rows}))
+    commit, torch, device = (
+        ", ".join(dict.fromkeys(row["provenance"][key] for row in rows)) for key in ("commit", "torch", "device")
+    )
+    return f"{counts} images per row; commit {commit}; torch {torch}; measured on {device}."
 
 
 def plot_figure(figure: str, inputs: list[Path], labels: list[str], png: Path, pdf: Path) -> None:

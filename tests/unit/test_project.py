@@ -418,11 +418,17 @@ def test_a_misspelled_key_is_named_by_its_path_with_the_right_one(table, path, k
 
 def test_a_network_that_does_not_fit_the_images_is_named(table):
     write_rows(table, ROW)
-    assert refusal(table, denoisers__cadm__network__num_channels=33).startswith("denoiser 'cadm': level 0 has 33 chan")
-    assert refusal(table, classifiers__ect__network__classifier_width=33).startswith("classifier 'ect': level 0 has 33")
-    assert refusal(table, dataset__image_size=9).startswith("denoiser 'uadm': image_size 9 cannot be halved 1 times")
+    assert refusal(table, denoisers__cadm__network__num_channels=33).startswith(
+        "config.yaml: denoiser 'cadm': level 0 has 33 chan"
+    )
+    assert refusal(table, classifiers__ect__network__classifier_width=33).startswith(
+        "config.yaml: classifier 'ect': level 0"
+    )
+    assert refusal(table, dataset__image_size=9).startswith("config.yaml: denoiser 'uadm': image_size 9")
 
 
 def test_a_denoiser_that_cannot_be_trained_is_refused_at_load(table):
     write_rows(table, ROW)
-    assert refusal(table, denoisers__uadm__network__learn_sigma=True).startswith("denoiser 'uadm': network.learn_sigma")
+    assert refusal(table, denoisers__uadm__network__learn_sigma=True).startswith(
+        "config.yaml: denoiser 'uadm': network.learn_sigma"
+    )

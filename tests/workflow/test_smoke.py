@@ -27,7 +27,8 @@ def test_all_makes_tables_and_figures(finished):
 
 def test_metrics_say_where_they_come_from(finished):
     metrics = finished.metrics("uadm5-g")
-    assert metrics["num_images"] == 16
+    assert metrics["num_images"] == 8
+    assert finished.metrics("uadm5")["num_images"] == 16
     assert metrics["run"]["name"] == "UADM(5)-G"
     assert len(metrics["provenance"]["commit"]) >= 7
     assert len(metrics["features"]["classifier:clean"]["extractor"]) == 64
@@ -49,21 +50,34 @@ def test_report_is_one_file(finished):
     assert "fronts" in (finished.folder / "report.html").read_text()
 
 
-@pytest.mark.parametrize("victim", ["the sampling process", "everything"])
-def test_killed_sampling_resumes_with_the_same_command(finished, tmp_path, victim):
-    """A longer run of the finished project, killed once some of its batches lie on disk."""
-    runs = RUNS.replace("constant\t4\t0\t16", "constant\t4\t0\t48")
-    target = "results/digits/runs/uadm5-g/metrics.json"
-    whole, killed = (Workspace(tmp_path / name, runs, sampling={"shard_size": 48, "batch_size": 1}) for name in "ab")
-    for workspace in (whole, killed):
-        for part in ("resources", "results/digits/denoisers", "results/digits/classifiers", "results/digits/dataset"):
-            (workspace.folder / part).parent.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["cp", "-rp", finished.folder / part, workspace.folder / part], check=True)
-    trained = ("--rerun-triggers", "mtime", "--")
-    whole.snakemake(*trained, target)
+TARGET = "results/digits/runs/uadm5-g/metrics.json"
+SHARD = "results/digits/runs/uadm5-g/samples/0000.npz"
+TRAINED = ("--rerun-triggers", "mtime", "--")  # the copied networks are taken as they are
 
+
+def with_networks_of(finished, folder):
+    """A workspace with the networks of the finished one, where a run of more images waits to be sampled."""
+    runs = RUNS.replace("constant\t4\t0\t8", "constant\t4\t0\t48")
+    workspace = Workspace(folder, runs, sampling={"shard_size": 48, "batch_size": 1})
+    for part in ("resources", "results/digits/denoisers", "results/digits/classifiers", "results/digits/dataset"):
+        (folder / part).parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-rp", finished.folder / part, folder / part], check=True)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(finished, tmp_path_factory):
+    workspace = with_networks_of(finished, tmp_path_factory.mktemp("uninterrupted") / "project")
+    workspace.snakemake(*TRAINED, TARGET)
+    return workspace
+
+
+@pytest.mark.parametrize("victim", ["the sampling process", "everything"])
+def test_killed_sampling_resumes_with_the_same_command(finished, uninterrupted, tmp_path, victim):
+    """kill -9 once some batches lie on disk, then the same command again."""
+    killed = with_networks_of(finished, tmp_path / "project")
     driver = subprocess.Popen(
-        killed.command(*trained, target),
+        killed.command(*TRAINED, TARGET),
         cwd=killed.folder,
         env=killed.environment,
         start_new_session=True,
@@ -78,17 +92,16 @@ def test_killed_sampling_resumes_with_the_same_command(finished, tmp_path, victi
     if victim == "everything":
         os.killpg(driver.pid, signal.SIGKILL)
     else:
-        subprocess.run(["pkill", "-9", "-f", f"sample-shard.*{target.split('/')[3]}", "--session", str(driver.pid)])
+        subprocess.run(["pkill", "-9", "-s", str(driver.pid), "-f", "sample-shard"], check=True)
     driver.wait()
     finished_batches = {path.name: path.stat().st_mtime_ns for path in unfinished.glob("*.npz")}
     assert 3 <= len(finished_batches) < 48
-    assert not (killed.folder / target).exists()
+    assert not (killed.folder / TARGET).exists()
 
-    killed.snakemake(*trained, target)
-    shard = "results/digits/runs/uadm5-g/samples/0000.npz"
-    assert (killed.folder / shard).read_bytes() == (whole.folder / shard).read_bytes()
-    assert killed.metrics("uadm5-g")["metrics"] == whole.metrics("uadm5-g")["metrics"]
-    assert read_samples(killed.folder / shard).extras["index"].tolist() == list(range(48))
+    killed.snakemake(*TRAINED, TARGET)
+    assert (killed.folder / SHARD).read_bytes() == (uninterrupted.folder / SHARD).read_bytes()
+    assert killed.metrics("uadm5-g")["metrics"] == uninterrupted.metrics("uadm5-g")["metrics"]
+    assert read_samples(killed.folder / SHARD).extras["index"].tolist() == list(range(48))
     log = (killed.folder / "logs/digits/sample_shard/uadm5-g/0000.log").read_text()
     remaining = int(log.split(" of 48 images to sample")[0].split()[-1])
     assert remaining <= 48 - len(finished_batches)

@@ -1,5 +1,6 @@
 # The checked project, and functions that name a rule's inputs.
 import fcntl
+import os
 import re
 import sys
 from pathlib import Path
@@ -20,7 +21,9 @@ shell.prefix(
 
 try:
     project = load_project(
-        config, ", ".join(map(str, workflow.configfiles)) or "the command line"
+        config,
+        ", ".join(os.path.relpath(path) for path in workflow.configfiles)
+        or "the command line",
     )
 except EddpmError as error:
     print(f"eddpm: {error}", file=sys.stderr)

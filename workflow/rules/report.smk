@@ -32,7 +32,7 @@ rule plot_figure:
     output:
         png=report(
             "results/{experiment}/figures/{figure}.png",
-            caption="../report/{figure}.rst",
+            caption="../report/figure.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
