@@ -1,6 +1,7 @@
 # make demo    the whole pipeline on scikit-learn's digits, then its table
 # make test    every test that this machine can run
 # make check   lint, formatting and dry runs
+# make docs    the demo, and its tables and figures copied to docs/ and README.md
 # Each makes its own environment in .venv first.
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +9,7 @@ PYTHON ?= python3
 CORES ?= 2
 RESULTS := results/digits
 
-.PHONY: demo test check
+.PHONY: demo test check docs
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -32,6 +33,9 @@ check: $(VENV)/installed
 		echo "dry run of $$config"; \
 		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 --quiet all --dry-run --configfile $$config -- all || exit 1; \
 	done
+
+docs: demo
+	$(BIN)/python docs/refresh.py
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

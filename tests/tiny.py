@@ -18,6 +18,7 @@ def tiny_values() -> dict:
     for entry in (*values["denoisers"].values(), *values["classifiers"].values()):
         entry["network"].update(attention_resolutions=[], channel_mult=[1], num_head_channels=32)
         entry["training"].update(iterations=3, batch_size=8, save_interval=2)
+    values["dataset"].update(validation_fraction=0.05)
     values["sampling"].update(shard_size=8, batch_size=3)
     values["sweep"].update(scales=[1, 4], num_images=8)
     return values

@@ -34,7 +34,7 @@ _TRACED = {
 
 def plot_samples(images: dict[str, np.ndarray], per_method: int = 20) -> Figure:
     """One row of images per method, image k of every row from the same noise and class: uint8 (N, H, W, C) each."""
-    figure, axes = plt.subplots(len(images), 1, figsize=(9, 0.62 * len(images)), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(len(images), 1, figsize=(9, 0.5 * len(images)), squeeze=False, layout="constrained")
     for axis, (method, pictures) in zip(axes[:, 0], images.items(), strict=True):
         row = np.pad(pictures[:per_method], [(0, 0), (0, 1), (0, 1), (0, 0)], constant_values=255)
         axis.imshow(np.concatenate(list(row), axis=1).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")

@@ -1,5 +1,7 @@
 """What snakemake would do, before anything has run and after a change."""
 
+import re
+
 import pytest
 import yaml
 from tiny import REPO
@@ -112,9 +114,15 @@ def test_unknown_config_key_is_named_with_its_neighbour(workspace):
     assert "eddpm: config.yaml: sampler: unknown key; did you mean 'sampling'?" in done.stderr
 
 
-@pytest.mark.parametrize("profile", ["slurm"])
-def test_profiles_name_only_rules_that_exist(profile):
-    settings = yaml.safe_load((REPO / f"profiles/{profile}/config.yaml").read_text())
+def test_slurm_profile_plans_the_same_jobs(workspace):
+    printed = workspace.snakemake("--profile", str(REPO / "slurm"), "--dry-run", "all").stdout
+    assert re.search(r"sample_shard +6\b", printed)
+    assert "slurm_partition=gpu" in printed
+    assert "gpu=1" in printed
+
+
+def test_slurm_profile_names_only_rules_that_exist():
+    settings = yaml.safe_load((REPO / "profiles/slurm/config.yaml").read_text())
     rules = {
         line.split()[1].rstrip(":")
         for path in (REPO / "workflow/rules").glob("*.smk")

@@ -51,7 +51,7 @@ BEST = project.sweep.best
 TABLES = {
     "main": (
         project.table_runs,
-        "The runs as published, with scales from the runs table.",
+        "The runs of the table, each at the scale that the table gives it.",
     ),
     "best_scale": (
         project.best_runs,
@@ -64,7 +64,7 @@ TABLES = {
     ),
     "sweep": (
         project.sweep_runs,
-        f"Every method over the grid of scales, {project.sweep.num_images} images each.",
+        "Every method over the grid of scales. Few images raise every FID alike: compare within this table.",
     ),
 }
 SPACE_REFERENCES = [

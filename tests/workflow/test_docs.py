@@ -1,0 +1,46 @@
+"""The documents say what the pipeline made."""
+
+import csv
+import re
+
+import pytest
+from tiny import REPO
+
+from eddpm.cli import VERBS
+
+
+@pytest.mark.parametrize("table", ["main", "best_scale"])
+def test_readme_shows_the_table_that_docs_hold(table):
+    shown = re.search(f"<!-- table: {table} -->\n(.*?)<!-- end -->", (REPO / "README.md").read_text(), re.DOTALL)[1]
+    assert shown.strip()
+    assert shown in (REPO / "docs/digits/README.md").read_text()
+
+
+def test_docs_hold_the_settings_that_made_them():
+    rows = list(csv.DictReader((REPO / "docs/digits/runs.tsv").open(), delimiter="\t"))
+    text = (REPO / "docs/digits/README.md").read_text()
+    for row in rows:
+        scale = row["scale"] or "0"
+        assert re.search(rf"\| {re.escape(row['run'])} +\| {scale} ", text), row["run"]
+    assert re.search(r"commit [0-9a-f]{40};", text), "made from a commit, with nothing uncommitted"
+
+
+def test_links_in_the_documents_lead_somewhere():
+    for path in (REPO / "README.md", *(REPO / "docs").rglob("*.md"), *(REPO / "config").rglob("*.md")):
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text()):
+            assert (path.parent / link).exists(), f"{path}: {link}"
+
+
+def test_every_key_of_the_digits_config_is_explained():
+    explained = (REPO / "config/README.md").read_text()
+    keys = re.findall(r"^ *(\w+):", (REPO / "config/digits/config.yaml").read_text(), re.MULTILINE)
+    names = {"digits", "uadm", "cadm", "ce", "ect", "clean", "accuracy"}  # of this experiment
+    for key in set(keys) - names:
+        assert key in explained, key
+
+
+def test_commands_in_the_readme_exist():
+    makefile = (REPO / "Makefile").read_text()
+    for target in re.findall(r"make (\w+)", (REPO / "README.md").read_text()):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE) or target in ("a", "themselves"), target
+    assert "sample-shard" in VERBS
