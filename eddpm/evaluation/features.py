@@ -10,6 +10,7 @@ from torch import Tensor
 
 from eddpm.errors import ArtifactError
 from eddpm.evaluation.frechet import GaussianStats
+from eddpm.runtime import to_float
 
 
 class Features(NamedTuple):
@@ -49,9 +50,8 @@ def classifier_features(
 
     def extract(images: np.ndarray) -> Features:
         _check_images(images)
-        x = torch.tensor(images, device=device).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
         with torch.no_grad():
-            pooled, spatial, logits = features_fn(x)
+            pooled, spatial, logits = features_fn(to_float(images).to(device))
         # NHWC order, as in the published sFID statistics.
         spatial = spatial.permute(0, 2, 3, 1).flatten(1)
         probabilities = logits.double().softmax(dim=1)

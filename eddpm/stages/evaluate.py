@@ -1,10 +1,10 @@
 """Measuring a run's samples against the training images, in every feature space of the experiment."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image
 
@@ -129,10 +129,12 @@ def _write_trace(path: Path, samples: list[Path], num_images: int) -> None:
     shards = [read_npz(shard, "trace", "timesteps") for shard in samples]
     mean, mean_square = np.moveaxis(sum(shard["trace"] for shard in shards) / num_images, -1, 0)
     deviation = np.sqrt(np.maximum(mean_square - mean**2, 0))
-    table = pd.DataFrame({"t": shards[0]["timesteps"][: len(mean)]})
+    columns = {"t": shards[0]["timesteps"][: len(mean)]}
     for k, name in enumerate(TRACED):
-        table[name], table[f"{name}_std"] = mean[:, k], deviation[:, k]
-    write_text(path, table.to_csv(index=False, float_format="%.6g"))
+        columns |= {name: mean[:, k], f"{name}_std": deviation[:, k]}
+    text = io.StringIO()
+    np.savetxt(text, np.column_stack(list(columns.values())), "%.6g", ",", header=",".join(columns), comments="")
+    write_text(path, text.getvalue())
 
 
 def _write_grid(path: Path, images: np.ndarray, columns: int = 10) -> None:
