@@ -21,7 +21,7 @@ from eddpm.config import SampleConfig, load_settings
 from eddpm.diffusion.guidance import RULES, Guidance, GuideFn, classifier_guidance
 from eddpm.diffusion.sampling import Step, sample_ddim, sample_ddpm
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule, respace
-from eddpm.errors import ConfigError
+from eddpm.errors import ArtifactError, ConfigError
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
 from eddpm.models.layers import set_trunk_dtype
 from eddpm.runtime import ImageNoise, device_name, image_labels, pick_device, progress, say, to_uint8
@@ -92,7 +92,17 @@ class GuidedSampler:
         else:
             x_T, options["sigma_small"] = noise.draw(), config.diffusion.sigma_small
             x0 = sample_ddpm(self._denoise_fn(y), self.schedule, x_T, lambda k: noise.draw(), **options)
+        self._refuse_non_finite(x0, index)
         return {"images": to_uint8(x0), "labels": labels, "index": index, "trace": trace.sums()}
+
+    def _refuse_non_finite(self, x0: Tensor, index: np.ndarray) -> None:
+        """As bytes, nan would be an ordinary black pixel."""
+        broken = index[~x0.isfinite().flatten(1).all(dim=1).cpu().numpy()]
+        if len(broken):
+            raise ArtifactError(
+                f"{self.config.name}: image {broken[0]} and {len(broken) - 1} more are not finite at scale "
+                f"{self.config.scale:g} in {self.config.precision}; lower the scale, or sample in float32"
+            )
 
     def _denoise_fn(self, y: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
         classes = y if self.config.denoiser.num_classes else None

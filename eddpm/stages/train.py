@@ -9,14 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from eddpm.artifacts import load_checkpoint, read_samples, save_model, save_training_state, write_text
-from eddpm.config import TrainClassifierConfig, TrainDenoiserConfig, load_settings
+from eddpm.config import EncoderConfig, TrainClassifierConfig, TrainDenoiserConfig, UNetConfig, load_settings
 from eddpm.diffusion.process import q_sample
-from eddpm.diffusion.schedule import make_schedule
+from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
 from eddpm.errors import ArtifactError
 from eddpm.models.build import build_classifier, build_denoiser
 from eddpm.runtime import device_name, pick_device, progress, say, to_float
 from eddpm.training.loop import LossFn, Trainer, run_training
 from eddpm.training.losses import accuracy_by_noise, classification_loss, denoising_loss
+
+Data = tuple[Tensor, Tensor]  # images (N, C, H, W) in [-1, 1], labels (N,)
 
 NOISE_LEVELS = 10  # equal ranges of t by which validation is reported
 
@@ -24,10 +26,7 @@ NOISE_LEVELS = 10  # equal ranges of t by which validation is reported
 def train_denoiser(settings: Path, train: Path, validation: Path, model: Path, log: Path) -> None:
     """Train a denoiser to predict eps at uniform t (DDPM alg. 1); the weights kept are the moving average."""
     config = load_settings(TrainDenoiserConfig, settings)
-    device = pick_device()
-    schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
-    x0, y = _read_images(train, config.network, device)
-    validation_x0, validation_y = _read_images(validation, config.network, device)
+    schedule, data, (validation_x0, validation_y) = _open(config, train, validation)
 
     def loss_fn(network: nn.Module, x0: Tensor, y: Tensor) -> Tensor:
         t, noise = _draw(len(schedule), x0)
@@ -39,16 +38,13 @@ def train_denoiser(settings: Path, train: Path, validation: Path, model: Path, l
         torch.manual_seed(config.training.seed)
         return {"validation_loss": loss_fn(network, validation_x0, validation_y).mean().item()}
 
-    _train(build_denoiser, config, loss_fn, (x0, y), evaluate, model, log)
+    _train(build_denoiser, config, loss_fn, data, evaluate, model, log)
 
 
 def train_classifier(settings: Path, train: Path, validation: Path, model: Path, log: Path) -> None:
     """Train a classifier on noisy images at uniform t, or on clean ones at t = 0, with or without ECT."""
     config = load_settings(TrainClassifierConfig, settings)
-    device = pick_device()
-    schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
-    x0, y = _read_images(train, config.network, device)
-    validation_x0, validation_y = _read_images(validation, config.network, device)
+    schedule, data, (validation_x0, validation_y) = _open(config, train, validation)
 
     def loss_fn(network: nn.Module, x0: Tensor, y: Tensor) -> Tensor:
         t, noise = _draw(len(schedule), x0)
@@ -64,14 +60,22 @@ def train_classifier(settings: Path, train: Path, validation: Path, model: Path,
         # Every validation image at one t of each range, always with the same noise.
         torch.manual_seed(config.training.seed)
         edges = [len(schedule) * k // NOISE_LEVELS for k in range(NOISE_LEVELS + 1)]
-        t = torch.cat([torch.randint(a, b, validation_y.shape, device=device) for a, b in pairwise(edges)])
+        t = torch.cat([torch.randint_like(validation_y, a, b) for a, b in pairwise(edges)])
         x0, y = validation_x0.repeat(NOISE_LEVELS, 1, 1, 1), validation_y.repeat(NOISE_LEVELS)
         noise = torch.randn_like(x0)
         logits = network(q_sample(schedule, x0, t, noise), t)
         by_noise = accuracy_by_noise(logits, y, t, edges)
         return {"accuracy": sum(by_noise) / NOISE_LEVELS, "accuracy_by_noise": dict(zip(edges, by_noise, strict=False))}
 
-    _train(build_classifier, config, loss_fn, (x0, y), evaluate, model, log)
+    _train(build_classifier, config, loss_fn, data, evaluate, model, log)
+
+
+def _open(
+    config: TrainDenoiserConfig | TrainClassifierConfig, train: Path, validation: Path
+) -> tuple[NoiseSchedule, Data, Data]:
+    """The schedule, and training and validation images with their labels on the device."""
+    schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
+    return schedule, _read_images(train, config.network), _read_images(validation, config.network)
 
 
 def _draw(steps: int, x0: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +86,7 @@ def _train(
     build: Callable[..., nn.Module],
     config: TrainDenoiserConfig | TrainClassifierConfig,
     loss_fn: LossFn,
-    data: tuple[Tensor, Tensor],
+    data: Data,
     evaluate: Callable[[nn.Module], dict],
     model: Path,
     log: Path,
@@ -106,8 +110,8 @@ def _train(
     unfinished.unlink(missing_ok=True)
 
 
-def _read_images(path: Path, network, device: torch.device) -> tuple[Tensor, Tensor]:
-    samples = read_samples(path)
+def _read_images(path: Path, network: UNetConfig | EncoderConfig) -> Data:
+    samples, device = read_samples(path), pick_device()
     wanted = (network.image_size, network.image_size, network.image_channels)
     if samples.images.shape[1:] != wanted:
         raise ArtifactError(

@@ -70,7 +70,7 @@ def run_training(
         losses.append(loss.detach())
         trainer.step = step + 1
         if trainer.step % config.save_interval == 0 or trainer.step == config.iterations:
-            network.eval()
+            trainer.result.eval()
             mean_loss = torch.stack(losses).mean().item()
             trainer.log.append({"step": trainer.step, "loss": mean_loss, **evaluate(trainer.result)})
             losses = []

@@ -27,6 +27,27 @@ def sample(tiny, tmp_path):
 
 
 @pytest.fixture
+def sample_killed(sample, monkeypatch):
+    """The same, killed once so many batches are written."""
+
+    def sample_killed(after, *arguments):
+        write, finished = stage.write_npz, []
+
+        def write_until(path, **arrays):
+            if len(finished) == after:
+                raise KeyboardInterrupt
+            finished.append(path)
+            write(path, **arrays)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(stage, "write_npz", write_until)
+            with pytest.raises(KeyboardInterrupt):
+                sample(*arguments)
+
+    return sample_killed
+
+
+@pytest.fixture
 def floats(monkeypatch):
     """The images before their conversion to bytes, as the stage makes them, by number."""
     seen = []
@@ -85,20 +106,9 @@ def test_unguided_run_has_no_trace(sample):
 
 
 @pytest.mark.parametrize("after", [1, 2])
-def test_killed_shard_goes_on_where_it_was(sample, monkeypatch, after):
+def test_killed_shard_goes_on_where_it_was(sample, sample_killed, monkeypatch, after):
     wanted = sample("uadm25-g-eds", 0, 8, 3, "whole")
-    write, finished = stage.write_npz, []
-
-    def killed(path, **arrays):
-        if len(finished) == after:
-            raise KeyboardInterrupt
-        finished.append(path)
-        write(path, **arrays)
-
-    monkeypatch.setattr(stage, "write_npz", killed)
-    with pytest.raises(KeyboardInterrupt):
-        sample("uadm25-g-eds", 0, 8, 3, "killed")
-    monkeypatch.undo()
+    sample_killed(after, "uadm25-g-eds", 0, 8, 3, "killed")
 
     sampled = []
     guided = stage.GuidedSampler.sample
@@ -109,36 +119,16 @@ def test_killed_shard_goes_on_where_it_was(sample, monkeypatch, after):
     assert [path.name for path in resumed.parent.glob("*unfinished*")] == []
 
 
-def test_restart_with_another_batch_size_keeps_what_is_finished(sample, monkeypatch):
+def test_restart_with_another_batch_size_keeps_what_is_finished(sample, sample_killed):
     wanted = read_samples(sample("uadm25-g", 0, 8, 8, "whole"))
-    write, finished = stage.write_npz, []
-
-    def killed(path, **arrays):
-        if finished:
-            raise KeyboardInterrupt
-        finished.append(path)
-        write(path, **arrays)
-
-    monkeypatch.setattr(stage, "write_npz", killed)
-    with pytest.raises(KeyboardInterrupt):
-        sample("uadm25-g", 0, 8, 2, "killed")
-    monkeypatch.undo()
+    sample_killed(1, "uadm25-g", 0, 8, 2, "killed")
     resumed = read_samples(sample("uadm25-g", 0, 8, 5, "killed"))
     assert resumed.extras["index"].tolist() == list(range(8))
     assert np.abs(resumed.images.astype(int) - wanted.images).max() <= 1
 
 
-def test_batches_of_other_settings_are_never_reused(tiny, sample, monkeypatch):
-    write = stage.write_npz
-
-    def killed(path, **arrays):
-        write(path, **arrays)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(stage, "write_npz", killed)
-    with pytest.raises(KeyboardInterrupt):
-        sample("uadm25-g", 0, 4, 2, "killed")
-    monkeypatch.undo()
+def test_batches_of_other_settings_are_never_reused(tiny, sample, sample_killed):
+    sample_killed(1, "uadm25-g", 0, 4, 2, "killed")
     other = tiny.project.sample("uadm25-g").model_copy(update={"seed": 9})
     changed = sample("uadm25-g", 0, 4, 2, "killed", config=other)
     assert changed.read_bytes() == sample("uadm25-g", 0, 4, 2, "fresh", config=other).read_bytes()
@@ -166,3 +156,12 @@ def test_half_precision_gives_nearly_the_same_images(tiny, sample, precision):
     half = config.model_copy(update={"precision": precision})
     found = read_samples(sample("uadm25-g-eds", 0, 4, 4, "half", config=half)).images.astype(int)
     assert np.median(np.abs(found - wanted)) <= 3
+
+
+def test_an_image_that_is_not_finite_is_named_and_never_written(tiny, sample, tmp_path):
+    state = load_checkpoint(tiny.weights["uadm"])
+    state["out.2.bias"] = state["out.2.bias"] * float("nan")
+    save_model(tmp_path / "broken.safetensors", state)
+    with pytest.raises(ArtifactError, match=r"UADM\(25\)-G: image 2 and 1 more are not finite at scale 6"):
+        sample("uadm25-g", 2, 4, 4, denoiser=tmp_path / "broken.safetensors")
+    assert not list((tmp_path / "shard").rglob("*.npz"))

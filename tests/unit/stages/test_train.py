@@ -28,6 +28,23 @@ def run(tiny, tmp_path):
     return run
 
 
+@pytest.fixture
+def run_killed(run, monkeypatch):
+    """The same, killed once its first state is saved."""
+
+    def run_killed(*arguments):
+        def save_and_die(path, state):
+            save_training_state(path, state)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(stage, "save_training_state", save_and_die)
+            with pytest.raises(KeyboardInterrupt):
+                run(*arguments)
+
+    return run_killed
+
+
 @pytest.mark.parametrize("name", ["uadm", "cadm"])
 def test_denoiser_is_written_whole(tiny, run, name, tmp_path):
     model, log = run(name)
@@ -59,33 +76,19 @@ def test_ect_changes_the_loss_and_nothing_else_of_the_first_step(tiny, run):
     assert any(not torch.equal(plain[key], with_ect[key]) for key in plain)
 
 
-def test_killed_training_goes_on_to_the_same_weights(tiny, run, monkeypatch, tmp_path):
+def test_killed_training_goes_on_to_the_same_weights(run, run_killed, tmp_path):
     whole, log = run("uadm", "whole")
 
-    def killed(path, state):
-        save_training_state(path, state)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(stage, "save_training_state", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run("uadm", "killed")
+    run_killed("uadm", "killed")
     assert not (tmp_path / "killed/model.safetensors").exists()
-    monkeypatch.undo()
     resumed, resumed_log = run("uadm", "killed")
     assert resumed.read_bytes() == whole.read_bytes()
     assert resumed_log == log
     assert not (tmp_path / "killed/unfinished.pt").exists()
 
 
-def test_unfinished_training_with_other_settings_is_not_resumed(tiny, run, monkeypatch):
-    def killed(path, state):
-        save_training_state(path, state)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(stage, "save_training_state", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run("uadm", "killed")
-    monkeypatch.undo()
+def test_unfinished_training_with_other_settings_is_not_resumed(tiny, run, run_killed):
+    run_killed("uadm", "killed")
     config = tiny.project.train_denoiser("uadm")
     other = config.model_copy(update={"training": config.training.model_copy(update={"seed": 5})})
     assert run("uadm", "killed", other)[0].read_bytes() == run("uadm", "fresh", other)[0].read_bytes()

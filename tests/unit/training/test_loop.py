@@ -77,6 +77,15 @@ def test_the_result_is_the_moving_average():
     assert train(make_trainer(ema_rate=0.0)).result.weight.requires_grad
 
 
+@pytest.mark.parametrize("ema_rate", [0.0, 0.9])
+def test_what_is_evaluated_is_the_result_in_evaluation_mode(ema_rate):
+    trainer, seen = make_trainer(ema_rate=ema_rate), []
+    run_training(trainer, loss_fn, X0, Y, lambda network: seen.append((network, network.training)) or {}, lambda: None)
+    assert {network for network, _ in seen} == {trainer.result}
+    assert not any(training for _, training in seen)
+    assert trainer.network.training or trainer.network is trainer.result
+
+
 def test_moving_average_follows_its_recursion():
     trainer = make_trainer(iterations=3, save_interval=1)
     weights = []
