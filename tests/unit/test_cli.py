@@ -17,7 +17,12 @@ from eddpm.stages import report
 
 REPO = Path(__file__).parents[2]
 DATASET = {"source": "digits", "image_size": 8, "image_channels": 1, "num_classes": 10}
-METRICS = {"run": {"name": "A", "scale": 1.0, "seed": 0}, "num_images": 2, "metrics": {"pixels/fid": 1.0}}
+METRICS = {
+    "run": {"name": "A", "scale": 1.0, "seed": 0},
+    "num_images": 2,
+    "metrics": {"pixels/fid": 1.0},
+    "provenance": {"commit": "c", "torch": "t", "device": "d"},
+}
 
 
 def stage_of(verb: str):
