@@ -18,7 +18,7 @@ demo: $(VENV)/installed
 	@echo; cat $(RESULTS)/tables/main.md; echo; cat $(RESULTS)/tables/best_scale.md
 	@echo; echo "Tables, figures and report.html: $(RESULTS)/"
 
-$(RESULTS)/report.html: $(RESULTS)/tables/main.csv $(RESULTS)/tables/best_scale.csv
+$(RESULTS)/report.html: $(wildcard $(RESULTS)/tables/*.csv $(RESULTS)/figures/*.png)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 --quiet all --report $@ -- all
 
 test: $(VENV)/installed

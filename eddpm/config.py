@@ -127,6 +127,12 @@ class DiffusionConfig(Settings):
     diffusion_steps: Positive = 1000
     sigma_small: bool = False  # fixed variance: the posterior's in place of beta; no effect where it is learned
 
+    @model_validator(mode="after")
+    def _betas_stay_below_one(self):
+        if self.noise_schedule == "linear" and self.diffusion_steps <= 20:
+            raise ValueError(f"a linear schedule of {self.diffusion_steps} steps has a beta of 1; take more than 20")
+        return self
+
 
 class TrainingConfig(Settings):
     iterations: Positive

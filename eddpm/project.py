@@ -269,6 +269,8 @@ def _read_runs(path: Path) -> list[Run]:
     runs = []
     for line, row in rows:
         cells = {column: cell for column, cell in row.items() if cell != ""}
+        if "method" in row:
+            raise ConfigError(f"{path}: column 'method' is of generated rows; remove it")
         if None in cells or None in cells.values():
             raise ConfigError(f"{path} line {line}: has more or fewer cells than the header; separate them by tabs")
         if cells.get("guidance") == "none":
@@ -297,6 +299,10 @@ def _check_names(project: Project, place: str, table: str) -> None:
             known("classifier", row.classifier, project.classifiers, where)
         elif row.guidance != "none":
             raise ConfigError(f"{where}: guidance '{row.guidance}' needs a classifier; name one or write none")
+        if row.guidance != "none" and row.seed == project.sweep.seed:
+            raise ConfigError(f"{where}: seed {row.seed} is the sweep's; scales are chosen on other images, change one")
+        if row.num_images <= project.evaluation.nearest_neighbours:
+            raise ConfigError(f"{where}: {row.num_images} images are too few for nearest_neighbours; ask for more")
         if row.scale == "best":
             raise ConfigError(f"{where}: scale 'best' is for generated rows; give a number")
         try:
@@ -311,6 +317,11 @@ def _check_names(project: Project, place: str, table: str) -> None:
         raise ConfigError(f"{place}: evaluation.spaces: one of {project.evaluation.spaces} comes twice; drop it")
     for name in project.space_classifiers:
         known("classifier", name, project.classifiers, f"{place}: evaluation.spaces")
+    if project.sweep.num_images <= project.evaluation.nearest_neighbours:
+        raise ConfigError(f"{place}: sweep.num_images: too few for evaluation.nearest_neighbours; ask for more")
+    source = project.dataset.source
+    if source != "digits" and not Path(source).is_dir():
+        raise ConfigError(f"{place}: dataset.source: '{source}' is no folder; write 'digits' or the path of a folder")
     measured = dict.fromkeys(project.metric_names)
     for name in (project.sweep.best.minimise, *project.sweep.best.at_least):
         if name not in measured:

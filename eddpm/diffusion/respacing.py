@@ -25,6 +25,9 @@ def _sectioned(total: int, counts: list[int]) -> list[int]:
         if count > size:
             raise ValueError(f"section {section} has {size} timesteps, fewer than the {count} asked for")
         stride = (size - 1) / (count - 1) if count > 1 else 1.0
-        kept += [start + round(k * stride) for k in range(count)]
+        position = 0.0
+        for _ in range(count):
+            kept.append(start + round(position))
+            position += stride  # summed as ADM does: k * stride would round other ties
         start += size
     return kept

@@ -36,6 +36,19 @@ def sample_shard(
 
     Finished batches are kept beside `samples` until it is whole, so a killed job loses at most one batch.
     """
+    sample_batches(settings, denoiser, classifier, start, stop, batch_size, samples)
+    forget_batches(samples)
+
+
+def forget_batches(samples: Path) -> None:
+    """Remove the batches that a shard was made of."""
+    shutil.rmtree(samples.with_suffix(".unfinished"), ignore_errors=True)
+
+
+def sample_batches(
+    settings: Path, denoiser: Path, classifier: Path | None, start: int, stop: int, batch_size: int, samples: Path
+) -> None:
+    """`sample_shard`, but the batches are still there after it."""
     config = load_settings(SampleConfig, settings)
     if not 0 <= start < stop or batch_size < 1:
         raise ConfigError(
@@ -54,7 +67,6 @@ def sample_shard(
         batches.append(batch)
     batches.sort(key=lambda batch: batch["index"][0])
     _write_shard(samples, batches, sampler.schedule)
-    shutil.rmtree(unfinished, ignore_errors=True)
 
 
 class GuidedSampler:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from eddpm.artifacts import load_checkpoint, read_samples, save_model, save_training_state, write_text
+from eddpm.artifacts import load_checkpoint, read_samples, save_model, save_training_state, sha256, write_text
 from eddpm.config import EncoderConfig, TrainClassifierConfig, TrainDenoiserConfig, UNetConfig, load_settings
 from eddpm.diffusion.process import q_sample
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
@@ -38,7 +38,7 @@ def train_denoiser(settings: Path, train: Path, validation: Path, model: Path, l
         torch.manual_seed(config.training.seed)
         return {"validation_loss": loss_fn(network, validation_x0, validation_y).mean().item()}
 
-    _train(build_denoiser, config, loss_fn, data, evaluate, model, log)
+    _train(build_denoiser, config, loss_fn, train, data, evaluate, model, log)
 
 
 def train_classifier(settings: Path, train: Path, validation: Path, model: Path, log: Path) -> None:
@@ -67,7 +67,7 @@ def train_classifier(settings: Path, train: Path, validation: Path, model: Path,
         by_noise = accuracy_by_noise(logits, y, t, edges)
         return {"accuracy": sum(by_noise) / NOISE_LEVELS, "accuracy_by_noise": dict(zip(edges, by_noise, strict=False))}
 
-    _train(build_classifier, config, loss_fn, data, evaluate, model, log)
+    _train(build_classifier, config, loss_fn, train, data, evaluate, model, log)
 
 
 def _open(
@@ -86,6 +86,7 @@ def _train(
     build: Callable[..., nn.Module],
     config: TrainDenoiserConfig | TrainClassifierConfig,
     loss_fn: LossFn,
+    train: Path,
     data: Data,
     evaluate: Callable[[nn.Module], dict],
     model: Path,
@@ -93,14 +94,14 @@ def _train(
 ) -> None:
     torch.manual_seed(config.training.seed)
     trainer = Trainer(build(config.network).to(data[0].device), config.training)
-    settings = config.model_dump(mode="json")
+    identity = {"settings": config.model_dump(mode="json"), "train": sha256(train)}
     unfinished = model.with_name("unfinished.pt")
-    if unfinished.exists() and (state := load_checkpoint(unfinished))["settings"] == settings:
+    if unfinished.exists() and (state := load_checkpoint(unfinished))["identity"] == identity:
         trainer.load_state_dict(state["trainer"])
         say(f"goes on from step {trainer.step} of {config.training.iterations} ({unfinished})")
 
     def save() -> None:
-        save_training_state(unfinished, {"settings": settings, "trainer": trainer.state_dict()})
+        save_training_state(unfinished, {"identity": identity, "trainer": trainer.state_dict()})
         say(json.dumps(trainer.log[-1]))
 
     say(f"{len(data[0])} images, {config.training.iterations} steps, on {device_name(data[0].device)}")

@@ -133,7 +133,7 @@ def test_the_sweep_of_a_method_is_its_own_rows_by_rising_scale(table):
 # Shards -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("num_images", [1, 7, 8, 9, 100, 1001])
+@pytest.mark.parametrize("num_images", [4, 7, 8, 9, 100, 1001])
 @pytest.mark.parametrize("shard_size", [1, 7, 8, 1000])
 def test_shards_cover_every_image_once_and_none_is_too_large(table, num_images, shard_size):
     write_rows(table, {**ROW, "num_images": str(num_images)})
@@ -432,3 +432,18 @@ def test_a_denoiser_that_cannot_be_trained_is_refused_at_load(table):
     assert refusal(table, denoisers__uadm__network__learn_sigma=True).startswith(
         "config.yaml: denoiser 'uadm': network.learn_sigma"
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "row", "message"),
+    [
+        ({"sweep__seed": 0}, {}, "is the sweep's"),
+        ({}, {"num_images": "3"}, "3 images are too few for nearest_neighbours"),
+        ({"sweep__num_images": 3}, {}, "sweep.num_images: too few"),
+        ({"dataset__source": "/no/such/folder"}, {}, "dataset.source: '/no/such/folder' is no folder"),
+        ({"diffusion__noise_schedule": "linear", "diffusion__diffusion_steps": 20}, {}, "take more than 20"),
+    ],
+)
+def test_what_would_fail_after_training_is_refused_at_load(table, changes, row, message):
+    write_rows(table, {**ROW, **row})
+    assert message in refusal(table, **changes)

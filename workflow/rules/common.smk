@@ -12,7 +12,7 @@ REPO = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPO))
 
 from eddpm.errors import EddpmError
-from eddpm.project import load_project
+from eddpm.project import load_project, slug
 
 # Jobs use this Python and this checkout, wherever they run, and large pages for their tensors (a tenth faster on CPUs).
 shell.prefix(
@@ -57,7 +57,8 @@ TABLES = {
         project.best_runs,
         f"Every method at its own best scale: lowest {BEST.minimise}"
         + "".join(
-            f" with {name} at least {bound:g}" for name, bound in BEST.at_least.items()
+            f" with {name} at least {bound:g} (or nearest to it)"
+            for name, bound in BEST.at_least.items()
         )
         + f", chosen from {', '.join(f'{s:g}' for s in project.sweep.scales)} on {project.sweep.num_images}"
         f" images of seed {project.sweep.seed}, which are not the images reported here.",
@@ -71,9 +72,13 @@ SPACE_REFERENCES = [
     f"results/{{experiment}}/references/{name.replace(':', '-')}.npz"
     for name in project.evaluation.spaces
 ]
-FIGURES = ["samples", "trace", "scales"]
-if {"accuracy", "pixels/fid"} <= set(project.metric_names):
-    FIGURES.append("fronts")
+FIGURES = ["samples"]
+if project.best_runs:
+    FIGURES += ["trace", "scales"]
+    if {"accuracy", "pixels/fid"} <= set(project.metric_names):
+        FIGURES.append("fronts")
+else:  # nothing is guided
+    TABLES = {"main": TABLES["main"]}
 
 
 # The methods whose sweep shares a job, and the runs that have jobs of their own.
@@ -107,14 +112,14 @@ wildcard_constraints:
 
 def refuse_second_driver():
     """Hold a lock that ends with this process, so that after a kill the same command goes on."""
-    lock = open(".snakemake/driver.lock", "w")
+    global driver_lock  # it is freed with its file
+    driver_lock = open(".snakemake/driver.lock", "w")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(driver_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise WorkflowError(
             f"{Path.cwd()}: another snakemake is at work here; wait for it, or stop it first"
         ) from None
-    return lock
 
 
 def frozen_settings(wildcards):
@@ -158,7 +163,7 @@ def of_each_scale(file):
     """That file of each run in the sweep of the method {run}."""
     return expand(
         "results/{{experiment}}/runs/{{run}}-at-{scale}/{file}",
-        scale=[f"{scale:g}" for scale in project.sweep.scales],
+        scale=[slug(f"{scale:g}") for scale in project.sweep.scales],
         file=file,
     )
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.diffusion.schedule import make_schedule, respace
 
 
@@ -43,6 +44,11 @@ def test_noise_ends_near_pure(name, steps):
 )
 def test_respacing_keeps_the_timesteps_of_adm(steps, kept):
     assert respace(make_schedule("linear"), steps).timesteps.tolist() == kept
+
+
+def test_sections_round_the_running_sum_as_adm_does():
+    """21 steps: ten strides of 49.95 sum to a hair below 499.5, where the product would round up."""
+    assert kept_timesteps(1000, "21")[10] == 499
 
 
 def test_250_steps_reach_both_ends():

@@ -37,6 +37,29 @@ def test_sweep_gives_what_its_runs_give_alone(tiny, tmp_path):
         assert outputs[2].read_bytes() == files["png"][k].read_bytes()
 
 
+def test_a_killed_sweep_samples_no_finished_scale_again(tiny, tmp_path, monkeypatch):
+    from eddpm.stages import sample
+
+    settings = [write_settings(tmp_path / f"{run}.yaml", tiny.project.sample(run)) for run in RUNS]
+    samples, weights = [tmp_path / f"{run}.npz" for run in RUNS], (tiny.weights["uadm"], tiny.weights["ce"])
+    guided, calls = sample.GuidedSampler.sample, []
+
+    def counted(self, index):
+        if len(calls) == 1:
+            calls.append(None)
+            raise KeyboardInterrupt
+        calls.append(self.config.scale)
+        return guided(self, index)
+
+    monkeypatch.setattr(sample.GuidedSampler, "sample", counted)
+    with pytest.raises(KeyboardInterrupt):
+        stage.sample_sweep(settings, *weights, 4, 4, samples)
+    samples[0].unlink()  # as Snakemake does with the outputs of a killed job
+    stage.sample_sweep(settings, *weights, 4, 4, samples)
+    assert calls == [1, None, 4]
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
 def metrics_row(scale, fid, accuracy):
     return {"run": {"scale": scale}, "metrics": {"pixels/fid": fid, "accuracy": accuracy}}
 
