@@ -9,11 +9,11 @@ import os
 import subprocess
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -41,25 +41,38 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
         np.savez(file, **arrays)
 
 
-def read_npz(path: Path, *required: str) -> dict[str, np.ndarray]:
-    """All arrays of an npz. Raises ArtifactError if it is missing, truncated, pickled, or lacks a required key."""
+@contextmanager
+def _opened_npz(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
+    """The arrays of an npz, read on access. Whatever goes wrong with the file, then or now, is an ArtifactError."""
     try:
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise ArtifactError(f"{path}: is a single array, not an npz archive; save it with numpy.savez")
         with file:
-            arrays = {key: file[key] for key in file.files}
+            yield file
     except FileNotFoundError:
         raise ArtifactError(f"{path}: does not exist; check the path, or make it first") from None
     except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{path}: not a readable npz ({reason}); delete it and make it again") from None
+
+
+def read_npz(path: Path, *required: str, skip: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """The arrays of an npz, but those to `skip`.
+
+    Raises ArtifactError if it is missing, truncated, pickled, or lacks a required key.
+    """
+    with _opened_npz(path) as file:
+        _require(path, file.files, *required)
+        return {key: file[key] for key in file.files if key not in skip}
+
+
+def _require(path: Path, keys: list[str], *required: str) -> None:
     for key in required:
-        if key not in arrays:
+        if key not in keys:
             raise ArtifactError(
-                f"{path}: has no array '{key}', only {', '.join(arrays) or 'none'}; is it the right file?"
+                f"{path}: has no array '{key}', only {', '.join(keys) or 'none'}; is it the right file?"
             )
-    return arrays
 
 
 class Samples(NamedTuple):
@@ -87,6 +100,61 @@ def read_samples(path: Path) -> Samples:
             f"{path}: arr_1 is {labels.dtype} {labels.shape}, not one integer label for each of {len(images)} images"
         )
     return Samples(images, labels.astype(np.int64), arrays)
+
+
+class ImageFile:
+    """The images of a sample batch, read a few at a time: a batch of 50 000 need not fit in memory."""
+
+    def __init__(self, path: Path):
+        """Reads the header. Raises ArtifactError if there are no images uint8 (N, H, W, C), N > 0, at `path`."""
+        self.path = path
+        with _opened_npz(path) as file:
+            _require(path, file.files, "arr_0")
+            with file.zip.open("arr_0.npy") as member:
+                self.shape, self._fortran, dtype = _npy_header(member)
+        if dtype != np.uint8 or len(self.shape) != 4:
+            raise ArtifactError(
+                f"{path}: arr_0 is {dtype} {self.shape}, not uint8 (N, H, W, C); convert the images to bytes"
+            )
+        if not np.prod(self.shape):
+            raise ArtifactError(f"{path}: arr_0 {self.shape} holds no images; make the file again")
+        if self._fortran:
+            raise ArtifactError(f"{path}: arr_0 lies in Fortran order; save numpy.ascontiguousarray of it")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def batches(self, size: int = 250) -> Iterator[np.ndarray]:
+        """All images in order, uint8 (size, H, W, C) at a time, the last batch as many as remain."""
+        image_bytes = int(np.prod(self.shape[1:]))
+        with _opened_npz(self.path) as file, file.zip.open("arr_0.npy") as member:
+            _npy_header(member)
+            for start in range(0, len(self), size):
+                wanted = min(size, len(self) - start)
+                data = member.read(wanted * image_bytes)
+                if len(data) < wanted * image_bytes:
+                    raise EOFError(f"arr_0 ends within image {start + len(data) // image_bytes}")
+                # Copied, since torch asks for writable arrays.
+                yield np.frombuffer(data, np.uint8).reshape(wanted, *self.shape[1:]).copy()
+
+
+def _npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(member)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(member)
+
+
+def write_sample_batch(path: Path, shape: tuple[int, ...], batches: Iterable[np.ndarray], **arrays: np.ndarray) -> None:
+    """Write `arrays`, and as `arr_0` images uint8 `shape` (N, H, W, C) which come in batches, never all at once."""
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with archive.open("arr_0.npy", "w", force_zip64=True) as member:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(member, header)
+            for images in batches:
+                member.write(np.ascontiguousarray(images).data)
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
 
 
 # Networks ---------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from eddpm.config import INCEPTION_FILE
 from eddpm.errors import EddpmError
 
 # verb -> module of eddpm.stages, help, {option: how argparse reads it}. An option is an argument of the stage function.
@@ -54,7 +55,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
             "settings": _PATH,
             "runs": _PATHS,
             "samples": _PATHS,
-            "classifiers": _OPTIONAL_PATHS,
+            "weights": _OPTIONAL_PATHS,
             "references": _PATHS,
             "metrics": _PATHS,
             "traces": _PATHS,
@@ -66,10 +67,20 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         "complete a run's settings with the best scale of a sweep",
         {"settings": _PATH, "metrics": _PATHS, "run-settings": _PATH},
     ),
+    "fetch-asset": (
+        "assets",
+        "bring a published file here, and check it",
+        {"source": {"required": True}, "digest": {"required": True}, "asset": _PATH},
+    ),
     "extract-references": (
-        "evaluate",
-        "features and statistics of the training images in every space",
-        {"settings": _PATH, "dataset": _PATH, "classifiers": _OPTIONAL_PATHS, "references": _PATHS},
+        "features",
+        "features and statistics of the training images, or of a reference batch, in every space",
+        {"settings": _PATH, "dataset": _PATH, "weights": _OPTIONAL_PATHS, "references": _PATHS},
+    ),
+    "extract-features": (
+        "features",
+        "features of a shard of samples in every space",
+        {"settings": _PATH, "samples": _PATH, "weights": _OPTIONAL_PATHS, "features": _PATH},
     ),
     "compute-metrics": (
         "evaluate",
@@ -78,12 +89,43 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
             "settings": _PATH,
             "run": _PATH,
             "samples": _PATHS,
-            "classifiers": _OPTIONAL_PATHS,
+            "features": _OPTIONAL_PATHS,
+            "weights": _OPTIONAL_PATHS,
             "references": _PATHS,
             "metrics": _PATH,
             "trace": _PATH,
             "grid": _PATH,
         },
+    ),
+    "evaluate": (
+        "evaluate",
+        "measure any sample batch against any reference batch",
+        {
+            "samples": _PATH,
+            "reference": _PATH,
+            "spaces": {
+                "nargs": "+",
+                "default": ["inception"],
+                "help": "inception, efficientnet-lite0, pixels, or the folder of a trained classifier",
+            },
+            "weights": {
+                "type": Path,
+                "default": Path("resources/assets") / INCEPTION_FILE,
+                "help": "the Inception network (%(default)s)",
+            },
+            "resize": {
+                "choices": ["legacy_tensorflow", "clean"],
+                "default": "legacy_tensorflow",
+                "help": "how Inception is fed: as in ADM's evaluator (the default), or antialiased",
+            },
+            "nearest-neighbours": {"type": int, "default": 3, "help": "k of precision and recall (3)"},
+            "replicates": {"type": int, "help": "for standard errors (50 up to 10 000 images, else 0)"},
+        },
+    ),
+    "export-npz": (
+        "export",
+        "join a run's shards into the file that OpenAI's evaluator reads",
+        {"samples": _PATHS, "exported": _PATH},
     ),
     "make-table": (
         "report",

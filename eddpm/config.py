@@ -20,6 +20,12 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+# The 2015 Inception network of FID, as the TorchScript that clean-fid reads.
+INCEPTION_FILE = "inception-2015-12-05.pt"
+INCEPTION_URL = f"https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{INCEPTION_FILE}"
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 
 
 def _check_respacing(steps: str) -> str:
@@ -180,25 +186,47 @@ class SampleConfig(Settings):
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
 
 
-class EvaluationConfig(Settings):
-    """Feature spaces are "pixels" or "classifier:<name>"; accuracy is judged by the first classifier among them."""
+class InceptionConfig(Settings):
+    """The network behind the space "inception"."""
 
-    spaces: tuple[Annotated[str, Field(pattern="^(pixels|classifier:[a-z0-9][a-z0-9_-]*)$")], ...] = Field(min_length=1)
+    source: str = INCEPTION_URL  # a URL, or the path of the file
+    sha256: Sha256 = INCEPTION_SHA256
+    # How images come to 299 pixels: as in ADM's evaluator, or antialiased (Parmar et al., 2022). FIDs of both differ.
+    resize: Literal["legacy_tensorflow", "clean"] = "legacy_tensorflow"
+
+
+_SPACES = "^(pixels|inception|efficientnet-lite0|classifier:[a-z0-9][a-z0-9_-]*)$"
+
+
+class EvaluationConfig(Settings):
+    """Feature spaces that samples are measured in; accuracy is judged by the first classifier among them."""
+
+    spaces: tuple[Annotated[str, Field(pattern=_SPACES)], ...] = Field(min_length=1)
     nearest_neighbours: Positive = 3
+    replicates: Annotated[int, Field(ge=2)] | Literal[0] | None = None  # of standard errors; null: by num_images
+    reference: str | None = None  # a reference batch as ADM publishes them; null: the training images
+    inception: InceptionConfig = InceptionConfig()
 
 
 class SpaceConfig(Settings):
-    """One feature space; `classifier` is the network behind it, null for pixels."""
+    """One feature space, with the network behind it: a classifier of ours, or how Inception is fed."""
 
     name: str
-    classifier: EncoderConfig | None
+    classifier: EncoderConfig | None = None
+    inception_resize: Literal["legacy_tensorflow", "clean"] | None = None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether a file of weights belongs to it (that of EfficientNet comes with its package)."""
+        return self.classifier is not None or self.inception_resize is not None
 
 
 class MeasureConfig(Settings):
-    """The feature spaces that samples are measured in."""
+    """The feature spaces that samples are measured in, and how."""
 
     spaces: tuple[SpaceConfig, ...] = Field(min_length=1)
-    nearest_neighbours: Positive
+    nearest_neighbours: Positive = 3
+    replicates: int | None = None
 
 
 class Criterion(Settings):

@@ -212,25 +212,33 @@ class Project(Settings):
     @property
     def metric_names(self) -> list[str]:
         """What is measured of every run, as in the tables."""
-        of_any, of_classifier = ["fid", "precision", "recall"], ["sfid", "inception_score"]
+        of_any, of_network = ["fid", "kid", "precision", "recall"], ["sfid", "inception_score"]
         names = ["accuracy"] if self.space_classifiers else []
         for space in self.evaluation.spaces:
-            names += [f"{space}/{name}" for name in of_any + (of_classifier if space != "pixels" else [])]
+            names += [f"{space}/{name}" for name in of_any + (of_network if space != "pixels" else [])]
         return names
 
     @property
     def space_classifiers(self) -> list[str]:
         """The classifiers whose features measure samples, in the order of the spaces."""
-        return [space.removeprefix("classifier:") for space in self.evaluation.spaces if space != "pixels"]
+        spaces = self.evaluation.spaces
+        return [space.removeprefix("classifier:") for space in spaces if space.startswith("classifier:")]
 
     def measure(self) -> MeasureConfig:
-        spaces = [
-            SpaceConfig(
-                name=name, classifier=None if name == "pixels" else self.encoder(name.removeprefix("classifier:"))
-            )
-            for name in self.evaluation.spaces
-        ]
-        return MeasureConfig(spaces=spaces, nearest_neighbours=self.evaluation.nearest_neighbours)
+        evaluation = self.evaluation
+        return MeasureConfig(
+            spaces=[self._space(name) for name in evaluation.spaces],
+            nearest_neighbours=evaluation.nearest_neighbours,
+            replicates=evaluation.replicates,
+        )
+
+    def _space(self, name: str) -> SpaceConfig:
+        classifier = name.removeprefix("classifier:")
+        return SpaceConfig(
+            name=name,
+            classifier=None if classifier == name else self.encoder(classifier),
+            inception_resize=self.evaluation.inception.resize if name == "inception" else None,
+        )
 
 
 # Reading ----------------------------------------------------------------------------------------------------------
@@ -322,6 +330,14 @@ def _check_names(project: Project, place: str, table: str) -> None:
     source = project.dataset.source
     if source != "digits" and not Path(source).is_dir():
         raise ConfigError(f"{place}: dataset.source: '{source}' is no folder; write 'digits' or the path of a folder")
+    reference = project.evaluation.reference
+    if reference and not Path(reference).is_file():
+        raise ConfigError(
+            f"{place}: evaluation.reference: '{reference}' does not exist; give a reference batch, or null"
+        )
+    weights = project.evaluation.inception.source
+    if "inception" in project.evaluation.spaces and "://" not in weights and not Path(weights).is_file():
+        raise ConfigError(f"{place}: evaluation.inception.source: '{weights}' does not exist; give its path, or a URL")
     measured = dict.fromkeys(project.metric_names)
     for name in (project.sweep.best.minimise, *project.sweep.best.at_least):
         if name not in measured:

@@ -1,16 +1,13 @@
-"""Features of images: what an extractor gives, two extractors, and a pass over a whole set in little memory."""
+"""Features of images: what a feature space gives, and a pass over a whole set in little memory."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from eddpm.errors import ArtifactError
 from eddpm.evaluation.frechet import GaussianStats
-from eddpm.runtime import to_float
 
 
 class Features(NamedTuple):
@@ -21,76 +18,79 @@ class Features(NamedTuple):
     probabilities: np.ndarray | None = None  # (N, classes) for the inception score
 
 
-Extractor = Callable[[np.ndarray], Features]  # images uint8 (N, H, W, C) -> Features
+@dataclass(frozen=True)
+class Extractor:
+    """A feature space: its name in the tables, what its features depend on, and how to get them."""
+
+    name: str  # "pixels", "inception", "efficientnet-lite0", "classifier:clean"
+    identity: dict[str, str]  # such as the weights' SHA-256; written beside the metrics
+    extract: Callable[[np.ndarray], Features]  # images uint8 (N, H, W, C) -> Features
+
+    def __call__(self, images: np.ndarray) -> Features:
+        """Features of one batch, uint8 (N, H, W, C); ArtifactError for other images, and for NaN or infinities."""
+        if images.dtype != np.uint8 or images.ndim != 4:
+            raise ArtifactError(f"{self.name}: images are {images.dtype} {images.shape}, not uint8 (N, H, W, C)")
+        features = self.extract(images)
+        finite = np.all([np.isfinite(values).all(axis=1) for values in features if values is not None], axis=0)
+        if not finite.all():
+            raise ArtifactError(
+                f"{self.name}: features of image {finite.argmin()} of a batch of {len(images)} (counted from 0) are NaN"
+                " or infinite; check the weights"
+            )
+        return features
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """What is kept of a whole set of N images: of the spatial features, which are large, only the statistics."""
+    """What is kept of a whole set of N images: of the spatial features, which are large, the statistics will do."""
 
     pooled: np.ndarray  # float32 (N, D)
     pooled_stats: GaussianStats
     spatial_stats: GaussianStats | None
     probabilities: np.ndarray | None  # float32 (N, classes)
+    spatial: np.ndarray | None = None  # float32 (N, S), where standard errors are wanted
 
 
-def pixel_features(images: np.ndarray) -> Features:
-    """The pixels themselves: uint8 (N, H, W, C) -> pooled (N, H*W*C) in [-1, 1], the range the models see."""
-    _check_images(images)
-    return Features(pooled=images.reshape(len(images), -1).astype(np.float32) / np.float32(127.5) - np.float32(1))
+class FeatureCollector:
+    """Gathers the features of N images, which come batch by batch and from as many shards as one likes."""
+
+    def __init__(self, num_images: int, keep_spatial: bool = False):
+        self._total, self._count = num_images, 0
+        self._kept = ("pooled", "probabilities", "spatial") if keep_spatial else ("pooled", "probabilities")
+        self._arrays: dict[str, np.ndarray] = {}
+        self._stats: dict[str, GaussianStats] = {}
+
+    def add(self, batch: Features) -> None:
+        """Take the next batch; ArtifactError where its dimensions are not those of the batches before."""
+        stop = self._count + len(batch.pooled)
+        for name, values in batch._asdict().items():
+            if values is None:
+                continue
+            if name != "probabilities":
+                stats = GaussianStats.of(values)
+                self._stats[name] = self._stats[name].merge(stats) if name in self._stats else stats
+            if name in self._kept:
+                array = self._arrays.setdefault(name, np.empty((self._total, values.shape[1]), np.float32))
+                array[self._count : stop] = values
+        self._count = stop
+
+    def finish(self) -> FeatureSet:
+        """The whole set, once every image has come."""
+        assert self._count == self._total
+        return FeatureSet(
+            pooled=self._arrays["pooled"],
+            pooled_stats=self._stats["pooled"],
+            spatial_stats=self._stats.get("spatial"),
+            probabilities=self._arrays.get("probabilities"),
+            spatial=self._arrays.get("spatial"),
+        )
 
 
-def classifier_features(
-    features_fn: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], device: str | torch.device = "cpu"
-) -> Extractor:
-    """Make an extractor of a network: x float32 (B, C, H, W) in [-1, 1] -> pooled (B, D), spatial (B, c, h, w), logits.
-
-    The caller puts the network on `device` and in evaluation mode. No gradients are recorded.
-    """
-
-    def extract(images: np.ndarray) -> Features:
-        _check_images(images)
-        with torch.no_grad():
-            pooled, spatial, logits = features_fn(to_float(images).to(device))
-        # NHWC order, as in the published sFID statistics.
-        spatial = spatial.permute(0, 2, 3, 1).flatten(1)
-        probabilities = logits.double().softmax(dim=1)
-        return Features(*(values.float().cpu().numpy() for values in (pooled, spatial, probabilities)))
-
-    return extract
-
-
-def collect_features(extract: Extractor, image_batches: Iterable[np.ndarray], batch_size: int = 250) -> FeatureSet:
-    """Run an extractor over arrays of images, uint8 (N, H, W, C) of any N each, `batch_size` images at a time.
-
-    Spatial features are held for one batch only. ArtifactError for no images at all.
-    """
-    assert batch_size >= 1
-    pooled, probabilities = [], []
-    pooled_stats = spatial_stats = None
-    for images in image_batches:
-        for start in range(0, len(images), batch_size):
-            batch = extract(images[start : start + batch_size])
-            pooled.append(batch.pooled)
-            pooled_stats = _accumulate(pooled_stats, batch.pooled)
-            if batch.spatial is not None:
-                spatial_stats = _accumulate(spatial_stats, batch.spatial)
-            if batch.probabilities is not None:
-                probabilities.append(batch.probabilities)
-    if not pooled:
-        raise ArtifactError("no images to extract features from; check the sample files or the data set")
-    return FeatureSet(
-        pooled=np.concatenate(pooled),
-        pooled_stats=pooled_stats,
-        spatial_stats=spatial_stats,
-        probabilities=np.concatenate(probabilities) if probabilities else None,
-    )
-
-
-def _accumulate(stats: GaussianStats | None, features: np.ndarray) -> GaussianStats:
-    return GaussianStats.of(features) if stats is None else stats.add(features)
-
-
-def _check_images(images: np.ndarray) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4:
-        raise ArtifactError(f"images are {images.dtype} {images.shape}; give them as uint8 (N, H, W, C)")
+def collect_features(
+    extract: Extractor, batches: Iterable[np.ndarray], num_images: int, keep_spatial: bool = False
+) -> FeatureSet:
+    """The features of num_images > 0 images, uint8 (n, H, W, C) a batch."""
+    collector = FeatureCollector(num_images, keep_spatial)
+    for images in batches:
+        collector.add(extract(images))
+    return collector.finish()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from eddpm.errors import ArtifactError
 
@@ -89,6 +91,37 @@ def frechet_distance(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma
     difference = mu1 - mu2
     distance = difference @ difference + np.trace(sigma1) + np.trace(sigma2) - 2 * _trace_sqrt(sigma1, sigma2)
     return max(float(distance), 0.0)
+
+
+def frechet_replicates(
+    features: np.ndarray | Tensor, mu: np.ndarray, sigma: np.ndarray, subsets: np.ndarray
+) -> np.ndarray:
+    """Frechet distances (B,) of B subsets of features (N, D) to the Gaussian of mu (D,) and sigma (D, D).
+
+    `subsets` is bool (B, N), each with two members at least. Computed in float64 on the features' device; for standard
+    errors, which need no more than a few digits of a distance. ArtifactError as for `frechet_distance`.
+    """
+    mu, sigma = np.atleast_1d(np.asarray(mu, np.float64)), np.atleast_2d(np.asarray(sigma, np.float64))
+    features = torch.as_tensor(features)
+    _check(features.double().mean(dim=0).cpu().numpy(), sigma, mu, sigma)
+    factor = _cholesky(sigma)
+    factor = torch.from_numpy(_eigen_factor(sigma) if factor is None else factor).to(features.device)
+    # C of the subset enters as A^T C A only, for sigma = A A^T: the product with A is taken once for all subsets.
+    projected = features.double() @ factor
+    mu_, trace = torch.from_numpy(mu).to(features.device), float(np.trace(sigma))
+    distances = [
+        (rows.mean(dim=0) - mu_).square().sum() + rows.var(dim=0).sum() + trace - 2 * _root_sum(projected[subset])
+        for subset in torch.as_tensor(subsets, device=features.device)
+        for rows in [features[subset].double()]
+    ]
+    return np.array([float(distance) for distance in distances])
+
+
+def _root_sum(rows: Tensor) -> Tensor:
+    """Sum of the standard deviations along the principal axes of rows (n, r)."""
+    rows = rows - rows.mean(dim=0)
+    gram = rows.T @ rows if len(rows) > rows.shape[1] else rows @ rows.T
+    return (torch.linalg.eigvalsh(gram).clamp(min=0) / (len(rows) - 1)).sqrt().sum()
 
 
 def _check(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma2: np.ndarray) -> None:

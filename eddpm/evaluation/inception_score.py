@@ -5,8 +5,10 @@ from scipy.special import entr
 
 from eddpm.errors import ArtifactError
 
+SPLIT_SIZE = 5000  # of OpenAI's evaluator
 
-def inception_score(probabilities: np.ndarray, split_size: int = 5000) -> float:
+
+def inception_score(probabilities: np.ndarray, split_size: int = SPLIT_SIZE) -> float:
     """Mean over consecutive splits of each split's score, in [1, C]; probabilities (N, C) -> float.
 
     No shuffle: the order of the images matters where there is more than one split. A last, shorter split counts as

@@ -2,6 +2,9 @@
 
 A set's manifold is the union of closed balls around its points, each reaching to the point's k-th nearest neighbour.
 Precision is the share of samples in the reference's manifold, recall the share of references in the samples'.
+
+Distances are computed in float32 with a bound of their error. The few pairs of point and ball that this leaves open are
+computed once more in float64, as the sum of squared differences: ties are ties, and copies lie at distance zero.
 """
 
 import numpy as np
@@ -10,26 +13,9 @@ from torch import Tensor
 
 from eddpm.errors import ArtifactError
 
-
-def manifold_radii(features: np.ndarray | Tensor, k: int = 3, chunk: int = 2000) -> Tensor:
-    """Squared distance of each feature to its k-th nearest neighbour, itself not counted: (N, D) -> float64 (N,).
-
-    That is the (k+1)-th smallest squared distance of its row, its own zero included; a duplicate counts as a
-    neighbour. Runs on the features' device with blocks of (chunk, chunk). ArtifactError for N <= k or NaN.
-    """
-    features = _checked("features", features, k, chunk)
-    origin = _origin(features, chunk)
-    starts = range(0, len(features), chunk)
-    nearest = [features.new_empty(0, 0, dtype=torch.float64)] * len(starts)  # per block: (rows, up to k + 1)
-    for i, start in enumerate(starts):
-        rows = features[start : start + chunk].double() - origin
-        for j in range(i, len(starts)):
-            columns = features[starts[j] : starts[j] + chunk].double() - origin
-            distances = _squared_distances(rows, columns)
-            nearest[i] = _smallest(nearest[i], distances, k + 1)
-            if j > i:  # the block below the diagonal is this one transposed
-                nearest[j] = _smallest(nearest[j], distances.T, k + 1)
-    return torch.cat([smallest.amax(dim=1) for smallest in nearest])
+SLICE = 512  # dimensions per float32 product: shorter ones round less, and below this they take longer
+TINY = 2.0**-100  # more than float32 loses by underflow, for coordinates of up to about 1
+PAIRS = 2**22  # numbers that a step of the float64 part holds
 
 
 def precision_recall(
@@ -37,34 +23,183 @@ def precision_recall(
 ) -> tuple[float, float]:
     """Precision and recall, each in [0, 1], of samples (M, D) against reference (N, D).
 
-    Computed in float64 on the features' device with blocks of (chunk, chunk): exact to the count for integer features
-    of squared norms below 2^51 / (D + 4). ArtifactError for sets of k points or fewer, NaN, or different D.
+    Decided as in float64 throughout, on the reference's device, with blocks of (chunk, chunk). ArtifactError for sets
+    of k points or fewer, NaN, or different D.
     """
-    reference = _checked("reference", reference, k, chunk)
-    samples = _checked("samples", samples, k, chunk).to(reference.device)
+    reference, samples = _points(reference, samples, k, chunk)
+    realistic, covered = _Cover(reference, samples, k), _Cover(samples, reference, k)
+    for i in reference.blocks():
+        for j in samples.blocks():
+            lower = _lower_bounds(reference, i, samples, j)
+            realistic.see(i, j, lower)
+            covered.see(j, i, lower.T)
+    return realistic.share(), covered.share()
+
+
+def precision_recall_replicates(
+    reference: np.ndarray | Tensor, samples: np.ndarray | Tensor, subsets: np.ndarray, k: int = 3, chunk: int = 2000
+) -> np.ndarray:
+    """Precision and recall (B, 2) of B subsets of the samples, for standard errors; `subsets` is bool (B, M).
+
+    In float32, and in about twice the time of `precision_recall` for any number of subsets. A subset has more than k
+    members, and balls of its own: a ball reaches to the k-th nearest of the members. Of the 4k + 12 nearest samples so
+    many are members but in one case of 10^5 for halves; in that case the ball ends at the last of these samples.
+    """
+    reference, samples = _points(reference, samples, k, chunk)
+    members = torch.as_tensor(subsets, device=samples.device)
+    near, index = _nearest(samples, min(4 * k + 13, len(samples)), exact=False)
+    other = index != torch.arange(len(index), device=index.device)[:, None]
+    radii = torch.stack([_member_radii(near, index, other, subset, k) for subset in members])  # (B, M)
+    reference_radii = _nearest(reference, k + 1, exact=False)[0][:, k]
+    realistic = torch.zeros(len(samples), dtype=torch.bool, device=samples.device)
+    covered = torch.zeros(len(members), len(reference), dtype=torch.bool, device=samples.device)
+    for i in reference.blocks():
+        for j in samples.blocks():
+            distances = _lower_bounds(reference, i, samples, j, slack=0.0)
+            realistic[j] |= (distances <= reference_radii[i, None]).any(dim=0)
+            for b, of_subset in enumerate(radii[:, j]):
+                covered[b, i] |= (distances <= of_subset).any(dim=1)
+    precision = (members & realistic).sum(dim=1) / members.sum(dim=1)
+    return torch.stack([precision.double(), covered.double().mean(dim=1)], dim=1).cpu().numpy()
+
+
+def _member_radii(near: Tensor, index: Tensor, other: Tensor, subset: Tensor, k: int) -> Tensor:
+    """Squared radii (M,) of a subset's balls, -1 where a sample is no member; `near` (M, K) rises along each row."""
+    found = (subset[index] & other).cumsum(dim=1) >= k
+    kth = torch.where(found[:, -1], found.int().argmax(dim=1), near.shape[1] - 1)
+    return torch.where(subset, near.gather(1, kth[:, None])[:, 0], -1.0)
+
+
+class _Points:
+    """Features (N, D) as seen from an origin, in units of a power of two in which no coordinate is above 1."""
+
+    def __init__(self, features: Tensor, origin: Tensor, scale: float, chunk: int):
+        self.features, self.origin, self.scale, self.chunk = features, origin, scale, chunk
+        self.device = features.device
+        norms = [self.rows(block, torch.float64).square().sum(dim=1) for block in self.blocks()]
+        self.norms = torch.cat(norms).float() + TINY  # squared
+        # Relative to |u|^2 + |v|^2: a product over SLICE dimensions, the sum of slices, and rounding of u and v.
+        self.slack = (min(SLICE, features.shape[1]) + features.shape[1] / SLICE + 16) * 2.0**-24
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def blocks(self) -> list[slice]:
+        return [slice(start, start + self.chunk) for start in range(0, len(self), self.chunk)]
+
+    def rows(self, which: slice | Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        return ((self.features[which].double() - self.origin) * self.scale).to(dtype)
+
+
+class _Cover:
+    """Which of some points lie in the manifold of others, found out block by block of their distances."""
+
+    def __init__(self, balls: _Points, points: _Points, k: int):
+        self.balls, self.points, self.k = balls, points, k
+        self.inside = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+        count = min(2 * k + 6, len(balls))
+        self.near, self.candidates = _nearest(balls, count, exact=True)
+        upper = self.near + 2 * balls.slack * (balls.norms[:, None] + balls.norms[self.candidates])
+        self.most = upper.sort(dim=1).values[:, k]  # squared radii are no more than this
+        self.least = self.near[:, k]
+        self.complete = (self.near[:, -1] > self.most) | (count == len(balls))  # no other point can be the k-th
+        self.radii = torch.full((len(balls),), torch.nan, dtype=torch.float64, device=balls.device)
+
+    def see(self, balls: slice, points: slice, lower: Tensor) -> None:
+        """Take a block of distances' lower bounds (balls, points)."""
+        error = 2 * self.balls.slack * (self.balls.norms[balls, None] + self.points.norms[points])
+        surely = (lower + error <= self.least[balls, None]).any(dim=0)
+        self.inside[points] |= surely
+        ball, point = ((lower <= self.most[balls, None]) & ~self.inside[points]).nonzero(as_tuple=True)
+        ball, point = ball + balls.start, point + points.start
+        step = max(1, PAIRS // self.balls.features.shape[1])
+        while len(ball):
+            hit = self._distances(self.balls, ball[:step], point[:step]) <= self._exact_radii(ball[:step])
+            self.inside[point[:step][hit]] = True
+            ball, point = ball[step:], point[step:]
+            still_open = ~self.inside[point]
+            ball, point = ball[still_open], point[still_open]
+
+    def share(self) -> float:
+        return self.inside.double().mean().item()
+
+    def _distances(self, balls: _Points, ball: Tensor, point: Tensor) -> Tensor:
+        """Squared distances of pairs, float64 (n,), the points being those of the cover."""
+        return (balls.rows(ball, torch.float64) - self.points.rows(point, torch.float64)).square().sum(dim=1)
+
+    def _exact_radii(self, ball: Tensor) -> Tensor:
+        """Squared radii of some balls, float64 (n,)."""
+        wanted = ball.unique()
+        for i in wanted[self.radii[wanted].isnan()].tolist():
+            others = self.candidates[i] if self.complete[i] else torch.arange(len(self.balls), device=ball.device)
+            center = self.balls.rows(slice(i, i + 1), torch.float64)
+            distances = [
+                (self.balls.rows(part, torch.float64) - center).square().sum(dim=1)
+                for part in others.split(max(1, PAIRS // self.balls.features.shape[1]))
+            ]
+            self.radii[i] = torch.cat(distances).kthvalue(self.k + 1).values
+        return self.radii[ball]
+
+
+def _nearest(points: _Points, count: int, exact: bool) -> tuple[Tensor, Tensor]:
+    """The `count` nearest points of each, itself among them: squared distances (N, count), rising, and indices.
+
+    The distances are float32, and lower bounds of the exact ones where `exact`.
+    """
+    blocks, slack = points.blocks(), points.slack if exact else 0.0
+    found: list[tuple[Tensor, Tensor] | None] = [None] * len(blocks)
+    for a, i in enumerate(blocks):
+        for b, j in enumerate(blocks[a:], start=a):
+            lower = _lower_bounds(points, i, points, j, slack)
+            found[a] = _smallest(found[a], lower, j.start, count)
+            if b > a:  # the block below the diagonal is this one transposed
+                found[b] = _smallest(found[b], lower.T, i.start, count)
+    return tuple(torch.cat(part) for part in zip(*found, strict=True))
+
+
+def _smallest(found: tuple[Tensor, Tensor] | None, block: Tensor, start: int, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` smallest of each row, of those found so far and of a block whose first column is number `start`."""
+    values, index = block.topk(min(count, block.shape[1]), dim=1, largest=False)
+    index = index + start
+    if found is None:
+        return values, index
+    values, index = torch.cat([found[0], values], dim=1), torch.cat([found[1], index], dim=1)
+    values, order = values.topk(min(count, values.shape[1]), dim=1, largest=False)
+    return values, index.gather(1, order)
+
+
+def _lower_bounds(a: _Points, i: slice, b: _Points, j: slice, slack: float | None = None) -> Tensor:
+    """Lower bounds of squared distances, float32 (n, m): (1 - slack)(|u|^2 + |v|^2) - 2uv."""
+    kept = 1 - (a.slack if slack is None else slack)
+    bounds = kept * a.norms[i, None] + kept * b.norms[j]
+    for u, v in zip(a.rows(i).split(SLICE, dim=1), b.rows(j).split(SLICE, dim=1), strict=True):
+        bounds.addmm_(u, v.T, alpha=-2)
+    return bounds
+
+
+def _points(
+    reference: np.ndarray | Tensor, samples: np.ndarray | Tensor, k: int, chunk: int
+) -> tuple[_Points, _Points]:
+    """Both sets, checked, from one origin and in one unit."""
+    reference = _checked("reference", torch.as_tensor(reference), k, chunk)
+    samples = _checked("samples", torch.as_tensor(samples), k, chunk).to(reference.device)
     if reference.shape[1] != samples.shape[1]:
         raise ArtifactError(
             f"precision and recall: reference has {reference.shape[1]} dimensions, samples {samples.shape[1]};"
             " extract both with one extractor"
         )
-    reference_radii, sample_radii = manifold_radii(reference, k, chunk), manifold_radii(samples, k, chunk)
-    origin = _origin(reference, chunk)
-    covered = torch.zeros(len(reference), dtype=torch.bool, device=reference.device)  # by the samples' manifold
-    realistic = torch.zeros(len(samples), dtype=torch.bool, device=reference.device)  # in the reference's manifold
-    for i in range(0, len(reference), chunk):
-        rows, row_radii = reference[i : i + chunk].double() - origin, reference_radii[i : i + chunk]
-        for j in range(0, len(samples), chunk):
-            columns, column_radii = samples[j : j + chunk].double() - origin, sample_radii[j : j + chunk]
-            distances = _squared_distances(rows, columns)
-            realistic[j : j + chunk] |= (distances <= row_radii[:, None]).any(dim=0)
-            covered[i : i + chunk] |= (distances <= column_radii).any(dim=1)
-    return realistic.double().mean().item(), covered.double().mean().item()
+    # Amid the data, so that squared norms are no larger than squared distances, and made of values that the data has:
+    # integers stay integers.
+    origin = reference[:chunk].double().median(dim=0).values
+    both = (*reference.split(chunk), *samples.split(chunk))
+    furthest = max((block.double() - origin).abs().max().item() for block in both)
+    scale = 2.0 ** -np.ceil(np.log2(furthest)) if furthest else 1.0
+    return _Points(reference, origin, scale, chunk), _Points(samples, origin, scale, chunk)
 
 
-def _checked(name: str, features: np.ndarray | Tensor, k: int, chunk: int) -> Tensor:
+def _checked(name: str, features: Tensor, k: int, chunk: int) -> Tensor:
     assert k >= 1
     assert chunk >= 1
-    features = torch.as_tensor(features)
     if features.ndim != 2:
         raise ArtifactError(f"{name} have shape {tuple(features.shape)}; give them as (images, dimensions)")
     if len(features) <= k:
@@ -75,28 +210,3 @@ def _checked(name: str, features: np.ndarray | Tensor, k: int, chunk: int) -> Te
     if not all(torch.isfinite(block).all() for block in features.split(chunk)):
         raise ArtifactError(f"precision and recall: {name} have NaN or infinite entries; extract the features anew")
     return features
-
-
-def _origin(features: Tensor, chunk: int) -> Tensor:
-    """A point (D,) amid the data, so that squared norms are no larger than squared distances.
-
-    Made of values the data has (not of their mean): integers stay integers, equal features become exactly zero.
-    """
-    return features[:chunk].double().median(dim=0).values
-
-
-def _squared_distances(rows: Tensor, columns: Tensor) -> Tensor:
-    """|u|^2 - 2uv + |v|^2 for float64 (n, D), (m, D) -> (n, m); what may be round-off alone is zero."""
-    row_norms, column_norms = rows.square().sum(dim=1, keepdim=True), columns.square().sum(dim=1)
-    distances = torch.addmm(column_norms, rows, columns.T, alpha=-2).add_(row_norms)
-    # Without this, two copies of a point are some 1e-16 apart, differently in each block, and ties are left to chance.
-    roundoff = (2 * rows.shape[1] + 8) * torch.finfo(torch.float64).eps
-    return distances.masked_fill_(distances <= roundoff * row_norms, 0.0)
-
-
-def _smallest(smallest: Tensor, distances: Tensor, count: int) -> Tensor:
-    """The `count` smallest of each row (all, where there are fewer), of those so far and of a new block."""
-    candidates = distances.topk(min(count, distances.shape[1]), dim=1, largest=False, sorted=False).values
-    if smallest.numel():
-        candidates = torch.cat([smallest, candidates], dim=1)
-    return candidates.topk(min(count, candidates.shape[1]), dim=1, largest=False, sorted=False).values

@@ -3,12 +3,15 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from eddpm.errors import ArtifactError
+from eddpm.evaluation.bootstrap import standard_error
 from eddpm.evaluation.features import FeatureSet
-from eddpm.evaluation.frechet import Gaussian, GaussianStats, frechet_distance
-from eddpm.evaluation.inception_score import inception_score
-from eddpm.evaluation.manifold import precision_recall
+from eddpm.evaluation.frechet import Gaussian, GaussianStats, frechet_distance, frechet_replicates
+from eddpm.evaluation.inception_score import SPLIT_SIZE, inception_score
+from eddpm.evaluation.kid import kid, kid_replicates
+from eddpm.evaluation.manifold import precision_recall, precision_recall_replicates
 
 
 class Reference(NamedTuple):
@@ -23,11 +26,15 @@ class Reference(NamedTuple):
     spatial_stats: Gaussian | GaussianStats | None = None
 
 
-def measure(samples: FeatureSet, reference: FeatureSet | Reference, k: int) -> dict[str, float]:
-    """The metrics that the feature space supports: fid, precision, recall, and sfid, inception_score where it has them.
+def measure(
+    samples: FeatureSet, reference: FeatureSet | Reference, k: int, device: str | torch.device = "cpu"
+) -> dict[str, float]:
+    """The metrics that the feature space supports: fid, sfid, kid, inception_score, precision, recall.
 
-    `k` is the neighbour whose distance is the radius for precision and recall. Lower is better for fid and sfid (>= 0),
-    higher for inception_score (>= 1), precision and recall (in [0, 1]). ArtifactError where the spaces differ.
+    sfid and inception_score come where the space has spatial features and class probabilities. `k` is the neighbour
+    whose distance is the radius for precision and recall. Lower is better for fid, sfid (>= 0) and kid (about 0 for
+    equal distributions), higher for inception_score (>= 1), precision and recall (in [0, 1]). ArtifactError where the
+    spaces differ.
     """
     if (samples.spatial_stats is None) != (reference.spatial_stats is None):
         lacking = "the samples" if samples.spatial_stats is None else "the reference"
@@ -35,16 +42,45 @@ def measure(samples: FeatureSet, reference: FeatureSet | Reference, k: int) -> d
     metrics = {"fid": _distance(samples.pooled_stats, reference.pooled_stats)}
     if samples.spatial_stats is not None:
         metrics["sfid"] = _distance(samples.spatial_stats, reference.spatial_stats)
+    pooled, reference_pooled = (torch.as_tensor(each.pooled, device=device) for each in (samples, reference))
+    metrics["kid"] = kid(reference_pooled, pooled)
     if samples.probabilities is not None:
         metrics["inception_score"] = inception_score(samples.probabilities)
-    metrics["precision"], metrics["recall"] = precision_recall(reference.pooled, samples.pooled, k)
+    metrics["precision"], metrics["recall"] = precision_recall(reference_pooled, pooled, k)
     return metrics
 
 
-def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Share, in [0, 1], of images whose likeliest class is their label: probabilities (N, C), labels (N,) in [0, C).
+def standard_errors(
+    samples: FeatureSet,
+    reference: FeatureSet | Reference,
+    k: int,
+    halves: np.ndarray,
+    device: str | torch.device = "cpu",
+) -> dict[str, float]:
+    """The standard error of each of `measure`'s metrics over the choice of sampled images, the reference held fixed.
 
-    ArtifactError where there are no images, not one label for each, or a label that is no class.
+    `halves` are random halves of the samples (bootstrap.py) of more than k images, bool (replicates, N). The spatial
+    features must have been kept.
+    """
+    count = len(samples.pooled)
+    pooled, reference_pooled = (torch.as_tensor(each.pooled, device=device) for each in (samples, reference))
+    stats = reference.pooled_stats
+    values = {"fid": frechet_replicates(pooled, stats.mean, stats.covariance, halves)}
+    if samples.spatial is not None:
+        stats, spatial = reference.spatial_stats, torch.as_tensor(samples.spatial, device=device)
+        values["sfid"] = frechet_replicates(spatial, stats.mean, stats.covariance, halves)
+    values["kid"] = kid_replicates(reference_pooled, pooled, halves)
+    if samples.probabilities is not None:
+        values["inception_score"] = [inception_score(samples.probabilities[half], SPLIT_SIZE // 2) for half in halves]
+    values["precision"], values["recall"] = precision_recall_replicates(reference_pooled, pooled, halves, k).T
+    return {name: standard_error(of_halves, count) for name, of_halves in values.items()}
+
+
+def hits(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether each image's likeliest class is its label, bool (N,): their mean is the accuracy.
+
+    Probabilities (N, C), labels (N,) in [0, C). ArtifactError where there are no images, not one label for each, or a
+    label that is no class.
     """
     if np.ndim(probabilities) != 2 or np.shape(labels) != np.shape(probabilities)[:1] or len(labels) == 0:
         raise ArtifactError(
@@ -57,7 +93,7 @@ def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
             f"accuracy: labels from {np.min(labels)} to {np.max(labels)}, but the classifier has {num_classes} classes;"
             " use a classifier of this data set"
         )
-    return float(np.mean(np.argmax(probabilities, axis=1) == labels))
+    return np.argmax(probabilities, axis=1) == labels
 
 
 def _distance(samples: Gaussian | GaussianStats, reference: Gaussian | GaussianStats) -> float:

@@ -1,5 +1,7 @@
 """Tables of measured runs: one row per run, every metric headed with the space it was measured in."""
 
+import math
+
 import pandas as pd
 
 from eddpm.errors import ArtifactError
@@ -8,16 +10,18 @@ TITLES = {
     "accuracy": "accuracy ↑",
     "fid": "FID ↓",
     "sfid": "sFID ↓",
+    "kid": "KID ↓",
     "inception_score": "IS ↑",
     "precision": "precision ↑",
     "recall": "recall ↑",
 }
-_LATEX = {"↑": r"$\uparrow$", "↓": r"$\downarrow$"}
+_LATEX = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$"}
 
 
 def metrics_frame(rows: list[dict]) -> pd.DataFrame:
     """Contents of metrics.json files -> columns run, method, scale, seed, num_images, then the metrics by name.
 
+    The standard error of `metric`, where it is known, is the column `metric_se`.
     `method` is the name of the runs table which a generated run varies: "UADM(25)-G at 4" is one of UADM(25)-G.
     """
     if not rows:
@@ -30,6 +34,7 @@ def metrics_frame(rows: list[dict]) -> pd.DataFrame:
             "seed": row["run"]["seed"],
             "num_images": row["num_images"],
             **row["metrics"],
+            **{f"{name}_se": error for name, error in row["standard_errors"].items()},
         }
         for row in rows
     )
@@ -61,13 +66,23 @@ def to_latex(frame: pd.DataFrame, caption: str) -> str:
 def _printed(frame: pd.DataFrame) -> pd.DataFrame:
     printed = pd.DataFrame({"run": frame["method"], "scale": frame["scale"].map("{:g}".format)})
     for column in metric_columns(frame):
-        printed[title(column)] = frame[column].map(_number)
+        errors = frame.get(f"{column}_se", default=[math.nan] * len(frame))
+        printed[title(column)] = [number(value, error) for value, error in zip(frame[column], errors, strict=True)]
     return printed
 
 
-def _number(value: float) -> str:
-    """Three decimals, or two digits of what is smaller."""
-    return f"{value:.3f}" if not 0 < value < 0.1 else f"{value:.2g}"
+def scores(metrics: dict[str, float], standard_errors: dict[str, float]) -> str:
+    """A pipe table with a row for each metric."""
+    rows = [(title(name), number(value, standard_errors.get(name, math.nan))) for name, value in metrics.items()]
+    return pd.DataFrame(rows, columns=["metric", "value"]).to_markdown(index=False, disable_numparse=True)
+
+
+def number(value: float, error: float) -> str:
+    """A value and its standard error, to the error's second digit; a value alone to three decimals, or two digits."""
+    if not error > 0:
+        return f"{value:.3f}" if not 0 < abs(value) < 0.1 else f"{value:.2g}"
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
 def _escape(text: str) -> str:

@@ -1,84 +1,68 @@
-"""Measuring a run's samples against the training images, in every feature space of the experiment."""
+"""Measuring samples: a run's shards within the pipeline, or any pair of sample batch and reference outside it."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
-from eddpm.artifacts import (
-    atomic,
-    load_checkpoint,
-    provenance,
-    read_npz,
-    read_samples,
-    sha256,
-    write_json,
-    write_npz,
-    write_text,
+from eddpm.artifacts import ImageFile, atomic, provenance, read_npz, sha256, write_json, write_text
+from eddpm.config import (
+    INCEPTION_SHA256,
+    MeasureConfig,
+    SampleConfig,
+    SpaceConfig,
+    TrainClassifierConfig,
+    load_settings,
 )
-from eddpm.config import MeasureConfig, SampleConfig, SpaceConfig, load_settings
 from eddpm.errors import ArtifactError, ConfigError
-from eddpm.evaluation.features import Extractor, classifier_features, collect_features, pixel_features
-from eddpm.evaluation.frechet import Gaussian
-from eddpm.evaluation.metrics import Reference, accuracy, measure
-from eddpm.models.build import build_classifier, load_weights
+from eddpm.evaluation.bootstrap import MOST_IMAGES, REPLICATES, half_samples, standard_error
+from eddpm.evaluation.features import Extractor, FeatureSet
+from eddpm.evaluation.metrics import Reference, hits, measure, standard_errors
+from eddpm.reporting.tables import scores
 from eddpm.runtime import device_name, pick_device, say
+from eddpm.stages.features import collect, open_classifier, open_reference, open_spaces, read_features
 from eddpm.stages.sample import TRACED
 
 GRID_IMAGES = 100
-
-
-def extract_references(settings: Path, dataset: Path, classifiers: list[Path], references: list[Path]) -> None:
-    """Write one reference per space, in the order of the settings: ADM's mu, sigma, mu_s, sigma_s, and the features.
-
-    `classifiers` are the weights behind the classifier spaces, in the same order.
-    """
-    config = load_settings(MeasureConfig, settings)
-    images = read_samples(dataset).images
-    for space, weights, path in _spaces(config, classifiers, references):
-        found = collect_features(_extractor(space, weights), [images])
-        arrays = {"mu": found.pooled_stats.mean, "sigma": found.pooled_stats.covariance}
-        if found.spatial_stats:
-            arrays |= {"mu_s": found.spatial_stats.mean, "sigma_s": found.spatial_stats.covariance}
-        write_npz(path, features=found.pooled, **arrays)
-        say(f"{space.name}: {len(images)} images, {found.pooled.shape[1]} dimensions -> {path}")
+Measured = tuple[dict[str, float], dict[str, float]]  # values and standard errors of metrics, by name
 
 
 def compute_metrics(
     settings: Path,
     run: Path,
     samples: list[Path],
-    classifiers: list[Path],
+    features: list[Path],
+    weights: list[Path],
     references: list[Path],
     metrics: Path,
     trace: Path,
     grid: Path,
 ) -> None:
-    """Write a run's metrics, its trace along the steps, and a grid of its first images.
+    """Write a run's metrics with their standard errors, its trace along the steps, and a grid of its first images.
 
-    `run` holds its settings, `samples` are its shards; `classifiers` and `references` go with the spaces in order.
+    `run` holds its settings, `samples` are its shards; `features` are theirs where they have been extracted. `weights`
+    and `references` go with the spaces in order.
     """
     config, run_config = load_settings(MeasureConfig, settings), load_settings(SampleConfig, run)
-    labels = np.concatenate([read_samples(path).labels for path in samples])
-    values, features = {}, {}
-    for space, weights, path in _spaces(config, classifiers, references):
-        found = collect_features(_extractor(space, weights), (read_samples(shard).images for shard in samples))
-        if found.probabilities is not None:
-            values.setdefault("accuracy", accuracy(found.probabilities, labels))
-        try:
-            measured = measure(found, _read_reference(path), config.nearest_neighbours)
-        except ArtifactError as error:
-            raise ArtifactError(f"{run_config.name} against {path}: {error}") from None
-        values |= {f"{space.name}/{name}": value for name, value in measured.items()}
-        features[space.name] = {
-            "extractor": sha256(weights) if weights else "pixels in [-1, 1]",
-            "reference": {"name": str(path), "sha256": sha256(path)},
-        }
-    _write_trace(trace, samples, len(labels))
-    _write_grid(grid, read_samples(samples[0]).images[:GRID_IMAGES])
+    shards = [read_npz(path, "arr_0", "arr_1", "trace", "timesteps", skip=("arr_0",)) for path in samples]
+    labels = np.concatenate([shard["arr_1"] for shard in shards])
+    k = config.nearest_neighbours
+    replicates = _replicates(config.replicates, len(labels), k)
+    spaces = open_spaces(config.spaces, weights)
+    if len(references) != len(spaces):
+        raise ConfigError(f"--references: {len(references)} given for {len(spaces)} spaces; name one for each")
+    opened = [open_reference(path, space) for path, space in zip(references, spaces, strict=True)]
+    if features:
+        found = read_features(features, spaces, len(labels), keep_spatial=replicates > 0)
+    else:
+        found = collect(samples, spaces, keep_spatial=replicates > 0)
+    try:
+        values, errors = _measure(found, dict(zip(found, opened, strict=True)), labels, k, replicates)
+    except ArtifactError as error:
+        raise ArtifactError(f"{run_config.name}: {error}") from None
+    _write_trace(trace, shards, len(labels))
+    _write_grid(grid, next(ImageFile(samples[0]).batches(GRID_IMAGES)))
     row = run_config.model_dump(mode="json", include={"name", "sampler", "steps", "guidance", "scale", "seed"})
     write_json(
         metrics,
@@ -86,47 +70,99 @@ def compute_metrics(
             "run": row,
             "num_images": len(labels),
             "metrics": values,
-            "features": features,
+            "standard_errors": errors,
+            "features": {
+                space.name: {"extractor": space.identity, "reference": {"name": str(path), "sha256": sha256(path)}}
+                for space, path in zip(spaces, references, strict=True)
+            },
             "provenance": {**provenance(), "device": device_name(pick_device())},
         },
     )
     say(f"{run_config.name}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
 
 
-def _spaces(
-    config: MeasureConfig, classifiers: list[Path], references: list[Path]
-) -> Iterator[tuple[SpaceConfig, Path | None, Path]]:
-    """Each space with the weights behind it, one of `classifiers` or None for pixels, and its reference."""
-    networks = sum(space.classifier is not None for space in config.spaces)
-    for option, given, wanted in (
-        ("--classifiers", len(classifiers), networks),
-        ("--references", len(references), len(config.spaces)),
-    ):
-        if given != wanted:
-            raise ConfigError(f"{option}: {given} given, the settings have {wanted} such spaces; name one for each")
-    remaining = iter(classifiers)
-    weights = [next(remaining) if space.classifier else None for space in config.spaces]
-    return zip(config.spaces, weights, references, strict=True)
+def evaluate(
+    samples: Path,
+    reference: Path,
+    spaces: list[str],
+    weights: Path,
+    resize: str,
+    nearest_neighbours: int,
+    replicates: int | None,
+) -> None:
+    """Print a table of the metrics of any sample batch against any reference batch, as ADM writes them, or images.
+
+    A space is "inception", "efficientnet-lite0", "pixels", or the folder of a classifier trained here. `weights` is the
+    file of the Inception network.
+    """
+    batch, against = ImageFile(samples), ImageFile(reference)
+    if batch.shape[1:3] != against.shape[1:3]:
+        raise ArtifactError(
+            f"{samples}: images are {batch.shape[1:3]}, those of {reference} {against.shape[1:3]}; resize one of them"
+        )
+    opened = [_space(name, weights, resize) for name in spaces]
+    references = {space.name: open_reference(reference, space) for space in opened}
+    labels = read_npz(samples, skip=("arr_0",)).get("arr_1")
+    replicates = _replicates(replicates, len(batch), nearest_neighbours)
+    found = collect([samples], opened, keep_spatial=replicates > 0)
+    values, errors = _measure(found, references, labels, nearest_neighbours, replicates)
+    print(scores(values, errors))
 
 
-def _extractor(space: SpaceConfig, weights: Path | None) -> Extractor:
-    if weights is None:
-        return pixel_features
-    network, device = build_classifier(space.classifier, frozen=True), pick_device()
-    load_weights(network, load_checkpoint(weights), str(weights))
-    network.to(device)
-    return classifier_features(lambda x: network.features(x, torch.zeros(len(x), device=device)), device)
+def _space(name: str, weights: Path, resize: str) -> Extractor:
+    """The space that a user names: a folder is that of a classifier trained here."""
+    if name == "inception":
+        (space,) = open_spaces([SpaceConfig(name=name, inception_resize=resize)], [weights])
+        if space.identity["weights"] != INCEPTION_SHA256:
+            say(f"{weights}: not the published file; numbers are comparable with those of the same weights only")
+        return space
+    if name in ("efficientnet-lite0", "pixels"):
+        return open_spaces([SpaceConfig(name=name)], [])[0]
+    folder = Path(name)
+    if not (folder / "settings.yaml").exists():
+        raise ConfigError(
+            f"--spaces: '{name}' is unknown; give inception, efficientnet-lite0, pixels,"
+            " or the folder of a trained classifier (with settings.yaml and model.safetensors)"
+        )
+    network = load_settings(TrainClassifierConfig, folder / "settings.yaml").network
+    return open_classifier(f"classifier:{folder.name}", network, folder / "model.safetensors", pick_device())
 
 
-def _read_reference(path: Path) -> Reference:
-    arrays = read_npz(path, "mu", "sigma", "features")
-    spatial = Gaussian(arrays["mu_s"], arrays["sigma_s"]) if "mu_s" in arrays else None
-    return Reference(arrays["features"], Gaussian(arrays["mu"], arrays["sigma"]), spatial)
+def _replicates(asked: int | None, num_images: int, k: int) -> int:
+    """Replicates for standard errors: as many as asked for, or by the number of images; none of too few images."""
+    if num_images // 2 <= k:
+        return 0
+    return asked if asked is not None else REPLICATES if num_images <= MOST_IMAGES else 0
 
 
-def _write_trace(path: Path, samples: list[Path], num_images: int) -> None:
+def _measure(
+    found: dict[str, FeatureSet],
+    references: dict[str, Reference],
+    labels: np.ndarray | None,
+    k: int,
+    replicates: int,
+) -> Measured:
+    """The metrics in every space, and the accuracy that the first classifier among them finds."""
+    values, errors, device = {}, {}, pick_device()
+    halves = half_samples(len(next(iter(found.values())).pooled), replicates)
+    for space, features in found.items():
+        if space.startswith("classifier:") and "accuracy" not in values and labels is not None:
+            right = hits(features.probabilities, labels)
+            values["accuracy"] = float(right.mean())
+            if replicates:
+                errors["accuracy"] = standard_error([right[half].mean() for half in halves], len(right))
+        try:
+            values |= {f"{space}/{name}": v for name, v in measure(features, references[space], k, device).items()}
+            if replicates:
+                found_errors = standard_errors(features, references[space], k, halves, device)
+                errors |= {f"{space}/{name}": error for name, error in found_errors.items()}
+        except ArtifactError as error:
+            raise ArtifactError(f"{space}: {error}") from None
+    return values, errors
+
+
+def _write_trace(path: Path, shards: list[dict[str, np.ndarray]], num_images: int) -> None:
     """One row per step: t, then mean and standard deviation over the images of each traced quantity."""
-    shards = [read_npz(shard, "trace", "timesteps") for shard in samples]
     mean, mean_square = np.moveaxis(sum(shard["trace"] for shard in shards) / num_images, -1, 0)
     deviation = np.sqrt(np.maximum(mean_square - mean**2, 0))
     columns = {"t": shards[0]["timesteps"][: len(mean)]}
@@ -139,8 +175,6 @@ def _write_trace(path: Path, samples: list[Path], num_images: int) -> None:
 
 def _write_grid(path: Path, images: np.ndarray, columns: int = 10) -> None:
     """Images side by side, enlarged to at least 32 pixels each without smoothing."""
-    if len(images) == 0:
-        raise ArtifactError(f"{path}: no images to show; sample some first")
     blank = np.zeros((-len(images) % columns, *images.shape[1:]), dtype=np.uint8)
     n, h, w, c = (images := np.concatenate([images, blank])).shape
     sheet = images.reshape(n // columns, columns, h, w, c).transpose(0, 2, 1, 3, 4).reshape(n // columns * h, -1, c)

@@ -11,7 +11,7 @@ from eddpm.reporting.tables import metrics_frame, to_latex, to_markdown
 
 def make_table(metrics: list[Path], caption: str, csv: Path, md: Path, tex: Path) -> None:
     """Write one table of runs, in the order given, in three formats; the csv has every digit and column."""
-    rows = [read_json(path, "run", "num_images", "metrics", "provenance") for path in metrics]
+    rows = [read_json(path, "run", "num_images", "metrics", "standard_errors", "provenance") for path in metrics]
     frame = metrics_frame(rows)
     caption = f"{caption} {_origin(rows)}"
     write_text(csv, frame.to_csv(index=False))

@@ -32,7 +32,7 @@ def measure_sweep(
     settings: Path,
     runs: list[Path],
     samples: list[Path],
-    classifiers: list[Path],
+    weights: list[Path],
     references: list[Path],
     metrics: list[Path],
     traces: list[Path],
@@ -42,7 +42,7 @@ def measure_sweep(
     from eddpm.stages.evaluate import compute_metrics
 
     for run, shard, *outputs in zip(runs, samples, metrics, traces, grids, strict=True):
-        compute_metrics(settings, run, [shard], classifiers, references, *outputs)
+        compute_metrics(settings, run, [shard], [], weights, references, *outputs)
 
 
 def choose_scale(settings: Path, metrics: list[Path], run_settings: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 
 from eddpm import artifacts
 from eddpm.artifacts import (
+    ImageFile,
     Samples,
     atomic,
     load_checkpoint,
@@ -27,6 +28,7 @@ from eddpm.artifacts import (
     sha256,
     write_json,
     write_npz,
+    write_sample_batch,
     write_samples,
     write_text,
 )
@@ -423,3 +425,67 @@ def test_provenance_is_unknown_without_a_checkout_without_git_and_without_instal
     monkeypatch.undo()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert provenance()["commit"] == "unknown"
+
+
+# Images that are never all in memory ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("size", [1, 3, 7, 250])
+def test_images_come_in_batches_as_they_were_written(tmp_path, compressed, size):
+    images = np.random.default_rng(0).integers(0, 256, (7, 4, 5, 3), dtype=np.uint8)
+    (np.savez_compressed if compressed else np.savez)(tmp_path / "a.npz", arr_1=np.arange(7), arr_0=images)
+    file = ImageFile(tmp_path / "a.npz")
+    batches = list(file.batches(size))
+    assert (len(file), file.shape) == (7, (7, 4, 5, 3))
+    assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+    np.testing.assert_array_equal(np.concatenate(batches), images)
+    assert batches[0].flags.writeable
+
+
+def test_a_sample_batch_written_in_batches_is_read_by_numpy(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (7, 4, 5, 3), dtype=np.uint8)
+    batches = (images[start : start + 3] for start in (0, 3, 6))
+    write_sample_batch(tmp_path / "a.npz", images.shape, batches, arr_1=np.arange(7), note=np.array("x"))
+    with np.load(tmp_path / "a.npz") as file:
+        assert set(file.files) == {"arr_0", "arr_1", "note"}
+        np.testing.assert_array_equal(file["arr_0"], images)
+        assert file["arr_1"].tolist() == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((2, 4, 4, 3), np.float32), "arr_0 is float32"),
+        (np.zeros((4, 4, 3), np.uint8), "arr_0 is uint8 (4, 4, 3), not uint8 (N, H, W, C)"),
+        (np.zeros((0, 4, 4, 3), np.uint8), "holds no images"),
+        (np.asfortranarray(np.zeros((2, 4, 4, 3), np.uint8)), "Fortran order"),
+        (np.array([{}, {}], dtype=object), "arr_0 is object"),
+    ],
+)
+def test_what_holds_no_images_is_refused(tmp_path, array, message):
+    np.savez(tmp_path / "a.npz", arr_0=array)
+    assert message in refusal(ImageFile, tmp_path / "a.npz")
+
+
+def test_truncated_images_are_refused_wherever_the_file_ends(tmp_path):
+    path = tmp_path / "a.npz"
+    write_npz(path, arr_0=np.ones((5, 4, 4, 3), np.uint8))
+    whole = path.read_bytes()
+    for length in cuts(len(whole)):
+        path.write_bytes(whole[:length])
+        assert not readable(lambda path: list(ImageFile(path).batches(2)), path)
+
+
+def test_damaged_images_are_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    write_npz(path, arr_0=np.ones((50, 4, 4, 3), np.uint8))
+    damaged = bytearray(path.read_bytes())
+    damaged[1000] ^= 255
+    path.write_bytes(damaged)
+    assert "CRC" in refusal(lambda path: list(ImageFile(path).batches(7)), path)
+
+
+def test_reading_all_but_the_images_leaves_them_out(tmp_path):
+    write_npz(tmp_path / "a.npz", **ARRAYS)
+    assert set(read_npz(tmp_path / "a.npz", "arr_0", skip=("arr_0",))) == {"arr_1"}

@@ -21,6 +21,7 @@ METRICS = {
     "run": {"name": "A", "scale": 1.0, "seed": 0},
     "num_images": 2,
     "metrics": {"pixels/fid": 1.0},
+    "standard_errors": {},
     "provenance": {"commit": "c", "torch": "t", "device": "d"},
 }
 
@@ -33,6 +34,7 @@ def command(verb: str, folder: Path, **changes: list[str]) -> list[str]:
     """A command with every option of the verb, naming files in `folder` that do not exist, but for `changes`."""
     values = {"start": ["0"], "stop": ["2"], "batch-size": ["2"], "caption": ["A caption"], "figure": ["fronts"]}
     values["labels"] = []
+    values |= {"resize": ["clean"], "nearest-neighbours": ["3"], "replicates": ["2"]}
     argv = [verb]
     for option in VERBS[verb][2]:
         value = changes.get(option.replace("-", "_"), values.get(option, [str(folder / f"{option}.missing")]))
@@ -73,10 +75,10 @@ def test_every_public_function_of_a_stage_that_takes_settings_is_a_verb():
 
 def test_a_path_is_read_as_a_path_and_a_list_as_a_list(tmp_path):
     arguments = build_parser().parse_args(
-        command("compute-metrics", tmp_path, samples=["a.npz", "b.npz"], classifiers=[], references=["r.npz"])
+        command("compute-metrics", tmp_path, samples=["a.npz", "b.npz"], weights=[], references=["r.npz"])
     )
     assert arguments.samples == [Path("a.npz"), Path("b.npz")]
-    assert arguments.classifiers == []
+    assert arguments.weights == []
     assert arguments.references == [Path("r.npz")]
     assert arguments.metrics == tmp_path / "metrics.missing"
 
@@ -136,7 +138,9 @@ def test_a_verb_does_its_work_and_exits_with_0(tmp_path, capsys):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_input_that_does_not_exist_is_one_line_naming_it_and_nothing_is_written(verb, tmp_path, capsys):
-    first = next(option for option in VERBS[verb][2] if option in ("settings", "metrics", "inputs"))
+    first = next(
+        option for option in VERBS[verb][2] if option in ("settings", "metrics", "inputs", "source", "samples")
+    )
     assert mistake(command(verb, tmp_path), capsys).startswith(f"{tmp_path / first}.missing: ")
     assert list(tmp_path.iterdir()) == []
 

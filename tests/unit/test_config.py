@@ -261,8 +261,22 @@ def test_bounds_of_a_criterion_are_numbers():
 
 
 def test_an_unknown_feature_space_is_named_with_its_place_in_the_list():
-    message = refusal(EvaluationConfig, {"spaces": ["pixels", "inception"]})
-    assert message.startswith("spaces.1: value 'inception': ")
+    message = refusal(EvaluationConfig, {"spaces": ["pixels", "vgg"]})
+    assert message.startswith("spaces.1: value 'vgg': ")
+
+
+@pytest.mark.parametrize("value", [1, -1, "many"])
+def test_standard_errors_need_two_replicates_or_none(value):
+    assert "replicates" in refusal(EvaluationConfig, {"spaces": ["pixels"], "replicates": value})
+    assert EvaluationConfig(spaces=["pixels"], replicates=0).replicates == 0
+
+
+def test_the_inception_network_is_the_published_one_fed_as_in_adm_unless_told_otherwise():
+    inception = EvaluationConfig(spaces=["inception"]).inception
+    assert inception.source.endswith("/inception-2015-12-05.pt")
+    assert inception.resize == "legacy_tensorflow"
+    message = refusal(EvaluationConfig, {"spaces": ["inception"], "inception": {"sha256": "abc"}})
+    assert message.startswith("inception.sha256: value 'abc'")
 
 
 @pytest.mark.parametrize("values", [None, 3, "text", [1, 2]])

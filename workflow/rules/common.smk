@@ -11,6 +11,7 @@ from snakemake.exceptions import WorkflowError
 REPO = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPO))
 
+from eddpm.config import INCEPTION_FILE
 from eddpm.errors import EddpmError
 from eddpm.project import load_project, slug
 
@@ -72,6 +73,7 @@ SPACE_REFERENCES = [
     f"results/{{experiment}}/references/{name.replace(':', '-')}.npz"
     for name in project.evaluation.spaces
 ]
+ASSETS = {INCEPTION_FILE: project.evaluation.inception}
 FIGURES = ["samples"]
 if project.best_runs:
     FIGURES += ["trace", "scales"]
@@ -106,6 +108,7 @@ wildcard_constraints:
     classifier=one_of(project.classifiers),
     part=one_of(SETTINGS),
     shard=r"\d{4}",
+    asset=one_of(ASSETS),
     table=one_of(TABLES),
     figure=one_of(FIGURES),
 
@@ -168,11 +171,35 @@ def of_each_scale(file):
     )
 
 
-def space_classifiers(wildcards):
+def run_features(wildcards):
+    """The features of a run of several shards, which are extracted one by one; a single shard's are not kept."""
+    shards = project.shards(wildcards.run)
     return expand(
-        "results/{{experiment}}/classifiers/{name}/model.safetensors",
-        name=project.space_classifiers,
+        "results/{{experiment}}/runs/{{run}}/features/{shard}.npz",
+        shard=shards if len(shards) > 1 else [],
     )
+
+
+def space_weights(wildcards):
+    """The weights behind the feature spaces, in the order of the spaces that have some."""
+    of_classifier = f"results/{wildcards.experiment}/classifiers/{{}}/model.safetensors"
+    return [
+        (
+            of_classifier.format(space.name.removeprefix("classifier:"))
+            if space.classifier
+            else f"resources/assets/{INCEPTION_FILE}"
+        )
+        for space in project.measure().spaces
+        if space.has_weights
+    ]
+
+
+def asset_source(wildcards):
+    return ASSETS[wildcards.asset].source
+
+
+def asset_digest(wildcards):
+    return ASSETS[wildcards.asset].sha256
 
 
 def sweep_metrics(wildcards):

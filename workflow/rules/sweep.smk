@@ -33,7 +33,7 @@ rule measure_sweep:
         settings="results/{experiment}/evaluation/settings.yaml",
         runs=of_each_scale("settings.yaml"),
         samples=of_each_scale("samples/0000.npz"),
-        classifiers=space_classifiers,
+        weights=space_weights,
         references=SPACE_REFERENCES,
     output:
         metrics=of_each_scale("metrics.json"),
@@ -48,7 +48,7 @@ rule measure_sweep:
     threads: 1
     shell:
         "python -m eddpm measure-sweep --settings {input.settings} --runs {input.runs}"
-        " --samples {input.samples} --classifiers {input.classifiers} --references {input.references}"
+        " --samples {input.samples} --weights {input.weights} --references {input.references}"
         " --metrics {output.metrics} --traces {output.traces} --grids {output.grids} > {log} 2>&1"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eddpm.errors import ArtifactError
-from eddpm.evaluation.frechet import GaussianStats, frechet_distance
+from eddpm.evaluation.frechet import GaussianStats, frechet_distance, frechet_replicates
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "metrics.npz"
 
@@ -190,3 +190,21 @@ def test_bad_moments_are_refused():
         frechet_distance(mean, covariance, np.array([0, np.nan, 0]), covariance)
     with pytest.raises(ArtifactError, match="covariance 1 has NaN"):
         frechet_distance(mean, np.full((3, 3), np.inf), mean, covariance)
+
+
+@pytest.mark.parametrize(("count", "dim"), [(60, 5), (12, 20)])
+@pytest.mark.parametrize("reference_count", [80, 6])
+def test_replicates_are_the_distances_of_the_subsets(count, dim, reference_count):
+    rng = np.random.default_rng(20)
+    features, reference = rng.normal(size=(count, dim)) * 1.3, GaussianStats.of(rng.normal(size=(reference_count, dim)))
+    subsets = np.stack([rng.permutation(count) < count // 2 for _ in range(4)])
+    found = frechet_replicates(features.astype(np.float32), reference.mean, reference.covariance, subsets)
+    for value, subset in zip(found, subsets, strict=True):
+        stats = GaussianStats.of(features[subset])
+        expected = frechet_distance(stats.mean, stats.covariance, reference.mean, reference.covariance)
+        assert value == pytest.approx(expected, rel=1e-5)
+
+
+def test_replicates_of_other_dimensions_are_refused():
+    with pytest.raises(ArtifactError, match="dimensions differ"):
+        frechet_replicates(np.ones((4, 3)), np.zeros(2), np.eye(2), np.ones((1, 4), dtype=bool))

@@ -1,4 +1,4 @@
-"""Radii, precision and recall against a brute-force reading of the definition, OpenAI's numbers, and by hand."""
+"""Precision and recall against a brute-force reading of the definition, OpenAI's numbers, and by hand."""
 
 from pathlib import Path
 
@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from eddpm.errors import ArtifactError
-from eddpm.evaluation.manifold import manifold_radii, precision_recall
+from eddpm.evaluation import manifold
+from eddpm.evaluation.manifold import precision_recall, precision_recall_replicates
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "metrics.npz"
 
@@ -32,23 +33,97 @@ def points(count, dim, seed, spread=1.0, offset=0.0):
     return (np.random.default_rng(seed).normal(size=(count, dim)) * spread + offset).astype(np.float32)
 
 
-def test_radii_by_hand():
-    line = np.array([[0.0], [1.0], [3.0], [7.0]])
-    assert manifold_radii(line, k=1).tolist() == [1, 1, 4, 16]
-    assert manifold_radii(line, k=2).tolist() == [9, 4, 9, 36]
-    assert manifold_radii(line, k=3).tolist() == [49, 36, 16, 49]
-
-
 def test_near_neighbours_far_from_the_others_are_not_taken_for_copies():
     pairs = np.array([[0.0], [0.01], [1000.0], [1000.01], [3000.0], [3000.01]])
-    np.testing.assert_allclose(manifold_radii(pairs, k=1), np.full(6, 1e-4), rtol=1e-4)
+    assert precision_recall(pairs, pairs + 0.009, k=1) == (1.0, 1.0)
+    assert precision_recall(pairs, pairs + 0.03, k=1) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("k", [1, 3, 7])
 @pytest.mark.parametrize("chunk", [1, 2, 7, 30, 31, 1000])
-def test_radii_agree_with_brute_force_for_any_chunk(k, chunk):
-    features = points(31, 5, seed=0)
-    np.testing.assert_allclose(manifold_radii(features, k, chunk), brute_radii(features, k), rtol=1e-12)
+def test_any_chunk_agrees_with_brute_force(k, chunk):
+    reference, samples = points(31, 5, seed=0), points(23, 5, seed=1, spread=1.2)
+    found = precision_recall(reference, samples, k, chunk)
+    assert found == pytest.approx(brute_precision_recall(reference, samples, k), abs=1e-12)
+
+
+@pytest.mark.parametrize("closer", [False, True])
+@pytest.mark.parametrize("dim", [1, 2048])
+def test_what_float32_cannot_tell_apart_is_decided_in_float64(dim, closer):
+    # Each sample lies on the edge of its own reference's ball, but for 1e-9 of the radius; other balls are far away.
+    rng = np.random.default_rng(3)
+    centers = rng.normal(size=(40, dim)) * 100 + 1000 * np.arange(40)[:, None]
+    twins = centers + rng.normal(size=(40, dim))
+    direction = rng.normal(size=(40, dim))
+    reach = np.linalg.norm(twins - centers, axis=1) / np.linalg.norm(direction, axis=1)
+    samples = centers + direction * (reach * (1 - 1e-9 if closer else 1 + 1e-9))[:, None]
+    if dim == 1:  # keep out of the twin's ball, which lies on one side
+        samples = centers - (twins - centers) * (1 - 1e-9 if closer else 1 + 1e-9)
+    reference = np.concatenate([centers, twins])
+    expected = brute_precision_recall(reference, samples, 1)
+    assert precision_recall(reference, samples, k=1) == expected
+    assert precision_recall(reference.astype(np.float32), samples, k=1)[0] == pytest.approx(expected[0], abs=1)
+    if dim == 1:
+        assert expected[0] == closer
+
+
+def test_integers_beyond_float32_are_exact():
+    # Pixels: squared distances up to 2048 * 255^2 > 2^24, with ties between rows and their shifted copies.
+    rng = np.random.default_rng(4)
+    reference = rng.integers(0, 256, size=(60, 2048)).astype(np.float32)
+    samples = np.concatenate([reference[:30] + rng.choice([-1, 1], size=(30, 2048)), reference[30:, ::-1]])
+    found = precision_recall(reference, samples.astype(np.float32), k=3)
+    assert found == pytest.approx(brute_precision_recall(reference, samples, 3), abs=1e-12)
+
+
+@pytest.mark.parametrize("magnitude", [1e-30, 1e-12, 1e12, 1e30])
+def test_the_unit_of_the_features_does_not_matter(magnitude):
+    reference, samples = points(50, 4, seed=5).astype(np.float64), points(50, 4, seed=6, spread=1.2).astype(np.float64)
+    found = precision_recall(reference * magnitude, samples * magnitude, k=3)
+    assert found == precision_recall(reference, samples, k=3)
+
+
+def test_rank_deficient_features_agree_with_brute_force():
+    basis = points(2, 300, seed=7)
+    reference, samples = points(60, 2, seed=8) @ basis, points(60, 2, seed=9, spread=1.3) @ basis
+    assert precision_recall(reference, samples, k=3) == pytest.approx(brute_precision_recall(reference, samples, 3))
+
+
+@pytest.mark.parametrize(("count", "dim"), [(300, 8), (150, 2048)])
+def test_counts_agree_with_torch_fidelity(count, dim):
+    from torch_fidelity.metric_prc import calculate_precision_recall_part
+
+    reference, samples = points(count, dim, seed=10), points(count, dim, seed=11, spread=1.02)
+    theirs = calculate_precision_recall_part(torch.from_numpy(samples), torch.from_numpy(reference))
+    assert precision_recall(reference, samples, k=3) == pytest.approx(theirs, abs=1e-6)
+    assert 0 < theirs[0] < 1
+
+
+# Replicates -------------------------------------------------------------------------------------------------------
+
+
+def halves(count, replicates=6):
+    rng = np.random.default_rng(12)
+    return np.stack([rng.permutation(count) < count // 2 for _ in range(replicates)])
+
+
+@pytest.mark.parametrize("chunk", [7, 1000])
+@pytest.mark.parametrize("k", [1, 3])
+def test_replicates_are_the_metrics_of_the_subsets(k, chunk):
+    reference, samples = points(40, 5, seed=13), points(4 * k + 13, 5, seed=14, spread=1.2)
+    subsets = halves(len(samples))
+    expected = [precision_recall(reference, samples[subset], k) for subset in subsets]
+    np.testing.assert_allclose(precision_recall_replicates(reference, samples, subsets, k, chunk), expected)
+
+
+def test_replicates_of_many_samples_need_the_nearest_of_them_alone():
+    reference, samples = points(200, 4, seed=15), points(300, 4, seed=16, spread=1.2)
+    subsets = halves(300)
+    expected = [precision_recall(reference, samples[subset]) for subset in subsets]
+    np.testing.assert_allclose(precision_recall_replicates(reference, samples, subsets), expected, atol=0.005)
+
+
+# Definitions ------------------------------------------------------------------------------------------------------
 
 
 def test_balls_are_closed():
@@ -110,7 +185,6 @@ def test_copies_are_at_distance_zero_though_their_norms_are_rounded(chunk):
     # Every point five times: all radii are zero, and only true copies are inside.
     originals = points(12, 300, seed=7)
     reference, samples = np.repeat(originals, 5, axis=0), np.concatenate([originals[:6]] * 5 + [originals[6:] + 1e-3])
-    assert manifold_radii(reference, 3, chunk).tolist() == [0.0] * 60
     assert precision_recall(reference, samples, k=3, chunk=chunk)[0] == pytest.approx(30 / 36)
 
 
@@ -134,15 +208,14 @@ def test_tensors_and_arrays_give_the_same():
 
 
 def test_blocks_are_no_larger_than_the_chunk(monkeypatch):
-    largest = []
-    addmm = torch.addmm
+    largest, bounds = [], manifold._lower_bounds
 
     def spy(*args, **kwargs):
-        block = addmm(*args, **kwargs)
+        block = bounds(*args, **kwargs)
         largest.append(max(block.shape))
         return block
 
-    monkeypatch.setattr(torch, "addmm", spy)
+    monkeypatch.setattr(manifold, "_lower_bounds", spy)
     precision_recall(points(50, 2, seed=13), points(70, 2, seed=14), k=3, chunk=16)
     assert max(largest) == 16
 
@@ -164,7 +237,7 @@ def test_bad_features_are_refused():
     with pytest.raises(ArtifactError, match="2 dimensions, samples 3"):
         precision_recall(good, points(5, 3, seed=17), k=3)
     with pytest.raises(ArtifactError, match=r"shape \(5,\)"):
-        manifold_radii(good[:, 0])
+        precision_recall(good[:, 0], good)
     for value in (np.nan, np.inf):
         bad = good.copy()
         bad[3, 1] = value

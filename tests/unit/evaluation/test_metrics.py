@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from eddpm.errors import ArtifactError
-from eddpm.evaluation.features import Features, collect_features, pixel_features
+from eddpm.evaluation.bootstrap import half_samples
+from eddpm.evaluation.extractors import pixels
+from eddpm.evaluation.features import Extractor, Features, collect_features
 from eddpm.evaluation.frechet import Gaussian, GaussianStats
 from eddpm.evaluation.inception_score import inception_score
 from eddpm.evaluation.manifold import precision_recall
-from eddpm.evaluation.metrics import Reference, accuracy, measure
+from eddpm.evaluation.metrics import Reference, hits, measure, standard_errors
 
 
 def random_images(count, seed, low=0, high=256):
@@ -19,28 +21,31 @@ def random_images(count, seed, low=0, high=256):
 
 def extract(images):
     """A stand-in with all three kinds of features."""
-    pooled = pixel_features(images).pooled
+    pooled = pixels()(images).pooled
     probabilities = np.exp(pooled[:, :4])
     return Features(pooled, 2 * pooled[:, :5], probabilities / probabilities.sum(axis=1, keepdims=True))
 
 
+SPACE = Extractor("space", {}, extract)
+
+
 @pytest.fixture
 def samples():
-    return collect_features(extract, [random_images(40, seed=0, low=90, high=166)])
+    return collect_features(SPACE, [random_images(40, seed=0, low=90, high=166)], 40, keep_spatial=True)
 
 
 @pytest.fixture
 def reference():
-    return collect_features(extract, [random_images(50, seed=1)])
+    return collect_features(SPACE, [random_images(50, seed=1)], 50)
 
 
-def test_a_space_with_everything_has_all_five(samples, reference):
-    assert sorted(measure(samples, reference, k=3)) == ["fid", "inception_score", "precision", "recall", "sfid"]
+def test_a_space_with_everything_has_all_six(samples, reference):
+    assert sorted(measure(samples, reference, k=3)) == ["fid", "inception_score", "kid", "precision", "recall", "sfid"]
 
 
-def test_pixels_have_fid_precision_and_recall():
-    first, second = (collect_features(pixel_features, [random_images(40, seed=seed)]) for seed in (2, 3))
-    assert sorted(measure(first, second, k=3)) == ["fid", "precision", "recall"]
+def test_pixels_have_no_spatial_features_and_no_classes():
+    first, second = (collect_features(pixels(), [random_images(40, seed=seed)], 40) for seed in (2, 3))
+    assert sorted(measure(first, second, k=3)) == ["fid", "kid", "precision", "recall"]
 
 
 def test_values_are_plain_floats(samples, reference):
@@ -59,7 +64,7 @@ def test_each_metric_is_of_its_own_features(samples, reference):
 
 
 def test_k_reaches_precision_and_recall(reference):
-    alike = collect_features(extract, [random_images(40, seed=5)])
+    alike = collect_features(SPACE, [random_images(40, seed=5)], 40)
     few, many = measure(alike, reference, k=1), measure(alike, reference, k=9)
     assert few["precision"] < many["precision"]
     assert few["recall"] < many["recall"]
@@ -79,27 +84,44 @@ def test_published_statistics_serve_as_reference(samples, reference):
 
 
 def test_features_of_different_spaces_are_refused(samples, reference):
-    pixels = collect_features(pixel_features, [random_images(40, seed=4)])
+    of_pixels = collect_features(pixels(), [random_images(40, seed=4)], 40)
     with pytest.raises(ArtifactError, match="the reference have no spatial"):
-        measure(samples, pixels, k=3)
+        measure(samples, of_pixels, k=3)
     with pytest.raises(ArtifactError, match="the samples have no spatial"):
-        measure(pixels, reference, k=3)
+        measure(of_pixels, reference, k=3)
 
 
-def test_accuracy_is_the_share_of_labels_hit():
+def test_every_metric_has_a_standard_error(samples, reference):
+    errors = standard_errors(samples, reference, 3, half_samples(40, 8))
+    assert sorted(errors) == sorted(measure(samples, reference, k=3))
+    assert all(type(error) is float and error >= 0 for error in errors.values())
+    assert all(errors[name] > 0 for name in ("fid", "sfid", "kid", "inception_score"))
+
+
+def test_standard_errors_are_the_spread_over_independent_samples(reference):
+    """Of each metric: the mean of the errors found within sets against the spread between sets."""
+    sets = [collect_features(SPACE, [random_images(120, seed=100 + k)], 120, keep_spatial=True) for k in range(60)]
+    values = [measure(each, reference, k=3) for each in sets]
+    errors = [standard_errors(each, reference, 3, half_samples(120, 30)) for each in sets[:12]]
+    for name in values[0]:
+        spread = np.std([value[name] for value in values], ddof=1)
+        assert np.mean([error[name] for error in errors]) == pytest.approx(spread, rel=0.35), name
+
+
+def test_a_hit_is_a_label_that_is_likeliest():
     probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.3, 0.5], [0.1, 0.8, 0.1], [0.4, 0.3, 0.3]])
-    assert accuracy(probabilities, np.array([0, 2, 1, 0])) == 1.0
-    assert accuracy(probabilities, np.array([0, 2, 2, 1])) == 0.5
-    assert accuracy(probabilities, np.array([1, 1, 2, 1])) == 0.0
+    assert hits(probabilities, np.array([0, 2, 1, 0])).tolist() == [True] * 4
+    assert hits(probabilities, np.array([0, 2, 2, 1])).tolist() == [True, True, False, False]
+    assert hits(probabilities, np.array([1, 1, 2, 1])).mean() == 0.0
 
 
 def test_accuracy_of_what_does_not_go_together_is_refused():
     probabilities = np.full((4, 3), 1 / 3)
     for labels in (np.zeros(3, int), np.zeros((4, 1), int), np.zeros(0, int)):
         with pytest.raises(ArtifactError, match="do not go together"):
-            accuracy(probabilities, labels)
+            hits(probabilities, labels)
     for labels in ([0, 1, 2, 3], [0, 1, 2, -1]):
         with pytest.raises(ArtifactError, match="has 3 classes"):
-            accuracy(probabilities, np.array(labels))
+            hits(probabilities, np.array(labels))
     with pytest.raises(ArtifactError, match="do not go together"):
-        accuracy(probabilities[:0], np.zeros(0, int))
+        hits(probabilities[:0], np.zeros(0, int))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from eddpm.errors import ArtifactError
-from eddpm.reporting.tables import TITLES, metric_columns, metrics_frame, title, to_latex, to_markdown
+from eddpm.reporting.tables import TITLES, metric_columns, metrics_frame, number, scores, title, to_latex, to_markdown
 
 METRICS = {
     "accuracy": 0.9375,
@@ -24,7 +24,7 @@ def contents(name: str, scale: float, metrics: dict | None = None) -> dict:
     """What a metrics.json holds."""
     run = {"name": name, "sampler": "ddim", "steps": "ddim25", "guidance": "entropy", "scale": scale, "seed": 3}
     metrics = METRICS if metrics is None else metrics
-    return {"run": run, "num_images": 1000, "metrics": metrics, "features": {}, "provenance": {"commit": "abc"}}
+    return {"run": run, "num_images": 1000, "metrics": metrics, "standard_errors": {}, "provenance": {"commit": "abc"}}
 
 
 ROWS = [
@@ -102,7 +102,7 @@ def test_a_metric_is_headed_with_its_space_and_its_better_direction(metric, expe
 
 def test_distances_fall_and_all_other_metrics_rise_towards_the_better():
     falling = {name for name, text in TITLES.items() if text.endswith("↓")}
-    assert falling == {"fid", "sfid"}
+    assert falling == {"fid", "sfid", "kid"}
     assert all(text.endswith("↑") for name, text in TITLES.items() if name not in falling)
 
 
@@ -134,6 +134,39 @@ def test_a_markdown_table_reads_back_with_three_digits_and_its_caption_below(fra
 def test_numbers_of_a_table_keep_their_trailing_zeros(frame):
     rows = cells(to_markdown(frame, ""))[1:]
     assert [row[-2] for row in rows] == ["0.333", "2.000", "3.000"]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "expected"),
+    [
+        (1.6039, 0.0123, "1.604 ± 0.012"),
+        (83.41, 3.27, "83.4 ± 3.3"),
+        (215.8, 25.0, "216 ± 25"),
+        (0.00123, 0.00045, "0.00123 ± 0.00045"),
+        (-0.0002, 0.0011, "-0.0002 ± 0.0011"),
+        (0.5, 0.0, "0.500"),
+        (0.0625, math.nan, "0.062"),
+        (12.3456, math.nan, "12.346"),
+    ],
+)
+def test_a_number_is_printed_to_the_second_digit_of_its_error(value, error, expected):
+    assert number(value, error) == expected
+
+
+def test_standard_errors_stand_beside_their_metric_and_are_no_column_of_their_own():
+    rows = [contents("A", 1.0) | {"standard_errors": {"pixels/fid": 0.021}}, contents("B", 1.0)]
+    frame = metrics_frame(rows)
+    assert frame["pixels/fid_se"].tolist()[0] == 0.021
+    header, *lines = cells(to_markdown(frame, ""))
+    column = header.index("FID ↓ (pixels)")
+    assert [line[column] for line in lines] == ["0.333 ± 0.021", "0.333"]
+    assert len(header) == 2 + len(METRICS)
+    assert r"0.333 $\pm$ 0.021" in to_latex(frame, "")
+
+
+def test_scores_are_a_row_per_metric():
+    text = scores({"inception/fid": 3.9426, "inception/precision": 0.8265}, {"inception/fid": 0.031})
+    assert cells(text)[1:] == [["FID ↓ (inception)", "3.943 ± 0.031"], ["precision ↑ (inception)", "0.827"]]
 
 
 # LaTeX ------------------------------------------------------------------------------------------------------------

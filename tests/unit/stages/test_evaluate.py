@@ -2,16 +2,19 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from inception_standin import write_inception
 from PIL import Image
 from tiny import write_settings
 
-from eddpm.artifacts import Samples, read_npz, read_samples, write_samples
+from eddpm.artifacts import Samples, read_npz, read_samples, write_npz, write_samples
 from eddpm.errors import ArtifactError, ConfigError
-from eddpm.stages.evaluate import compute_metrics, extract_references
+from eddpm.stages.evaluate import compute_metrics, evaluate
+from eddpm.stages.features import extract_features, extract_references
 from eddpm.stages.sample import TRACED, sample_shard
 
 
@@ -23,10 +26,10 @@ def measured(tiny, tmp_path_factory):
     references = [folder / "clean.npz", folder / "pixels.npz"]
     extract_references(settings, tiny.train, [tiny.weights["clean"]], references)
 
-    def measure(run, samples, classifiers=(tiny.weights["clean"],), references=references):
+    def measure(run, samples, weights=(tiny.weights["clean"],), references=references, features=()):
         run_settings = write_settings(folder / f"{run}.yaml", tiny.project.sample(run))
         outputs = [folder / f"{run}.{kind}" for kind in ("json", "csv", "png")]
-        compute_metrics(settings, run_settings, samples, list(classifiers), references, *outputs)
+        compute_metrics(settings, run_settings, samples, list(features), list(weights), references, *outputs)
         return outputs
 
     return folder, references, measure
@@ -43,22 +46,14 @@ def shards(tiny, measured):
     return paths
 
 
-def test_pixel_reference_is_mean_and_covariance_of_the_training_pixels(tiny, measured):
-    pixels = read_samples(tiny.train).images.reshape(-1, 64) / 127.5 - 1
-    reference = read_npz(measured[1][1])
-    np.testing.assert_allclose(reference["mu"], pixels.mean(axis=0), atol=1e-6)
-    np.testing.assert_allclose(reference["sigma"], np.cov(pixels, rowvar=False), atol=1e-6)
-    np.testing.assert_allclose(reference["features"], pixels, atol=1e-6)
-    assert "mu_s" not in reference
-
-
 def test_metrics_are_finite_and_named_by_their_space(measured, shards):
     metrics = json.loads(measured[2]("uadm25-g-eds", shards)[0].read_text())
-    four = ("fid", "precision", "recall")
+    four = ("fid", "kid", "precision", "recall")
     names = ["accuracy", *(f"pixels/{name}" for name in four)]
     names += [f"classifier:clean/{name}" for name in (*four, "sfid", "inception_score")]
     assert set(metrics["metrics"]) == set(names)
     assert all(math.isfinite(value) for value in metrics["metrics"].values())
+    assert set(metrics["standard_errors"]) == set(names)
     assert metrics["num_images"] == 16
     assert metrics["run"]["guidance"] == "entropy"
     assert set(metrics["features"]) == {"pixels", "classifier:clean"}
@@ -84,8 +79,26 @@ def test_metrics_do_not_depend_on_the_shards(measured, shards):
     by_shards = [path.read_bytes() for path in measured[2]("uadm25-g-eds", shards)]
     whole = [path.read_bytes() for path in measured[2]("uadm25-g-eds", [measured[0] / "joined.npz"])]
     a, b = (json.loads(text[0])["metrics"] for text in (by_shards, whole))
-    assert a == pytest.approx(b, rel=1e-6)
+    assert a == pytest.approx(b, rel=1e-6, abs=1e-8)
     assert by_shards[1] == whole[1]
+
+
+def test_features_extracted_before_give_the_same_metrics(tiny, measured, shards, tmp_path):
+    folder, _, measure = measured
+    features = [tmp_path / f"{k}.npz" for k in range(2)]
+    for shard, path in zip(shards, features, strict=True):
+        extract_features(folder / "measure.yaml", shard, [tiny.weights["clean"]], path)
+    a, b = (json.loads(measure("uadm25-g-eds", shards, features=f)[0].read_text()) for f in ((), features))
+    for part in ("metrics", "standard_errors"):
+        assert a[part] == pytest.approx(b[part], rel=1e-6, abs=1e-8)
+    assert a["features"] == b["features"]
+
+
+def test_there_are_standard_errors_up_to_10_000_images_above_on_request_and_never_of_too_few():
+    from eddpm.stages import evaluate as stage
+
+    asked = [stage._replicates(*case, 3) for case in ((None, 10_000), (None, 10_001), (7, 10_001), (0, 50), (50, 7))]
+    assert asked == [50, 0, 7, 0, 0]
 
 
 def test_trace_has_a_row_per_step_from_noise_to_image(measured, shards):
@@ -116,14 +129,78 @@ def test_truncated_shard_is_refused_by_name_and_leaves_no_metrics(tiny, measured
 
 def test_wrong_number_of_classifiers_is_refused(measured, shards):
     with pytest.raises(ConfigError, match="0 given, the settings have 1"):
-        measured[2]("uadm25-g-eds", shards, classifiers=())
+        measured[2]("uadm25-g-eds", shards, weights=())
 
 
 def test_weights_of_another_network_are_refused(tiny, measured, shards):
     with pytest.raises(ArtifactError, match=r"uadm\.safetensors: not the weights of this network"):
-        measured[2]("uadm25-g-eds", shards, classifiers=[tiny.weights["uadm"]])
+        measured[2]("uadm25-g-eds", shards, weights=[tiny.weights["uadm"]])
 
 
 def test_reference_of_another_space_is_refused(measured, shards):
-    with pytest.raises(ArtifactError, match=r"UADM\(25\)-G\+EDS against .*pixels\.npz: sfid"):
+    with pytest.raises(ArtifactError, match=r"pixels\.npz: made by .*range.*, not classifier:clean"):
         measured[2]("uadm25-g-eds", shards, references=list(reversed(measured[1])))
+
+
+# Outside the pipeline ---------------------------------------------------------------------------------------------
+
+
+def printed(capsys, samples, reference, spaces, weights="nowhere.pt", k=3, replicates=None):
+    """The table that `eddpm evaluate` prints: values by heading."""
+    evaluate(samples, reference, spaces, Path(weights), "legacy_tensorflow", k, replicates)
+    rows = [line.strip("|").split("|") for line in capsys.readouterr().out.splitlines()[2:]]
+    return {metric.strip(): value.strip() for metric, value in rows}
+
+
+def test_any_pair_is_measured_as_in_the_pipeline(tiny, measured, shards, capsys, tmp_path):
+    _, references, measure = measured
+    trained = write_settings(tmp_path / "clean/settings.yaml", tiny.project.train_classifier("clean")).parent
+    (trained / "model.safetensors").symlink_to(tiny.weights["clean"])
+    samples = read_samples(shards[0])
+    plain = tmp_path / "samples.npz"
+    write_samples(plain, Samples(samples.images, samples.labels, {}))
+    table = printed(capsys, plain, tiny.train, ["pixels", str(trained)])
+    metrics = json.loads(measure("uadm25-g-eds", shards[:1])[0].read_text())
+    assert len(table) == len(metrics["metrics"])
+    assert table["FID ↓ (pixels)"].startswith(f"{metrics['metrics']['pixels/fid']:.1f}")
+    assert "±" in table["FID ↓ (classifier:clean)"]
+    assert "±" not in printed(capsys, plain, tiny.train, ["pixels"], replicates=0)["FID ↓ (pixels)"]
+    assert printed(capsys, plain, references[1], ["pixels"])["KID ↓ (pixels)"] == table["KID ↓ (pixels)"]
+
+
+def test_inception_is_the_space_of_published_batches(tiny, capsys, tmp_path):
+    weights = write_inception(tmp_path)
+    images = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
+    write_npz(tmp_path / "samples.npz", arr_0=images[:8])
+    stats = {"mu": np.zeros(2048), "sigma": np.eye(2048), "mu_s": np.zeros(2023), "sigma_s": np.eye(2023)}
+    write_npz(tmp_path / "VIRTUAL.npz", arr_0=images, **stats)
+    table = printed(capsys, tmp_path / "samples.npz", tmp_path / "VIRTUAL.npz", ["inception"], weights)
+    headings = ["FID ↓", "sFID ↓", "KID ↓", "IS ↑", "precision ↑", "recall ↑"]
+    assert list(table) == [f"{heading} (inception)" for heading in headings]
+    assert table["precision ↑ (inception)"] == "1.000"  # the samples are among the reference's images
+
+
+def test_missing_inception_weights_are_named_with_where_to_get_them(tiny, capsys, tmp_path):
+    images = np.zeros((8, 16, 16, 3), np.uint8)
+    write_npz(tmp_path / "a.npz", arr_0=images)
+    with pytest.raises(ArtifactError, match=r"resources/inception-2015-12-05\.pt.*https://"):
+        printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", ["inception"], "resources/inception-2015-12-05.pt")
+
+
+def test_unequal_image_sizes_are_refused(capsys, tmp_path):
+    write_npz(tmp_path / "a.npz", arr_0=np.zeros((8, 16, 16, 3), np.uint8))
+    write_npz(tmp_path / "b.npz", arr_0=np.zeros((8, 32, 32, 3), np.uint8))
+    with pytest.raises(ArtifactError, match=r"a\.npz: images are \(16, 16\), those of .*b\.npz \(32, 32\)"):
+        printed(capsys, tmp_path / "a.npz", tmp_path / "b.npz", ["pixels"])
+
+
+def test_too_few_images_for_k_are_refused(capsys, tmp_path):
+    write_npz(tmp_path / "a.npz", arr_0=np.zeros((3, 4, 4, 3), np.uint8))
+    with pytest.raises(ArtifactError, match=r"pixels: .*k=3 need at least 4 images, reference have 3"):
+        printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", ["pixels"])
+
+
+def test_an_unknown_space_is_refused_with_the_known_ones(capsys, tmp_path):
+    write_npz(tmp_path / "a.npz", arr_0=np.zeros((8, 4, 4, 3), np.uint8))
+    with pytest.raises(ConfigError, match="'vgg' is unknown; give inception, efficientnet-lite0, pixels"):
+        printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", ["vgg"])

@@ -12,7 +12,7 @@ from eddpm.stages.report import make_table, plot_figure
 def metrics_file(path, name, scale, **metrics):
     run = {"name": name, "scale": scale, "seed": 0, "guidance": "constant"}
     provenance = {"commit": "0" * 40, "torch": "2.4", "device": "cpu"}
-    write_json(path, {"run": run, "num_images": 9, "metrics": metrics, "provenance": provenance})
+    write_json(path, {"run": run, "num_images": 9, "metrics": metrics, "standard_errors": {}, "provenance": provenance})
     return path
 
 

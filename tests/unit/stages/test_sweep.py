@@ -10,7 +10,8 @@ from eddpm.artifacts import write_json
 from eddpm.config import SampleConfig, load_settings
 from eddpm.errors import ArtifactError
 from eddpm.stages import sweep as stage
-from eddpm.stages.evaluate import compute_metrics, extract_references
+from eddpm.stages.evaluate import compute_metrics
+from eddpm.stages.features import extract_references
 from eddpm.stages.sample import sample_shard
 
 RUNS = ["uadm25-g-at-1", "uadm25-g-at-4"]
@@ -30,7 +31,7 @@ def test_sweep_gives_what_its_runs_give_alone(tiny, tmp_path):
         alone = tmp_path / "alone"
         sample_shard(settings[k], *weights, 0, 8, 3, alone / "0.npz")
         outputs = [alone / name for name in ("metrics.json", "trace.csv", "grid.png")]
-        compute_metrics(measure, settings[k], [alone / "0.npz"], clean, references, *outputs)
+        compute_metrics(measure, settings[k], [alone / "0.npz"], [], clean, references, *outputs)
         assert (alone / "0.npz").read_bytes() == files["npz"][k].read_bytes(), run
         assert json.loads(outputs[0].read_text()) == json.loads(files["json"][k].read_text())
         assert outputs[1].read_bytes() == files["csv"][k].read_bytes()

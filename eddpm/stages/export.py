@@ -1,0 +1,38 @@
+"""A run's shards as the one file that OpenAI's evaluator reads."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from eddpm.artifacts import ImageFile, read_npz, write_sample_batch
+from eddpm.errors import ArtifactError
+from eddpm.runtime import say
+
+
+def export_npz(samples: list[Path], exported: Path) -> None:
+    """Join shards into one sample batch: `arr_0` uint8 (N, H, W, 3), grey repeated, `arr_1` labels, by image number.
+
+    ArtifactError where an image is missing or comes twice.
+    """
+    found = [(read_npz(path, "arr_1", "index", skip=("arr_0",)), ImageFile(path)) for path in samples]
+    found.sort(key=lambda shard: shard[0]["index"][0])
+    index = np.concatenate([arrays["index"] for arrays, _ in found])
+    wrong = np.flatnonzero(index != np.arange(len(index)))
+    if len(wrong):
+        raise ArtifactError(
+            f"{exported}: the shards hold image {index[wrong[0]]} where {wrong[0]} should come; name each shard once"
+        )
+    for _, images in found:
+        if images.shape[1:] != found[0][1].shape[1:]:
+            raise ArtifactError(f"{images.path}: images are {images.shape[1:]}, unlike the other shards'; name one run")
+    labels = np.concatenate([arrays["arr_1"] for arrays, _ in found])
+    shape = (len(index), *found[0][1].shape[1:3], 3)
+    write_sample_batch(exported, shape, _rgb([images for _, images in found]), arr_1=labels)
+    say(f"{len(index)} images of {shape[1]}x{shape[2]} -> {exported}")
+
+
+def _rgb(files: list[ImageFile]) -> Iterator[np.ndarray]:
+    for file in files:
+        for images in file.batches():
+            yield images if images.shape[3] == 3 else images.repeat(3, axis=3)

