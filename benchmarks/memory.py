@@ -4,15 +4,18 @@ python benchmarks/memory.py [--images 10000 50000] [--size 64]
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from metrics import peak
 
-from eddpm.artifacts import ImageFile, write_sample_batch
+from eddpm.artifacts import write_sample_batch
+from eddpm.evaluation.features import Extractor, Features
+from eddpm.evaluation.metrics import measure
+from eddpm.stages.features import collect
 
 DIMENSIONS = 48  # 4x4 patch means of 3 channels
 
@@ -23,22 +26,17 @@ def write_images(path: Path, count: int, size: int) -> None:
     write_sample_batch(path, (count, size, size, 3), batches, arr_1=np.arange(count))
 
 
+def patch_means(images: np.ndarray) -> Features:
+    n, size = images.shape[:2]
+    patches = images.reshape(n, 4, size // 4, 4, size // 4, 3).mean(axis=(2, 4))
+    return Features(patches.reshape(n, DIMENSIONS).astype(np.float32))
+
+
 def evaluate(path: Path) -> None:
     """What `eddpm evaluate` does in a space of patch means; prints the peak of this process in MB."""
-    from eddpm.evaluation.features import Extractor, Features
-    from eddpm.evaluation.metrics import measure
-    from eddpm.stages.features import collect
-
-    def patch_means(images: np.ndarray) -> Features:
-        n, size = images.shape[:2]
-        patches = images.reshape(n, 4, size // 4, 4, size // 4, 3).mean(axis=(2, 4))
-        return Features(patches.reshape(n, DIMENSIONS).astype(np.float32))
-
-    space = Extractor("patches", {}, patch_means)
-    found = collect([path], [space], keep_spatial=False)["patches"]
+    found = collect([path], [Extractor("patches", {}, patch_means)], keep_spatial=False)["patches"]
     measure(found, found, 3)
-    assert len(found.pooled) == len(ImageFile(path))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak())
 
 
 def main() -> None:

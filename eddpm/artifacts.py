@@ -124,7 +124,7 @@ class ImageFile:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def batches(self, size: int = 250) -> Iterator[np.ndarray]:
+    def batches(self, size: int = 100) -> Iterator[np.ndarray]:
         """All images in order, uint8 (size, H, W, C) at a time, the last batch as many as remain."""
         image_bytes = int(np.prod(self.shape[1:]))
         with _opened_npz(self.path) as file, file.zip.open("arr_0.npy") as member:

@@ -131,7 +131,7 @@ def _load_inception(path: Path) -> torch.nn.Module:
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch's, of its own format
             network = InceptionV3W(path=str(path.parent), download=False).base.cpu()
-        reason = "" if _works_in_pieces(network) else "its layers in turn do not give what it gives"
+        reason = "" if _works_in_pieces(network) else "its layers do not give what they should"
     except Exception as error:  # of nearly any kind where bytes are damaged, or the network is another
         # TorchScript puts its own traceback first, and advice behind the first sentence.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].split(". ")[0]

@@ -15,7 +15,7 @@ from eddpm.errors import ArtifactError
 
 SLICE = 512  # dimensions per float32 product: shorter ones round less, and below this they take longer
 TINY = 2.0**-100  # more than float32 loses by underflow, for coordinates of up to about 1
-PAIRS = 2**22  # numbers that a step of the float64 part holds
+PAIRS = 2**20  # numbers that a step of the float64 part holds
 
 
 def precision_recall(
@@ -88,7 +88,8 @@ class _Points:
         return [slice(start, start + self.chunk) for start in range(0, len(self), self.chunk)]
 
     def rows(self, which: slice | Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        return ((self.features[which].double() - self.origin) * self.scale).to(dtype)
+        rows = self.features[which].to(torch.float64, copy=True)
+        return rows.sub_(self.origin).mul_(self.scale).to(dtype)
 
 
 class _Cover:
@@ -107,9 +108,9 @@ class _Cover:
 
     def see(self, balls: slice, points: slice, lower: Tensor) -> None:
         """Take a block of distances' lower bounds (balls, points)."""
-        error = 2 * self.balls.slack * (self.balls.norms[balls, None] + self.points.norms[points])
-        surely = (lower + error <= self.least[balls, None]).any(dim=0)
-        self.inside[points] |= surely
+        error = 2 * self.balls.slack
+        least = self.least[balls] - error * self.balls.norms[balls]
+        self.inside[points] |= (lower <= least[:, None] - error * self.points.norms[points]).any(dim=0)
         ball, point = ((lower <= self.most[balls, None]) & ~self.inside[points]).nonzero(as_tuple=True)
         ball, point = ball + balls.start, point + points.start
         step = max(1, PAIRS // self.balls.features.shape[1])

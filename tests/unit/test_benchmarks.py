@@ -1,35 +1,49 @@
-"""The benchmarks run and print their tables; evaluation holds features, never all images."""
+"""The benchmarks run, and show what they are there to show, at small sizes."""
 
-import os
-import subprocess
-import sys
+import importlib.util
+import json
+import tracemalloc
 from pathlib import Path
 
-REPO = Path(__file__).parents[2]
+import pytest
+
+from eddpm.evaluation.features import Extractor
+from eddpm.stages.features import collect
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def table(script: str, *arguments: str) -> list[list[str]]:
-    """The cells of the table that a benchmark prints, without its header."""
-    environment = os.environ | {"PYTHONPATH": str(REPO)}
-    command = [sys.executable, str(REPO / "benchmarks" / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+@pytest.fixture(autouse=True)
+def beside_each_other(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))  # as for a script that is run
 
 
-def test_metrics_are_timed_beside_other_implementations_and_agree_with_them():
-    rows = table("metrics.py", "--images", "150", "--dimensions", "20")
-    assert [row[0].split(",")[0] for row in rows] == [
-        "FID from statistics",
-        "precision and recall",
-        "standard errors of FID",
-    ]
-    assert all(float(row[-1]) < 1e-6 for row in rows[:2])
+def script(name: str):
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_memory_does_not_grow_with_the_number_of_images():
-    rows = table("memory.py", "--images", "500", "8000")
-    few, many = (float(row[-1].removesuffix(" MB")) for row in rows)
-    file_size = float(rows[1][1].removesuffix(" MB"))
-    assert file_size > 90
-    assert many - few < 0.5 * file_size
+@pytest.mark.parametrize(("ours", "other"), [("fid_ours", "fid_clean"), ("prc_ours", "prc_fidelity")])
+def test_what_is_timed_side_by_side_gives_the_same(ours, other, capsys):
+    metrics = script("metrics")
+    for name in (ours, other):
+        metrics.run(name, 150, 20)
+    a, b = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert a["value"] == pytest.approx(b["value"], rel=1e-6)
+    assert min(a["seconds"], b["seconds"]) > 0
+
+
+def test_memory_does_not_grow_with_the_number_of_images_beyond_their_features(tmp_path):
+    memory, peaks = script("memory"), {}
+    space = Extractor("patches", {}, memory.patch_means)
+    for count in (500, 3000):
+        memory.write_images(tmp_path / "samples.npz", count, 64)
+        tracemalloc.start()
+        collect([tmp_path / "samples.npz"], [space], keep_spatial=False)
+        peaks[count] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    features = (3000 - 500) * memory.DIMENSIONS * 4
+    assert peaks[3000] - peaks[500] < 1.5 * features
+    assert peaks[3000] < 3000 * 64 * 64 * 3 / 2

@@ -20,5 +20,7 @@ def test_each_rule_runs_the_verb_of_its_name():
 
 def test_each_verb_has_a_rule_in_the_file_of_its_stage():
     for verb, (stage, _, _) in VERBS.items():
+        if verb == "evaluate":  # is for files from outside the pipeline
+            continue
         text = (REPO / f"workflow/rules/{stage}.smk").read_text()
         assert f"rule {verb.replace('-', '_')}:" in text, verb

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from inception_standin import InceptionStandIn, write_inception
+from inception_standin import InceptionStandIn, Mixed, write_inception
 
 from eddpm.config import INCEPTION_FILE, INCEPTION_URL
 from eddpm.errors import ArtifactError, EddpmError
@@ -254,6 +254,11 @@ def test_an_inception_space_is_known_by_its_file_and_resizing(legacy, antialiase
     assert antialiased.identity == {"weights": digest, "resize": "clean"}
 
 
+def test_torchs_warnings_about_the_format_do_not_reach_the_user(folder, recwarn):
+    inception(folder, "clean", "cpu")
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("space", ["legacy", "antialiased"])
 def test_grey_images_are_seen_as_rgb_of_equal_channels(space, request):
     extract = request.getfixturevalue(space)
@@ -328,18 +333,43 @@ def test_layers_that_do_not_go_together_are_refused(network, tmp_path):
 def test_a_network_that_feeds_its_layers_otherwise_is_refused(network, tmp_path):
     network.centre = 127.0
     write_inception(tmp_path, network)
-    assert "do not give what it gives" in refused(tmp_path)
+    assert "do not give what they should" in refused(tmp_path)
 
 
 def test_weights_that_are_not_finite_are_refused(network, tmp_path):
     network.layers.mixed_9.conv.bn.weight.data[0] = torch.nan
     write_inception(tmp_path, network)
-    assert "do not give what it gives" in refused(tmp_path)
+    assert "do not give what they should" in refused(tmp_path)
 
 
-def test_a_network_of_other_layers_is_refused(tmp_path):
+def test_features_count_even_where_probabilities_do_not_show_the_difference(network, tmp_path):
+    network.centre = 127.0
+    network.output.weight.data[:] = 0
+    write_inception(tmp_path, network)
+    assert "do not give what they should" in refused(tmp_path)
+
+
+class Biased(torch.nn.Module):
+    """A network whose features are right and whose probabilities have the bias at all times."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = InceptionStandIn()
+        self.layers, self.output = self.inner.layers, self.inner.output
+
+    def forward(self, img: torch.Tensor, return_features: bool = False, no_output_bias: bool = False) -> torch.Tensor:
+        return self.inner(img, return_features=return_features)
+
+
+def test_probabilities_with_a_bias_are_refused(tmp_path):
+    write_inception(tmp_path, Biased())
+    assert "do not give what they should" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("block", [Mixed(12, 13, branch=8), torch.nn.Sequential(Mixed(12, 13))])
+def test_a_network_without_seven_channels_at_mixed_6_conv_is_refused(tmp_path, block):
     network = InceptionStandIn()
-    network.layers.mixed_6 = torch.nn.Sequential(network.layers.mixed_6)
+    network.layers.mixed_6 = block
     write_inception(tmp_path, network)
     refused(tmp_path)
 

@@ -1,0 +1,16 @@
+# Published files.
+
+
+rule fetch_asset:
+    output:
+        asset="resources/assets/{asset}",
+    log:
+        "logs/fetch_asset/{asset}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        source=asset_source,
+        digest=asset_digest,
+    shell:
+        "python -m eddpm fetch-asset --source {params.source:q} --digest {params.digest}"
+        " --asset {output.asset} > {log} 2>&1"

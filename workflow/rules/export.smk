@@ -1,0 +1,14 @@
+# A run's samples for other evaluators.
+
+
+rule export_npz:
+    input:
+        samples=run_shards,
+    output:
+        exported="results/{experiment}/runs/{run}/samples.npz",
+    log:
+        "logs/{experiment}/export_npz/{run}.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m eddpm export-npz --samples {input.samples} --exported {output.exported} > {log} 2>&1"

@@ -1,0 +1,38 @@
+# Features of what samples are measured against, and of samples.
+
+
+rule extract_references:
+    input:
+        settings="results/{experiment}/evaluation/settings.yaml",
+        dataset=project.evaluation.reference
+        or "resources/datasets/{experiment}/train.npz",
+        weights=space_weights,
+    output:
+        references=SPACE_REFERENCES,
+    log:
+        "logs/{experiment}/extract_references.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    shell:
+        "python -m eddpm extract-references --settings {input.settings}"
+        " --dataset {input.dataset} --weights {input.weights}"
+        " --references {output.references} > {log} 2>&1"
+
+
+rule extract_features:
+    input:
+        settings="results/{experiment}/evaluation/settings.yaml",
+        samples="results/{experiment}/runs/{run}/samples/{shard}.npz",
+        weights=space_weights,
+    output:
+        features="results/{experiment}/runs/{run}/features/{shard}.npz",
+    log:
+        "logs/{experiment}/extract_features/{run}/{shard}.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    shell:
+        "python -m eddpm extract-features --settings {input.settings}"
+        " --samples {input.samples} --weights {input.weights}"
+        " --features {output.features} > {log} 2>&1"
