@@ -31,7 +31,8 @@ def test_metrics_say_where_they_come_from(finished):
     assert finished.metrics("uadm5")["num_images"] == 16
     assert metrics["run"]["name"] == "UADM(5)-G"
     assert len(metrics["provenance"]["commit"]) >= 7
-    assert len(metrics["features"]["classifier:clean"]["extractor"]) == 64
+    assert len(metrics["features"]["classifier:clean"]["extractor"]["weights"]) == 64
+    assert metrics["standard_errors"].keys() == metrics["metrics"].keys()
 
 
 def test_best_run_uses_other_images_than_its_choice(finished):
