@@ -255,6 +255,31 @@ def test_feature_spaces_keep_their_order_and_name_their_classifiers(table):
     ]
 
 
+def test_pretrained_spaces_need_no_classifier_and_have_all_metrics(table):
+    write_rows(table, ROW)
+    project = load(
+        table,
+        evaluation__spaces=["inception", "efficientnet-lite0"],
+        evaluation__inception={"resize": "clean"},
+        sweep__best={"minimise": "inception/sfid"},
+    )
+    assert project.space_classifiers == []
+    inception, efficientnet = project.measure().spaces
+    assert (inception.inception_resize, inception.has_weights) == ("clean", True)
+    assert (efficientnet.inception_resize, efficientnet.has_weights) == (None, False)
+    metrics = ["fid", "kid", "precision", "recall", "sfid", "inception_score"]
+    assert project.metric_names == [f"{space}/{name}" for space in project.evaluation.spaces for name in metrics]
+
+
+def test_files_of_the_evaluation_that_do_not_exist_are_named_before_any_work(table):
+    write_rows(table, ROW)
+    message = refusal(table, evaluation__reference="nowhere.npz")
+    assert "evaluation.reference: 'nowhere.npz' does not exist" in message
+    spaces = ["classifier:clean", "pixels", "inception"]
+    message = refusal(table, evaluation__spaces=spaces, evaluation__inception={"source": "nowhere.pt"})
+    assert "evaluation.inception.source: 'nowhere.pt' does not exist" in message
+
+
 # Mistakes in the table --------------------------------------------------------------------------------------------
 
 

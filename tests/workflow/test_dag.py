@@ -38,6 +38,25 @@ def test_a_sweep_too_large_for_one_shard_has_a_job_per_shard(workspace):
     assert "sample_sweep" not in jobs
 
 
+def test_features_of_shards_are_extracted_one_by_one_and_a_single_shard_needs_no_such_job(workspace):
+    targets = [f"results/digits/runs/{run}/metrics.json" for run in ("uadm5", "uadm5-g")]
+    jobs = workspace.planned(*targets, "results/digits/runs/uadm5/samples.npz")
+    assert jobs["extract_features"] == {f"results/digits/runs/uadm5/features/{shard}.npz" for shard in ("0000", "0001")}
+    assert jobs["export_npz"] == {"results/digits/runs/uadm5/samples.npz"}
+
+
+def test_the_inception_space_brings_its_network_and_a_published_reference_replaces_the_training_images(workspace):
+    (workspace.folder / "VIRTUAL.npz").touch()
+    evaluation = {"spaces": ["inception", "classifier:clean"], "reference": "VIRTUAL.npz"}
+    best = {"minimise": "inception/fid"}
+    workspace.write_config(evaluation=evaluation, sweep=workspace.values["sweep"] | {"best": best})
+    jobs = workspace.planned("results/digits/references/inception.npz")
+    assert jobs["fetch_asset"] == {"resources/assets/inception-2015-12-05.pt"}
+    assert jobs["extract_references"] == {
+        f"results/digits/references/{space}.npz" for space in ("inception", "classifier-clean")
+    }
+
+
 def test_nothing_is_left_to_do_after_all(finished):
     assert finished.planned("all") == {}
     assert "Nothing to be done" in finished.snakemake("all").stderr
