@@ -43,9 +43,9 @@ def prc_ours(sets):
 
 
 def prc_fidelity(sets):
-    from torch_fidelity.metric_prc import calculate_precision_recall_part
+    from torch_fidelity.metric_prc import calculate_precision_recall_full
 
-    return calculate_precision_recall_part(sets[1], sets[0])
+    return calculate_precision_recall_full(sets[1], sets[0])
 
 
 def standard_errors(sets):

@@ -150,8 +150,8 @@ def write_sample_batch(path: Path, shape: tuple[int, ...], batches: Iterable[np.
         with archive.open("arr_0.npy", "w", force_zip64=True) as member:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(member, header)
-            for images in batches:
-                member.write(np.ascontiguousarray(images).data)
+            written = sum(member.write(np.ascontiguousarray(images).data) for images in batches)
+            assert written == np.prod(shape), f"{path}: {written} bytes for images of {shape}"
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)

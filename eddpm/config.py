@@ -195,6 +195,7 @@ class InceptionConfig(Settings):
     resize: Literal["legacy_tensorflow", "clean"] = "legacy_tensorflow"
 
 
+Replicates = Annotated[int, Field(ge=2)] | Literal[0]
 _SPACES = "^(pixels|inception|efficientnet-lite0|classifier:[a-z0-9][a-z0-9_-]*)$"
 
 
@@ -203,7 +204,7 @@ class EvaluationConfig(Settings):
 
     spaces: tuple[Annotated[str, Field(pattern=_SPACES)], ...] = Field(min_length=1)
     nearest_neighbours: Positive = 3
-    replicates: Annotated[int, Field(ge=2)] | Literal[0] | None = None  # of standard errors; null: by num_images
+    replicates: Replicates | None = None  # of standard errors; null: by num_images
     reference: str | None = None  # a reference batch as ADM publishes them; null: the training images
     inception: InceptionConfig = InceptionConfig()
 
@@ -226,7 +227,7 @@ class MeasureConfig(Settings):
 
     spaces: tuple[SpaceConfig, ...] = Field(min_length=1)
     nearest_neighbours: Positive = 3
-    replicates: int | None = None
+    replicates: Replicates | None = None
 
 
 class Criterion(Settings):

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 def pick_device() -> torch.device:
     """A GPU if torch can use one. Threads on the CPU follow OMP_NUM_THREADS, which the workflow sets for each job."""
-    torch.backends.cudnn.allow_tf32 = False  # float32 means float32; who wants speed asks for half precision
+    # float32 means float32; who wants speed asks for half precision.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -87,6 +87,8 @@ def hits(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
             f"accuracy: probabilities {np.shape(probabilities)} and labels {np.shape(labels)} do not go together;"
             " give one row and one label for each image"
         )
+    if np.asarray(labels).dtype.kind not in "iu":
+        raise ArtifactError(f"accuracy: labels are {np.asarray(labels).dtype}, not integers; write them as numbers")
     num_classes = np.shape(probabilities)[1]
     if np.min(labels) < 0 or np.max(labels) >= num_classes:
         raise ArtifactError(

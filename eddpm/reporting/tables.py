@@ -79,7 +79,7 @@ def scores(metrics: dict[str, float], standard_errors: dict[str, float]) -> str:
 
 def number(value: float, error: float) -> str:
     """A value and its standard error, to the error's second digit; a value alone to three decimals, or two digits."""
-    if not error > 0:
+    if not error > 1e-9 * abs(value):  # none, or round-off
         return f"{value:.3f}" if not 0 < abs(value) < 0.1 else f"{value:.2g}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"

@@ -1,6 +1,6 @@
 """Published files: fetched once, checked, never altered."""
 
-import urllib.error
+import http.client
 from pathlib import Path
 
 from eddpm.artifacts import atomic, sha256
@@ -18,6 +18,8 @@ def fetch_asset(source: str, digest: str, asset: Path) -> None:
         raise ArtifactError(f"{source}: does not exist; give the path of {asset.name}, or its URL")
     if (found := sha256(path)) != digest:
         raise ArtifactError(f"{source}: has SHA-256 {found}, not {digest}; it is another file, or a damaged one")
+    if asset.exists() and asset.samefile(path):
+        return  # in its place already
     with atomic(asset) as temporary:
         temporary.symlink_to(path)
     say(f"{asset}: {path}")
@@ -29,9 +31,10 @@ def _download(url: str, digest: str, asset: Path) -> None:
     try:
         with atomic(asset) as temporary:
             download_url_to_file(url, str(temporary), hash_prefix=digest, progress=True)
-    except urllib.error.URLError as error:
+    except (OSError, http.client.HTTPException) as error:  # urllib's are OSErrors
+        reason = getattr(error, "reason", error)
         raise ArtifactError(
-            f"{url}: cannot be fetched ({error.reason}); fetch it elsewhere, and put it where no download is needed:"
+            f"{url}: cannot be fetched ({reason}); fetch it elsewhere, and put it where no download is needed:"
             f" {asset.absolute()}, or anywhere as the `source` of the configuration"
         ) from None
     except RuntimeError:

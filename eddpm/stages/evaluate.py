@@ -8,12 +8,14 @@ from PIL import Image
 
 from eddpm.artifacts import ImageFile, atomic, provenance, read_npz, sha256, write_json, write_text
 from eddpm.config import (
+    INCEPTION_FILE,
     INCEPTION_SHA256,
     MeasureConfig,
     SampleConfig,
     SpaceConfig,
     TrainClassifierConfig,
     load_settings,
+    parse_settings,
 )
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.bootstrap import MOST_IMAGES, REPLICATES, half_samples, standard_error
@@ -100,7 +102,11 @@ def evaluate(
         raise ArtifactError(
             f"{samples}: images are {batch.shape[1:3]}, those of {reference} {against.shape[1:3]}; resize one of them"
         )
+    options = {"nearest_neighbours": nearest_neighbours, "replicates": replicates}
+    parse_settings(MeasureConfig, {"spaces": [{"name": "pixels"}], **options}, "options")
     opened = [_space(name, weights, resize) for name in spaces]
+    if len({space.name for space in opened}) < len(opened):
+        raise ConfigError(f"--spaces: two of {' '.join(spaces)} have one name; measure them one after the other")
     references = {space.name: open_reference(reference, space) for space in opened}
     labels = read_npz(samples, skip=("arr_0",)).get("arr_1")
     replicates = _replicates(replicates, len(batch), nearest_neighbours)
@@ -112,6 +118,8 @@ def evaluate(
 def _space(name: str, weights: Path, resize: str) -> Extractor:
     """The space that a user names: a folder is that of a classifier trained here."""
     if name == "inception":
+        if weights.name != INCEPTION_FILE:
+            raise ConfigError(f"--weights: '{weights}' is not named {INCEPTION_FILE}; rename the file, or link to it")
         (space,) = open_spaces([SpaceConfig(name=name, inception_resize=resize)], [weights])
         if space.identity["weights"] != INCEPTION_SHA256:
             say(f"{weights}: not the published file; numbers are comparable with those of the same weights only")
@@ -125,12 +133,14 @@ def _space(name: str, weights: Path, resize: str) -> Extractor:
             " or the folder of a trained classifier (with settings.yaml and model.safetensors)"
         )
     network = load_settings(TrainClassifierConfig, folder / "settings.yaml").network
-    return open_classifier(f"classifier:{folder.name}", network, folder / "model.safetensors", pick_device())
+    return open_classifier(f"classifier:{folder.resolve().name}", network, folder / "model.safetensors", pick_device())
 
 
 def _replicates(asked: int | None, num_images: int, k: int) -> int:
     """Replicates for standard errors: as many as asked for, or by the number of images; none of too few images."""
     if num_images // 2 <= k:
+        if asked:
+            say(f"no standard errors: half of {num_images} images are too few for k={k}")
         return 0
     return asked if asked is not None else REPLICATES if num_images <= MOST_IMAGES else 0
 

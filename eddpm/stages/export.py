@@ -16,6 +16,13 @@ def export_npz(samples: list[Path], exported: Path) -> None:
     ArtifactError where an image is missing or comes twice.
     """
     found = [(read_npz(path, "arr_1", "index", skip=("arr_0",)), ImageFile(path)) for path in samples]
+    for arrays, images in found:
+        complete = arrays["index"].shape == arrays["arr_1"].shape == (len(images),)
+        if not complete or images.shape[3] not in (1, 3):
+            raise ArtifactError(
+                f"{images.path}: {images.shape} images, {arrays['arr_1'].shape} labels and {arrays['index'].shape}"
+                " numbers do not go together; name shards of grey or RGB samples"
+            )
     found.sort(key=lambda shard: shard[0]["index"][0])
     index = np.concatenate([arrays["index"] for arrays, _ in found])
     wrong = np.flatnonzero(index != np.arange(len(index)))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from eddpm.artifacts import ImageFile, load_checkpoint, read_npz, sha256, write_npz, write_sample_batch
 from eddpm.config import EncoderConfig, MeasureConfig, SpaceConfig, load_settings
@@ -15,6 +16,7 @@ from eddpm.evaluation.features import Extractor, FeatureCollector, Features, Fea
 from eddpm.evaluation.frechet import Gaussian
 from eddpm.evaluation.metrics import Reference
 from eddpm.models.build import build_classifier, load_weights
+from eddpm.models.encoder import EncoderFeatures
 from eddpm.runtime import pick_device, progress, say
 
 REFERENCE_IMAGES = 10_000  # kept for precision and recall, as in ADM's reference batches
@@ -115,9 +117,14 @@ def open_classifier(name: str, config: EncoderConfig, weights: Path, device: tor
     network = build_classifier(config, frozen=True)
     load_weights(network, load_checkpoint(weights), str(weights))
     network.to(device)
-    return extractors.classifier(
-        name, lambda x: network.features(x, torch.zeros(len(x), device=device)), sha256(weights), device
-    )
+    wanted = (config.image_channels, config.image_size, config.image_size)
+
+    def features_fn(x: Tensor) -> EncoderFeatures:
+        if x.shape[1:] != wanted:
+            raise ArtifactError(f"{name}: images are {tuple(x.shape[1:])}, the classifier takes {wanted} (C, H, W)")
+        return network.features(x, torch.zeros(len(x), device=device))
+
+    return extractors.classifier(name, features_fn, sha256(weights), device)
 
 
 def open_reference(path: Path, space: Extractor) -> Reference:
@@ -127,6 +134,9 @@ def open_reference(path: Path, space: Extractor) -> Reference:
     ArtifactError where the statistics are of another network than the space's.
     """
     arrays = read_npz(path, skip=("arr_0",))
+    for key, needed in (("features", "mu"), ("mu", "sigma"), ("mu_s", "sigma_s")):
+        if key in arrays and needed not in arrays:
+            raise ArtifactError(f"{path}: has '{key}' but no '{needed}'; make it anew")
     if "features" in arrays:
         made_by = str(arrays.get("extractor", "an unknown network"))
         if made_by != json.dumps(space.identity):

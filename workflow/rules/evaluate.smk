@@ -23,5 +23,5 @@ rule compute_metrics:
     shell:
         "python -m eddpm compute-metrics --settings {input.settings} --run {input.run}"
         " --samples {input.samples} --features {input.features}"
-        " --weights {input.weights} --references {input.references}"
+        " --weights {input.weights:q} --references {input.references}"
         " --metrics {output.metrics} --trace {output.trace} --grid {output.grid} > {log} 2>&1"

@@ -16,7 +16,7 @@ rule extract_references:
     threads: 1
     shell:
         "python -m eddpm extract-references --settings {input.settings}"
-        " --dataset {input.dataset} --weights {input.weights}"
+        " --dataset {input.dataset:q} --weights {input.weights:q}"
         " --references {output.references} > {log} 2>&1"
 
 
@@ -34,5 +34,5 @@ rule extract_features:
     threads: 1
     shell:
         "python -m eddpm extract-features --settings {input.settings}"
-        " --samples {input.samples} --weights {input.weights}"
+        " --samples {input.samples} --weights {input.weights:q}"
         " --features {output.features} > {log} 2>&1"

@@ -48,7 +48,7 @@ rule measure_sweep:
     threads: 1
     shell:
         "python -m eddpm measure-sweep --settings {input.settings} --runs {input.runs}"
-        " --samples {input.samples} --weights {input.weights} --references {input.references}"
+        " --samples {input.samples} --weights {input.weights:q} --references {input.references}"
         " --metrics {output.metrics} --traces {output.traces} --grids {output.grids} > {log} 2>&1"
 
 

@@ -58,6 +58,13 @@ def test_replicates_are_the_distances_of_the_subsets():
     np.testing.assert_allclose(kid_replicates(x, y, subsets, chunk=9), expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16])
+def test_pixels_neither_wrap_around_nor_overflow(dtype):
+    x, y = (np.random.default_rng(seed).integers(0, 256, size=(12, 8)) for seed in (10, 11))
+    assert kid(x.astype(dtype), y.astype(dtype), chunk=5) == pytest.approx(brute_kid(x, y), rel=1e-10)
+    assert kid(x.astype(dtype), y.astype(np.float64)) == pytest.approx(brute_kid(x, y), rel=1e-10)
+
+
 def test_bad_features_are_refused():
     good = points(5, 2, seed=8)
     with pytest.raises(ArtifactError, match="needs at least 2 images, samples have 1"):

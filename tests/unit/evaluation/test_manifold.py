@@ -67,6 +67,37 @@ def test_what_float32_cannot_tell_apart_is_decided_in_float64(dim, closer):
         assert expected[0] == closer
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_more_neighbours_than_float32_can_rank_are_ranked_in_float64(inside):
+    # A hub with 40 neighbours on a quarter of the circle, at distances 1, 1 + 1e-9, ...: the third is at 1 + 2e-9.
+    reach, angles = 1 + 1e-9 * np.random.default_rng(20).permutation(40), np.linspace(0, np.pi / 2, 40)
+    circle = reach[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    reference = np.concatenate([np.zeros((1, 2)), circle])
+    samples = np.array([[-1.0 - (1.5e-9 if inside else 2.5e-9), 0.0], [50.0, 0.0], [60.0, 0.0], [70.0, 0.0]])
+    assert brute_precision_recall(reference, samples, 3)[0] == 0.25 * inside
+    assert precision_recall(reference, samples, k=3) == brute_precision_recall(reference, samples, 3)
+
+
+def test_open_pairs_are_settled_however_many_at_a_time(monkeypatch):
+    rng = np.random.default_rng(21)
+    reference, samples = (rng.integers(0, 3, size=(n, 4)).astype(np.float32) for n in (60, 50))
+    samples[:, 0] += 2
+    expected = brute_precision_recall(reference, samples, 1)
+    assert 0 < expected[0] < 1
+    for pairs in (1, 12, 2**20):
+        monkeypatch.setattr(manifold, "PAIRS", pairs)
+        assert precision_recall(reference, samples, k=1) == expected
+
+
+def test_what_underflows_beside_outliers_is_decided_in_float64():
+    near = points(30, 3, seed=22).astype(np.float64), points(30, 3, seed=23, spread=2.0).astype(np.float64)
+    # Four copies of the outlier, so that its ball is the point itself.
+    reference, samples = (np.concatenate([each, np.full((4, 3), 1e30)]) for each in near)
+    expected = brute_precision_recall(reference, samples, 3)
+    assert min(expected) < 1
+    assert precision_recall(reference, samples, k=3) == expected
+
+
 def test_integers_beyond_float32_are_exact():
     # Pixels: squared distances up to 2048 * 255^2 > 2^24, with ties between rows and their shifted copies.
     rng = np.random.default_rng(4)
@@ -121,6 +152,22 @@ def test_replicates_of_many_samples_need_the_nearest_of_them_alone():
     subsets = halves(300)
     expected = [precision_recall(reference, samples[subset]) for subset in subsets]
     np.testing.assert_allclose(precision_recall_replicates(reference, samples, subsets), expected, atol=0.005)
+
+
+def test_a_sample_left_out_covers_not_even_its_own_place():
+    samples = points(12, 3, seed=24)
+    subset = np.arange(12) < 6
+    apart = samples + np.float32(100) * ~subset[:, None]
+    found = precision_recall_replicates(apart, apart, subset[None], k=1)
+    np.testing.assert_allclose(found, [[1.0, 0.5]])
+
+
+def test_a_ball_ends_at_the_last_stored_neighbour_where_members_are_rare():
+    # On a line of 60 points, the ends are members: each one's other members are beyond its 16 nearest.
+    line = np.arange(60, dtype=np.float32)[:, None]
+    subset = np.isin(np.arange(60), [0, 59])
+    (found,) = precision_recall_replicates(line, line, subset[None], k=1)
+    assert found.tolist() == [1.0, 34 / 60]  # 0 to 16, and 43 to 59
 
 
 # Definitions ------------------------------------------------------------------------------------------------------

@@ -123,5 +123,8 @@ def test_accuracy_of_what_does_not_go_together_is_refused():
     for labels in ([0, 1, 2, 3], [0, 1, 2, -1]):
         with pytest.raises(ArtifactError, match="has 3 classes"):
             hits(probabilities, np.array(labels))
+    for labels in ([0.0, 1.0, np.nan, 2.0], ["a", "b", "c", "a"]):
+        with pytest.raises(ArtifactError, match="not integers"):
+            hits(probabilities, np.array(labels))
     with pytest.raises(ArtifactError, match="do not go together"):
         hits(probabilities[:0], np.zeros(0, int))

@@ -200,6 +200,30 @@ def test_too_few_images_for_k_are_refused(capsys, tmp_path):
         printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", ["pixels"])
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 0}, "options: nearest_neighbours: value 0"),
+        ({"replicates": 1}, "options: replicates"),
+        ({"replicates": -1}, "options: replicates"),
+        ({"spaces": ["pixels", "pixels"]}, "two of pixels pixels have one name"),
+        ({"spaces": ["inception"], "weights": "mine.pt"}, r"'mine\.pt' is not named inception-2015-12-05\.pt"),
+    ],
+)
+def test_impossible_options_are_refused(capsys, tmp_path, options, message):
+    write_npz(tmp_path / "a.npz", arr_0=np.zeros((20, 4, 4, 3), np.uint8))
+    with pytest.raises(ConfigError, match=message):
+        printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", **{"spaces": ["pixels"], **options})
+
+
+def test_images_that_the_classifier_does_not_take_are_refused(tiny, capsys, tmp_path):
+    trained = write_settings(tmp_path / "clean/settings.yaml", tiny.project.train_classifier("clean")).parent
+    (trained / "model.safetensors").symlink_to(tiny.weights["clean"])
+    write_npz(tmp_path / "a.npz", arr_0=np.zeros((20, 8, 8, 3), np.uint8))
+    with pytest.raises(ArtifactError, match=r"classifier:clean: images are \(3, 8, 8\), .* takes \(1, 8, 8\)"):
+        printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", [str(trained)])
+
+
 def test_an_unknown_space_is_refused_with_the_known_ones(capsys, tmp_path):
     write_npz(tmp_path / "a.npz", arr_0=np.zeros((8, 4, 4, 3), np.uint8))
     with pytest.raises(ConfigError, match="'vgg' is unknown; give inception, efficientnet-lite0, pixels"):

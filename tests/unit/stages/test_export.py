@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eddpm.artifacts import Samples, read_npz, write_samples
+from eddpm.artifacts import Samples, read_npz, write_npz, write_samples
 from eddpm.errors import ArtifactError
 from eddpm.stages.export import export_npz
 
@@ -39,6 +39,15 @@ def test_missing_and_repeated_images_are_refused(tmp_path, ranges, wrong):
     with pytest.raises(ArtifactError, match=rf"where {wrong} should come"):
         export_npz(shards, tmp_path / "all.npz")
     assert not (tmp_path / "all.npz").exists()
+
+
+@pytest.mark.parametrize("wrong", ["index", "arr_1", "channels"])
+def test_shards_that_do_not_add_up_are_refused_by_name(tmp_path, wrong):
+    images = np.zeros((4, 4, 4, 4 if wrong == "channels" else 3), np.uint8)
+    arrays = {"arr_1": np.arange(4), "index": np.arange(4)} | ({} if wrong == "channels" else {wrong: np.arange(6)})
+    write_npz(tmp_path / "a.npz", arr_0=images, **arrays)
+    with pytest.raises(ArtifactError, match=r"a\.npz: .* images, .* labels"):
+        export_npz([tmp_path / "a.npz"], tmp_path / "all.npz")
 
 
 def test_shards_of_other_image_sizes_are_refused_by_name(tmp_path):

@@ -128,6 +128,14 @@ def test_wrong_number_of_weights_or_references_is_refused(tiny, references, tmp_
         extract_references(references[0], tiny.train, [tiny.weights["clean"]], [tmp_path / "r.npz"])
 
 
+@pytest.mark.parametrize(("has", "lacks"), [("mu", "sigma"), ("features", "mu"), ("mu_s", "sigma_s")])
+def test_a_reference_with_half_of_its_statistics_is_refused(tmp_path, has, lacks):
+    images = np.zeros((4, 8, 8, 1), np.uint8)
+    write_npz(tmp_path / "r.npz", arr_0=images, **{has: np.zeros(64)})
+    with pytest.raises(ArtifactError, match=rf"r\.npz: has '{has}' but no '{lacks}'"):
+        open_reference(tmp_path / "r.npz", extractors.pixels())
+
+
 def test_features_without_their_origin_are_refused(tmp_path):
     write_npz(tmp_path / "f.npz", **{"pixels/pooled": np.zeros((2, 3))})
     with pytest.raises(ArtifactError, match="has no array 'extractors'"):
