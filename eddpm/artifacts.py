@@ -91,15 +91,17 @@ def read_samples(path: Path) -> Samples:
     """Read a sample batch or a data set. Raises ArtifactError if it is neither."""
     arrays = read_npz(path, "arr_0", "arr_1")
     images, labels = arrays.pop("arr_0"), arrays.pop("arr_1")
-    if images.dtype != np.uint8 or images.ndim != 4:
-        raise ArtifactError(
-            f"{path}: arr_0 is {images.dtype} {images.shape}, not uint8 (N, H, W, C); convert the images to bytes"
-        )
+    _require_images(path, images.dtype, images.shape)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise ArtifactError(
             f"{path}: arr_1 is {labels.dtype} {labels.shape}, not one integer label for each of {len(images)} images"
         )
     return Samples(images, labels.astype(np.int64), arrays)
+
+
+def _require_images(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    if dtype != np.uint8 or len(shape) != 4:
+        raise ArtifactError(f"{path}: arr_0 is {dtype} {shape}, not uint8 (N, H, W, C); convert the images to bytes")
 
 
 class ImageFile:
@@ -111,14 +113,11 @@ class ImageFile:
         with _opened_npz(path) as file:
             _require(path, file.files, "arr_0")
             with file.zip.open("arr_0.npy") as member:
-                self.shape, self._fortran, dtype = _npy_header(member)
-        if dtype != np.uint8 or len(self.shape) != 4:
-            raise ArtifactError(
-                f"{path}: arr_0 is {dtype} {self.shape}, not uint8 (N, H, W, C); convert the images to bytes"
-            )
+                self.shape, fortran, dtype = _npy_header(member)
+        _require_images(path, dtype, self.shape)
         if not np.prod(self.shape):
             raise ArtifactError(f"{path}: arr_0 {self.shape} holds no images; make the file again")
-        if self._fortran:
+        if fortran:
             raise ArtifactError(f"{path}: arr_0 lies in Fortran order; save numpy.ascontiguousarray of it")
 
     def __len__(self) -> int:

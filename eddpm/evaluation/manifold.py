@@ -102,6 +102,7 @@ class _Cover:
 
     def __init__(self, balls: _Points, points: _Points, k: int):
         self.balls, self.points, self.k = balls, points, k
+        self.step = max(1, PAIRS // balls.features.shape[1])
         self.inside = torch.zeros(len(points), dtype=torch.bool, device=points.device)
         count = min(2 * k + 6, len(balls))
         self.near, self.candidates = _nearest(balls, count, exact=True)
@@ -118,9 +119,9 @@ class _Cover:
         self.inside[points] |= (lower <= least[:, None] - error * self.points.norms[points]).any(dim=0)
         ball, point = ((lower <= self.most[balls, None]) & ~self.inside[points]).nonzero(as_tuple=True)
         ball, point = ball + balls.start, point + points.start
-        step = max(1, PAIRS // self.balls.features.shape[1])
+        step = self.step
         while len(ball):
-            hit = self._distances(self.balls, ball[:step], point[:step]) <= self._exact_radii(ball[:step])
+            hit = self._distances(ball[:step], point[:step]) <= self._exact_radii(ball[:step])
             self.inside[point[:step][hit]] = True
             ball, point = ball[step:], point[step:]
             still_open = ~self.inside[point]
@@ -129,9 +130,9 @@ class _Cover:
     def share(self) -> float:
         return self.inside.double().mean().item()
 
-    def _distances(self, balls: _Points, ball: Tensor, point: Tensor) -> Tensor:
-        """Squared distances of pairs, float64 (n,), the points being those of the cover."""
-        return (balls.rows(ball, torch.float64) - self.points.rows(point, torch.float64)).square().sum(dim=1)
+    def _distances(self, ball: Tensor, point: Tensor) -> Tensor:
+        """Squared distances of pairs, float64 (n,)."""
+        return (self.balls.rows(ball, torch.float64) - self.points.rows(point, torch.float64)).square().sum(dim=1)
 
     def _exact_radii(self, ball: Tensor) -> Tensor:
         """Squared radii of some balls, float64 (n,)."""
@@ -140,8 +141,7 @@ class _Cover:
             others = self.candidates[i] if self.complete[i] else torch.arange(len(self.balls), device=ball.device)
             center = self.balls.rows(slice(i, i + 1), torch.float64)
             distances = [
-                (self.balls.rows(part, torch.float64) - center).square().sum(dim=1)
-                for part in others.split(max(1, PAIRS // self.balls.features.shape[1]))
+                (self.balls.rows(part, torch.float64) - center).square().sum(dim=1) for part in others.split(self.step)
             ]
             self.radii[i] = torch.cat(distances).kthvalue(self.k + 1).values
         return self.radii[ball]

@@ -23,7 +23,7 @@ from eddpm.evaluation.features import Extractor, FeatureSet
 from eddpm.evaluation.metrics import Reference, hits, measure, standard_errors
 from eddpm.reporting.tables import scores
 from eddpm.runtime import device_name, pick_device, say
-from eddpm.stages.features import collect, open_classifier, open_reference, open_spaces, read_features
+from eddpm.stages.features import check_count, collect, open_classifier, open_reference, open_spaces, read_features
 from eddpm.stages.sample import TRACED
 
 GRID_IMAGES = 100
@@ -52,8 +52,7 @@ def compute_metrics(
     k = config.nearest_neighbours
     replicates = _replicates(config.replicates, len(labels), k)
     spaces = open_spaces(config.spaces, weights)
-    if len(references) != len(spaces):
-        raise ConfigError(f"--references: {len(references)} given for {len(spaces)} spaces; name one for each")
+    check_count("--references", references, len(spaces))
     opened = [open_reference(path, space) for path, space in zip(references, spaces, strict=True)]
     if features:
         found = read_features(features, spaces, len(labels), keep_spatial=replicates > 0)

@@ -29,7 +29,7 @@ def extract_references(settings: Path, dataset: Path, weights: list[Path], refer
     statistics (mu, sigma, mu_s, sigma_s) are of all images, `features` of those in `arr_0`: 10 000, spread evenly.
     """
     config = load_settings(MeasureConfig, settings)
-    _check_count("--references", references, len(config.spaces))
+    check_count("--references", references, len(config.spaces))
     for space, path in zip(open_spaces(config.spaces, weights), references, strict=True):
         reference = open_reference(dataset, space)
         kept = np.unique(np.linspace(0, len(reference.pooled) - 1, REFERENCE_IMAGES).round().astype(int))
@@ -97,7 +97,7 @@ def read_features(paths: list[Path], spaces: list[Extractor], count: int, keep_s
 def open_spaces(spaces: Iterable[SpaceConfig], weights: list[Path]) -> list[Extractor]:
     """The extractor of each space; `weights` has a file for each of those that need one, in their order."""
     spaces, device = list(spaces), pick_device()
-    _check_count("--weights", weights, sum(space.has_weights for space in spaces))
+    check_count("--weights", weights, sum(space.has_weights for space in spaces))
     files = iter(weights)
     return [_open_space(space, next(files) if space.has_weights else None, device) for space in spaces]
 
@@ -164,6 +164,7 @@ def _chosen(batches: Iterable[np.ndarray], kept: np.ndarray) -> Iterator[np.ndar
         start += len(images)
 
 
-def _check_count(option: str, given: list[Path], wanted: int) -> None:
+def check_count(option: str, given: list[Path], wanted: int) -> None:
+    """ConfigError unless an option names as many files as there are spaces which want one."""
     if len(given) != wanted:
         raise ConfigError(f"{option}: {len(given)} given, the settings have {wanted} such spaces; name one for each")

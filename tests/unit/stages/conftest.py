@@ -9,6 +9,7 @@ from tiny import tiny_project, write_settings
 from eddpm.artifacts import save_model
 from eddpm.models.build import build_classifier, build_denoiser
 from eddpm.stages.data import prepare_dataset
+from eddpm.stages.features import extract_references
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,13 @@ def tiny(tmp_path_factory):
     train, validation = folder / "train.npz", folder / "validation.npz"
     prepare_dataset(write_settings(folder / "dataset.yaml", project.dataset), train, validation)
     return SimpleNamespace(project=project, weights=weights, train=train, validation=validation)
+
+
+@pytest.fixture(scope="session")
+def references(tiny, tmp_path_factory):
+    """The settings of measuring, and references of both spaces of the tiny project, made of its training images."""
+    folder = tmp_path_factory.mktemp("references")
+    settings = write_settings(folder / "measure.yaml", tiny.project.measure())
+    paths = [folder / "clean.npz", folder / "pixels.npz"]
+    extract_references(settings, tiny.train, [tiny.weights["clean"]], paths)
+    return settings, paths

@@ -14,17 +14,15 @@ from tiny import write_settings
 from eddpm.artifacts import Samples, read_npz, read_samples, write_npz, write_samples
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.stages.evaluate import compute_metrics, evaluate
-from eddpm.stages.features import extract_features, extract_references
+from eddpm.stages.features import extract_features
 from eddpm.stages.sample import TRACED, sample_shard
 
 
 @pytest.fixture(scope="module")
-def measured(tiny, tmp_path_factory):
+def measured(tiny, references, tmp_path_factory):
     """References of both spaces, and a way to measure shards of a run against them."""
     folder = tmp_path_factory.mktemp("measured")
-    settings = write_settings(folder / "measure.yaml", tiny.project.measure())
-    references = [folder / "clean.npz", folder / "pixels.npz"]
-    extract_references(settings, tiny.train, [tiny.weights["clean"]], references)
+    settings, references = references
 
     def measure(run, samples, weights=(tiny.weights["clean"],), references=references, features=()):
         run_settings = write_settings(folder / f"{run}.yaml", tiny.project.sample(run))
@@ -83,11 +81,11 @@ def test_metrics_do_not_depend_on_the_shards(measured, shards):
     assert by_shards[1] == whole[1]
 
 
-def test_features_extracted_before_give_the_same_metrics(tiny, measured, shards, tmp_path):
-    folder, _, measure = measured
+def test_features_extracted_before_give_the_same_metrics(tiny, references, measured, shards, tmp_path):
+    measure = measured[2]
     features = [tmp_path / f"{k}.npz" for k in range(2)]
     for shard, path in zip(shards, features, strict=True):
-        extract_features(folder / "measure.yaml", shard, [tiny.weights["clean"]], path)
+        extract_features(references[0], shard, [tiny.weights["clean"]], path)
     a, b = (json.loads(measure("uadm25-g-eds", shards, features=f)[0].read_text()) for f in ((), features))
     for part in ("metrics", "standard_errors"):
         assert a[part] == pytest.approx(b[part], rel=1e-6, abs=1e-8)

@@ -16,16 +16,6 @@ from eddpm.stages.features import collect, extract_features, extract_references,
 
 
 @pytest.fixture(scope="module")
-def references(tiny, tmp_path_factory):
-    """References of both spaces of the tiny project, made of its training images."""
-    folder = tmp_path_factory.mktemp("references")
-    settings = write_settings(folder / "measure.yaml", tiny.project.measure())
-    paths = [folder / "clean.npz", folder / "pixels.npz"]
-    extract_references(settings, tiny.train, [tiny.weights["clean"]], paths)
-    return settings, paths
-
-
-@pytest.fixture(scope="module")
 def inception(tmp_path_factory):
     """The folder of a stand-in for the Inception network."""
     folder = tmp_path_factory.mktemp("inception")

@@ -11,16 +11,13 @@ from eddpm.config import SampleConfig, load_settings
 from eddpm.errors import ArtifactError
 from eddpm.stages import sweep as stage
 from eddpm.stages.evaluate import compute_metrics
-from eddpm.stages.features import extract_references
 from eddpm.stages.sample import sample_shard
 
 RUNS = ["uadm25-g-at-1", "uadm25-g-at-4"]
 
 
-def test_sweep_gives_what_its_runs_give_alone(tiny, tmp_path):
-    measure = write_settings(tmp_path / "measure.yaml", tiny.project.measure())
-    clean, references = [tiny.weights["clean"]], [tmp_path / "clean.npz", tmp_path / "pixels.npz"]
-    extract_references(measure, tiny.train, clean, references)
+def test_sweep_gives_what_its_runs_give_alone(tiny, references, tmp_path):
+    clean, (measure, references) = [tiny.weights["clean"]], references
     settings = [write_settings(tmp_path / f"{run}.yaml", tiny.project.sample(run)) for run in RUNS]
     files = {kind: [tmp_path / f"{run}.{kind}" for run in RUNS] for kind in ("npz", "json", "csv", "png")}
     weights = tiny.weights["uadm"], tiny.weights["ce"]
