@@ -113,19 +113,20 @@ class ImageFile:
         with _opened_npz(path) as file:
             _require(path, file.files, "arr_0")
             with file.zip.open("arr_0.npy") as member:
-                self.shape, fortran, dtype = _npy_header(member)
-        _require_images(path, dtype, self.shape)
-        if not np.prod(self.shape):
-            raise ArtifactError(f"{path}: arr_0 {self.shape} holds no images; make the file again")
+                shape, fortran, dtype = _npy_header(member)
+        _require_images(path, dtype, shape)
+        if not np.prod(shape):
+            raise ArtifactError(f"{path}: arr_0 {shape} holds no images; make the file again")
+        self._count, self.shape = shape[0], shape[1:]  # (H, W, C)
         if fortran:
             raise ArtifactError(f"{path}: arr_0 lies in Fortran order; save numpy.ascontiguousarray of it")
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return self._count
 
     def batches(self, size: int = 100) -> Iterator[np.ndarray]:
         """All images in order, uint8 (size, H, W, C) at a time, the last batch as many as remain."""
-        image_bytes = int(np.prod(self.shape[1:]))
+        image_bytes = int(np.prod(self.shape))
         with _opened_npz(self.path) as file, file.zip.open("arr_0.npy") as member:
             _npy_header(member)
             for start in range(0, len(self), size):
@@ -134,7 +135,7 @@ class ImageFile:
                 if len(data) < wanted * image_bytes:
                     raise EOFError(f"arr_0 ends within image {start + len(data) // image_bytes}")
                 # Copied, since torch asks for writable arrays.
-                yield np.frombuffer(data, np.uint8).reshape(wanted, *self.shape[1:]).copy()
+                yield np.frombuffer(data, np.uint8).reshape(wanted, *self.shape).copy()
 
 
 def _npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

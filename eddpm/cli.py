@@ -13,16 +13,35 @@ _PATH = {"type": Path, "required": True}
 _PATHS = {"type": Path, "nargs": "+", "required": True}
 _OPTIONAL_PATHS = {"type": Path, "nargs": "*", "default": []}
 _COUNT = {"type": int, "required": True}  # images
-_TRAINING = {"settings": _PATH, "train": _PATH, "validation": _PATH, "model": _PATH, "log": _PATH}
+_NUMBER = {"type": int, "default": 1}
+_TRAINING = {
+    "settings": _PATH,
+    "dataset": {**_PATH, "help": "dataset.json of prepared data"},
+    "model": _PATH,
+    "log": _PATH,
+    "init-from": {"type": Path, "nargs": "?", "help": "a checkpoint to start from; named without a value: none"},
+    "microbatch": {"type": int, "help": "images that a process computes at once (all of its share)"},
+    "threads": {**_NUMBER, "help": "cores of this job: one for each process, the others read data (1)"},
+}
 
 VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
     "prepare-dataset": (
         "data",
-        "read a data set and split it into training and validation images",
-        {"settings": _PATH, "train": _PATH, "validation": _PATH},
+        "crop the images of a data set and lay them down in shards for training and validation",
+        {"settings": _PATH, "dataset": _PATH, "unreadable": _PATH, "workers": {**_NUMBER, "help": "processes (1)"}},
     ),
     "train-denoiser": ("train", "train a denoiser", _TRAINING),
     "train-classifier": ("train", "train a classifier, noise-aware or clean, with or without ECT", _TRAINING),
+    "measure-classifier": (
+        "classifiers",
+        "measure a classifier on validation images by noise level",
+        {"settings": _PATH, "dataset": _PATH, "classifier": _PATH, "levels": _PATH},
+    ),
+    "fit-temperature": (
+        "classifiers",
+        "fit the temperatures that temper a trained classifier by noise level",
+        {"settings": _PATH, "dataset": _PATH, "classifier": _PATH, "model": _PATH},
+    ),
     "sample-shard": (
         "sample",
         "sample images [start, stop) of a run",
@@ -136,7 +155,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         "report",
         "a figure as PNG and PDF",
         {
-            "figure": {"choices": ["samples", "trace", "fronts", "scales"], "required": True},
+            "figure": {"choices": ["samples", "trace", "noise_levels", "fronts", "scales"], "required": True},
             "inputs": _PATHS,
             "labels": {"nargs": "*", "default": []},
             "png": _PATH,

@@ -111,6 +111,7 @@ class EncoderConfig(EncoderArchitecture, _OnImages):
     """An encoder classifier for given images and classes."""
 
     num_classes: Positive
+    temperatures: Positive | None = None  # noise levels that each divide the logits by a temperature; null: none
 
     @property
     def level_channels(self) -> tuple[int, ...]:
@@ -121,11 +122,14 @@ class EncoderConfig(EncoderArchitecture, _OnImages):
 
 
 class DatasetConfig(Settings):
-    source: str  # "digits" (bundled with scikit-learn) or a folder with one folder of images per class
+    source: str  # "digits" (of scikit-learn); a folder or a zip with one folder of images per class; an npz
+    validation_source: str | None = None  # the same kinds; null: a share of the source
     image_size: Positive
     image_channels: Literal[1, 3]
     num_classes: Annotated[int, Field(ge=2)]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    uncropped: bool = False  # training images are kept whole, too, for random crops
+    max_corrupt: Fraction = 0.0  # share of the images that may be unreadable
 
 
 class DiffusionConfig(Settings):
@@ -140,14 +144,36 @@ class DiffusionConfig(Settings):
         return self
 
 
+Precision = Literal["float32", "float16", "bfloat16"]
+
+
 class TrainingConfig(Settings):
     iterations: Positive
-    batch_size: Positive
+    batch_size: Positive  # images per step, over all processes and microbatches
     lr: PositiveFloat
     weight_decay: NonNegative = 0.0
     ema_rate: Fraction = 0.0  # 0: no moving average
+    precision: Precision = "float32"
+    random_crop: bool = False  # as ADM: the short side 1 to 1.25 times the crop
+    random_flip: bool = False
+    init_from: str | None = None  # a checkpoint to start from
     save_interval: Positive = 500
     seed: Seed = 0
+
+
+class ClassifierLossConfig(Settings):
+    """Cross-entropy, and what may temper it: the paper's entropy constraint and its rivals."""
+
+    ect_weight: NonNegative = 0.0
+    ect_weighting: Literal["constant", "snr"] = "constant"  # snr: times alpha_bar, which is SNR / (1 + SNR)
+    label_smoothing: Fraction = 0.0
+    focal_gamma: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _one_target(self):
+        if self.label_smoothing and self.focal_gamma:
+            raise ValueError("label_smoothing and focal_gamma together have no definition; set one of them to 0")
+        return self
 
 
 class TrainDenoiserConfig(Settings):
@@ -155,19 +181,21 @@ class TrainDenoiserConfig(Settings):
     diffusion: DiffusionConfig
     training: TrainingConfig
 
-    @model_validator(mode="after")
-    def _predicts_eps_alone(self):
-        if self.network.learn_sigma:
-            raise ValueError("network.learn_sigma is true, but training predicts eps alone; set it to false")
-        return self
-
 
 class TrainClassifierConfig(Settings):
     network: EncoderConfig
     diffusion: DiffusionConfig
     noised: bool = True  # false: sees clean images only, as the feature space that measures samples does
-    ect_weight: NonNegative = 0.0
+    loss: ClassifierLossConfig = ClassifierLossConfig()
     training: TrainingConfig
+
+
+class MeasureClassifierConfig(Settings):
+    """A classifier that is measured, or tempered, by noise level."""
+
+    network: EncoderConfig
+    diffusion: DiffusionConfig
+    seed: Seed = 0
 
 
 class SampleConfig(Settings):
@@ -183,7 +211,7 @@ class SampleConfig(Settings):
     guidance: Literal["none", "constant", "entropy"]
     scale: NonNegative
     seed: Seed
-    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    precision: Precision = "float32"
 
 
 class InceptionConfig(Settings):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from eddpm.project import Project, load_project
+from eddpm.project import Project
+from eddpm.projectfile import load_project
 
 REPO = Path(__file__).parents[1]
 

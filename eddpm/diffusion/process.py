@@ -23,16 +23,32 @@ def q_sample(schedule: NoiseSchedule, x0: Tensor, step: Tensor | int, noise: Ten
     return at(alpha_bar.sqrt(), step, x0) * x0 + at((1 - alpha_bar).sqrt(), step, x0) * noise
 
 
-def predict_x0(schedule: NoiseSchedule, x_t: Tensor, step: int, eps: Tensor) -> Tensor:
+def predict_x0(schedule: NoiseSchedule, x_t: Tensor, step: Tensor | int, eps: Tensor) -> Tensor:
     """The x0 which makes x_t with this eps."""
     alpha_bar = schedule.alpha_bar
     return at((1 / alpha_bar).sqrt(), step, x_t) * x_t - at((1 / alpha_bar - 1).sqrt(), step, x_t) * eps
 
 
-def predict_eps(schedule: NoiseSchedule, x_t: Tensor, step: int, x0: Tensor) -> Tensor:
+def predict_eps(schedule: NoiseSchedule, x_t: Tensor, step: Tensor | int, x0: Tensor) -> Tensor:
     """The eps which makes x_t from this x0; the inverse of `predict_x0`."""
     alpha_bar = schedule.alpha_bar
     return (at((1 / alpha_bar).sqrt(), step, x_t) * x_t - x0) / at((1 / alpha_bar - 1).sqrt(), step, x_t)
+
+
+def posterior_mean(schedule: NoiseSchedule, x0: Tensor, x_t: Tensor, step: Tensor | int) -> Tensor:
+    """Mean of q(x_{t-1} | x_t, x0), DDPM eq. 7."""
+    return (
+        at(schedule.betas * schedule.alpha_bar_prev.sqrt() / (1 - schedule.alpha_bar), step, x_t) * x0
+        + at((1 - schedule.alpha_bar_prev) * (1 - schedule.betas).sqrt() / (1 - schedule.alpha_bar), step, x_t) * x_t
+    )
+
+
+def learned_log_variance(schedule: NoiseSchedule, x_t: Tensor, step: Tensor | int, learned: Tensor) -> Tensor:
+    """A denoiser's `learned` half (B, C, H, W), -1 to 1, interpolates the logarithm of the variance of
+    p(x_{t-1} | x_t) between the posterior's and beta (Improved DDPM eq. 15)."""
+    smallest, largest = at(schedule.posterior_log_variance, step, x_t), at(schedule.betas.log(), step, x_t)
+    fraction = (learned + 1) / 2
+    return fraction * largest + (1 - fraction) * smallest
 
 
 class Prediction(NamedTuple):
@@ -46,25 +62,14 @@ class Prediction(NamedTuple):
 def predict(schedule: NoiseSchedule, x_t: Tensor, step: int, output: Tensor, sigma_small: bool = False) -> Prediction:
     """Read the denoiser's output (B, C, H, W) or, with a learned variance, (B, 2C, H, W) for x_t (B, C, H, W).
 
-    The learned variance interpolates its logarithm between the posterior's and beta (Improved DDPM eq. 15); the fixed
-    ones are beta, or the posterior's where `sigma_small` (DDPM sec. 3.2).
+    A variance that is not learned is beta, or the posterior's where `sigma_small` (DDPM sec. 3.2).
     """
-    channels = x_t.shape[1]
-    eps = output[:, :channels]
+    eps, learned = output[:, : x_t.shape[1]], output[:, x_t.shape[1] :]
     x0 = predict_x0(schedule, x_t, step, eps).clamp(-1, 1)
-    mean = (
-        at(schedule.betas * schedule.alpha_bar_prev.sqrt() / (1 - schedule.alpha_bar), step, x_t) * x0
-        + at((1 - schedule.alpha_bar_prev) * (1 - schedule.betas).sqrt() / (1 - schedule.alpha_bar), step, x_t) * x_t
-    )
-    return Prediction(x0, mean, _log_variance(schedule, x_t, step, output[:, channels:], sigma_small).exp())
-
-
-def _log_variance(schedule: NoiseSchedule, x_t: Tensor, step: int, learned: Tensor, sigma_small: bool) -> Tensor:
-    smallest = at(schedule.posterior_log_variance, step, x_t)
     if learned.shape[1]:
-        largest = at(schedule.betas.log(), step, x_t)
-        fraction = (learned + 1) / 2
-        return fraction * largest + (1 - fraction) * smallest
-    if sigma_small or step == 0:
-        return smallest
-    return at(schedule.betas.log(), step, x_t)
+        log_variance = learned_log_variance(schedule, x_t, step, learned)
+    elif sigma_small or step == 0:
+        log_variance = at(schedule.posterior_log_variance, step, x_t)
+    else:
+        log_variance = at(schedule.betas.log(), step, x_t)
+    return Prediction(x0, posterior_mean(schedule, x0, x_t, step), log_variance.exp())

@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from eddpm.config import EncoderConfig
-from eddpm.models.layers import AttentionPool, GroupNorm, trunk_dtype, zeroed
+from eddpm.models.layers import AttentionPool, GroupNorm, full_precision, trunk_dtype, zeroed
 from eddpm.models.unet import HalfUNet, heads
 
 SPATIAL_CHANNELS = 7  # as many as sFID takes from Inception's mixed_6 (ADM's evaluator)
@@ -20,7 +21,12 @@ class EncoderFeatures(NamedTuple):
 
 
 class EncoderClassifier(HalfUNet):
-    """Classifies noisy images; the gradient of its log-probabilities at x_t guides the sampler (ADM sec. 4.1)."""
+    """Classifies noisy images; the gradient of its log-probabilities at x_t guides the sampler (ADM sec. 4.1).
+
+    With `config.temperatures` L it has two buffers more, which no training changes: `temperatures` (L,), by which the
+    logits are divided at each noise level (Guo et al., 2017), and `temperature_edges` (L - 1,), the first step of
+    each level after the first.
+    """
 
     def __init__(self, config: EncoderConfig):
         super().__init__(config, config.classifier_width, config.classifier_depth)
@@ -30,10 +36,13 @@ class EncoderClassifier(HalfUNet):
         else:
             head = [nn.AdaptiveAvgPool2d(1), zeroed(nn.Conv2d(channels, config.num_classes, 1)), nn.Flatten()]
         self.out = nn.Sequential(GroupNorm(channels), nn.SiLU(), *head)
+        if config.temperatures:
+            self.register_buffer("temperatures", torch.ones(config.temperatures))
+            self.register_buffer("temperature_edges", torch.zeros(config.temperatures - 1, dtype=torch.long))
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """x_t (B, C, image_size, image_size), t (B,) in original steps -> logits (B, num_classes) in float32."""
-        return self.out(self._encode(x_t, t))
+        return self._tempered(full_precision(self.out, self._encode(x_t, t)), t)
 
     def features(self, x: Tensor, t: Tensor) -> EncoderFeatures:
         """Features of images x (B, C, image_size, image_size) in [-1, 1] at steps t (B,); t = 0 for clean images."""
@@ -41,7 +50,15 @@ class EncoderClassifier(HalfUNet):
         activated = self.out[:2](middle)
         head = self.out[2]
         pooled = head.pool(activated) if isinstance(head, AttentionPool) else head(activated).flatten(1)
-        return EncoderFeatures(pooled, middle[:, :SPATIAL_CHANNELS], self.out[2:](activated))
+        logits = self._tempered(self.out[2:](activated), t)
+        return EncoderFeatures(pooled, middle[:, :SPATIAL_CHANNELS], logits)
+
+    def _tempered(self, logits: Tensor, t: Tensor) -> Tensor:
+        """The logits (B, num_classes), divided by the temperatures of their noise levels where there are any."""
+        if not self.config.temperatures:
+            return logits
+        level = (t[:, None] >= self.temperature_edges).sum(dim=1)
+        return logits / self.temperatures[level, None]
 
     def _encode(self, x_t: Tensor, t: Tensor) -> Tensor:
         """The middle block's output (B, C, h, w), in the precision of the head."""

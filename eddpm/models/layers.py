@@ -116,7 +116,7 @@ class ResidualBlock(nn.Module):
         norm, activation, conv = self.in_layers
         h = conv(resample(activation(norm(x)), self.direction))
 
-        condition = self.emb_layers(emb).to(h.dtype)[:, :, None, None]
+        condition = full_precision(self.emb_layers, emb).to(h.dtype)[:, :, None, None]
         norm, activation, dropout, conv = self.out_layers
         if self.scale_shift:
             scale, shift = condition.chunk(2, dim=1)
@@ -198,10 +198,17 @@ class ConditionedSequential(nn.Sequential):
 # Precision ----------------------------------------------------------------------------------------------------------
 
 
+def full_precision(module: nn.Module, x: Tensor) -> Tensor:
+    """module(x) in the precision of its weights, even where autocast is on."""
+    with torch.autocast(x.device.type, enabled=False):
+        return module(x)
+
+
 def set_trunk_dtype(network: nn.Module, dtype: torch.dtype) -> None:
     """Cast the convolutions of a UNet's or EncoderClassifier's blocks, in place, as ADM's convert_to_fp16 does.
 
     Norms, embeddings, the blocks' linear layers and the head keep their precision. Inputs and outputs stay float32.
+    Within torch.autocast the same parts compute in half precision, of weights that stay float32 and can be trained.
     """
     for part in TRUNK:
         for module in getattr(network, part, nn.Identity()).modules():

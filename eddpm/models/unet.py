@@ -12,6 +12,7 @@ from eddpm.models.layers import (
     Resampling,
     ResidualBlock,
     Upsample,
+    full_precision,
     timestep_embedding,
     trunk_dtype,
     zeroed,
@@ -95,7 +96,8 @@ class HalfUNet(nn.Module):
 
     def embed_time(self, t: Tensor) -> Tensor:
         """Timesteps t (B,), 0 to diffusion_steps - 1 -> (B, 4 * width), in the full precision of the network."""
-        return self.time_embed(timestep_embedding(t, self.width).to(self.time_embed[0].weight.dtype))
+        sinusoids = timestep_embedding(t, self.width).to(self.time_embed[0].weight.dtype)
+        return full_precision(self.time_embed, sinusoids)
 
 
 class UNet(HalfUNet):
@@ -140,4 +142,4 @@ class UNet(HalfUNet):
         h = self.middle_block(h, emb)
         for block in self.output_blocks:
             h = block(torch.cat([h, skips.pop()], dim=1), emb)
-        return self.out(h.to(emb.dtype))
+        return full_precision(self.out, h.to(emb.dtype))

@@ -10,6 +10,7 @@ import pandas as pd
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eddpm.reporting.tables import metric_columns, title
@@ -29,6 +30,12 @@ _TRACED = {
     "gradient_norm": "|∇ log p(y|x_t)|",
     "log10_scale": "log10 of the scale s",
     "guidance_norm": "|s ∇ log p(y|x_t)|",
+}
+_MEASURED = {
+    "accuracy": "accuracy",
+    "entropy": "entropy / log C",
+    "ece": "expected calibration error",
+    "gradient_norm": "|∇ log p(y|x_t)|",
 }
 
 
@@ -53,15 +60,33 @@ def plot_trace(traces: dict[str, pd.DataFrame]) -> Figure:
     for row, family in zip(axes, families, strict=True):
         members = [method for method in traces if method.partition("-")[0] == family]
         for axis, (quantity, label) in zip(row, _TRACED.items(), strict=True):
-            for style, method in zip(cycle(_STYLES), members, strict=False):
-                trace = traces[method]
-                axis.plot(trace["t"], trace[quantity], label=method, markersize=3, **style)
-            axis.set(xlabel="timestep t", title=label)
-            axis.invert_xaxis()
-            if quantity.endswith("norm"):
-                axis.set_yscale("log")
+            lines = {method: (traces[method]["t"], traces[method][quantity]) for method in members}
+            _plot_along_t(axis, lines, label, log=quantity.endswith("norm"))
         row[0].legend(fontsize=7)
     return figure
+
+
+def plot_noise_levels(levels: dict[str, pd.DataFrame]) -> Figure:
+    """What classifiers know at each noise level, drawn at its middle: a panel per quantity, a line per classifier.
+
+    A frame has a row per level with t_from, t_to (not included), accuracy, entropy, ece and gradient_norm.
+    """
+    figure, axes = plt.subplots(1, len(_MEASURED), figsize=(12, 2.7), layout="constrained")
+    for axis, (quantity, label) in zip(axes, _MEASURED.items(), strict=True):
+        lines = {name: ((rows["t_from"] + rows["t_to"] - 1) / 2, rows[quantity]) for name, rows in levels.items()}
+        _plot_along_t(axis, lines, label, log=quantity.endswith("norm"))
+    axes[0].legend(fontsize=7)
+    return figure
+
+
+def _plot_along_t(axis: Axes, lines: dict[str, tuple[pd.Series, pd.Series]], label: str, log: bool) -> None:
+    """Lines of (t, value) by name, with noise on the left, as a sampler goes."""
+    for style, (name, (t, values)) in zip(cycle(_STYLES), lines.items(), strict=False):
+        axis.plot(t, values, label=name, markersize=3, **style)
+    axis.set(xlabel="timestep t", title=label)
+    axis.invert_xaxis()
+    if log:
+        axis.set_yscale("log")
 
 
 def plot_fronts(sweep: pd.DataFrame) -> Figure:

@@ -23,7 +23,15 @@ from eddpm.evaluation.features import Extractor, FeatureSet
 from eddpm.evaluation.metrics import Reference, hits, measure, standard_errors
 from eddpm.reporting.tables import scores
 from eddpm.runtime import device_name, pick_device, say
-from eddpm.stages.features import check_count, collect, open_classifier, open_reference, open_spaces, read_features
+from eddpm.stages.features import (
+    check_count,
+    collect,
+    open_classifier,
+    open_images,
+    open_reference,
+    open_spaces,
+    read_features,
+)
 from eddpm.stages.sample import TRACED
 
 GRID_IMAGES = 100
@@ -96,10 +104,10 @@ def evaluate(
     A space is "inception", "efficientnet-lite0", "pixels", or the folder of a classifier trained here. `weights` is the
     file of the Inception network.
     """
-    batch, against = ImageFile(samples), ImageFile(reference)
-    if batch.shape[1:3] != against.shape[1:3]:
+    batch, against = ImageFile(samples), open_images(reference)
+    if batch.shape[:2] != against.shape[:2]:
         raise ArtifactError(
-            f"{samples}: images are {batch.shape[1:3]}, those of {reference} {against.shape[1:3]}; resize one of them"
+            f"{samples}: images are {batch.shape[:2]}, those of {reference} {against.shape[:2]}; resize one of them"
         )
     options = {"nearest_neighbours": nearest_neighbours, "replicates": replicates}
     parse_settings(MeasureConfig, {"spaces": [{"name": "pixels"}], **options}, "options")

@@ -18,10 +18,10 @@ def export_npz(samples: list[Path], exported: Path) -> None:
     found = [(read_npz(path, "arr_1", "index", skip=("arr_0",)), ImageFile(path)) for path in samples]
     for arrays, images in found:
         complete = arrays["index"].shape == arrays["arr_1"].shape == (len(images),)
-        if not complete or images.shape[3] not in (1, 3):
+        if not complete or images.shape[2] not in (1, 3):
             raise ArtifactError(
-                f"{images.path}: {images.shape} images, {arrays['arr_1'].shape} labels and {arrays['index'].shape}"
-                " numbers do not go together; name shards of grey or RGB samples"
+                f"{images.path}: {len(images)} images of {images.shape}, {arrays['arr_1'].shape} labels and"
+                f" {arrays['index'].shape} numbers do not go together; name shards of grey or RGB samples"
             )
     found.sort(key=lambda shard: shard[0]["index"][0])
     index = np.concatenate([arrays["index"] for arrays, _ in found])
@@ -31,10 +31,10 @@ def export_npz(samples: list[Path], exported: Path) -> None:
             f"{exported}: the shards hold image {index[wrong[0]]} where {wrong[0]} should come; name each shard once"
         )
     for _, images in found:
-        if images.shape[1:] != found[0][1].shape[1:]:
-            raise ArtifactError(f"{images.path}: images are {images.shape[1:]}, unlike the other shards'; name one run")
+        if images.shape != found[0][1].shape:
+            raise ArtifactError(f"{images.path}: images are {images.shape}, unlike the other shards'; name one run")
     labels = np.concatenate([arrays["arr_1"] for arrays, _ in found])
-    shape = (len(index), *found[0][1].shape[1:3], 3)
+    shape = (len(index), *found[0][1].shape[:2], 3)
     write_sample_batch(exported, shape, _rgb([images for _, images in found]), arr_1=labels)
     say(f"{len(index)} images of {shape[1]}x{shape[2]} -> {exported}")
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from eddpm.artifacts import ImageFile, load_checkpoint, read_npz, sha256, write_npz, write_sample_batch
 from eddpm.config import EncoderConfig, MeasureConfig, SpaceConfig, load_settings
+from eddpm.data.store import Store
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation import extractors
 from eddpm.evaluation.features import Extractor, FeatureCollector, Features, FeatureSet
@@ -25,8 +26,9 @@ REFERENCE_IMAGES = 10_000  # kept for precision and recall, as in ADM's referenc
 def extract_references(settings: Path, dataset: Path, weights: list[Path], references: list[Path]) -> None:
     """Write one reference per space, in the order of the settings, with the keys of ADM's reference batches.
 
-    `dataset` holds the images, or is a reference batch of ADM's; `weights` belong to the spaces that have some. The
-    statistics (mu, sigma, mu_s, sigma_s) are of all images, `features` of those in `arr_0`: 10 000, spread evenly.
+    `dataset` is a prepared data set, of which the training images count, or a reference batch of ADM's; `weights`
+    belong to the spaces that have some. The statistics (mu, sigma, mu_s, sigma_s) are of all images, `features` of
+    those in `arr_0`: 10 000, spread evenly.
     """
     config = load_settings(MeasureConfig, settings)
     check_count("--references", references, len(config.spaces))
@@ -36,10 +38,10 @@ def extract_references(settings: Path, dataset: Path, weights: list[Path], refer
         stats = {"mu": reference.pooled_stats.mean, "sigma": reference.pooled_stats.covariance}
         if reference.spatial_stats:
             stats |= {"mu_s": reference.spatial_stats.mean, "sigma_s": reference.spatial_stats.covariance}
-        images = ImageFile(dataset)
+        images = open_images(dataset)
         write_sample_batch(
             path,
-            (len(kept), *images.shape[1:]),
+            (len(kept), *images.shape),
             _chosen(images.batches(), kept),
             features=reference.pooled[kept],
             extractor=np.array(json.dumps(space.identity)),
@@ -63,14 +65,18 @@ def extract_features(settings: Path, samples: Path, weights: list[Path], feature
     write_npz(features, extractors=np.array(json.dumps(identities)), **arrays)
 
 
+def open_images(path: Path) -> ImageFile | Store:
+    """Images to be read a few at a time: a sample batch, or the training images of a prepared data set."""
+    return Store(path, "train") if path.suffix == ".json" else ImageFile(path)
+
+
 def collect(samples: list[Path], spaces: list[Extractor], keep_spatial: bool) -> dict[str, FeatureSet]:
     """The features of shards in every space, by its name, in one pass over the images."""
-    shards = [ImageFile(path) for path in samples]
-    for shard in shards:
-        if shard.shape[1:] != shards[0].shape[1:]:
+    shards = [open_images(path) for path in samples]
+    for path, shard in zip(samples, shards, strict=True):
+        if shard.shape != shards[0].shape:
             raise ArtifactError(
-                f"{shard.path}: images are {shard.shape[1:]}, those of {shards[0].path} {shards[0].shape[1:]};"
-                " measure them apart"
+                f"{path}: images are {shard.shape}, those of {samples[0]} {shards[0].shape}; measure them apart"
             )
     count = sum(map(len, shards))
     collectors = {space.name: FeatureCollector(count, keep_spatial) for space in spaces}
@@ -133,7 +139,7 @@ def open_reference(path: Path, space: Extractor) -> Reference:
     ADM's batches bring the statistics of a whole data set as Inception sees it; for other spaces their images count.
     ArtifactError where the statistics are of another network than the space's.
     """
-    arrays = read_npz(path, skip=("arr_0",))
+    arrays = {} if path.suffix == ".json" else read_npz(path, skip=("arr_0",))
     for key, needed in (("features", "mu"), ("mu", "sigma"), ("mu_s", "sigma_s")):
         if key in arrays and needed not in arrays:
             raise ArtifactError(f"{path}: has '{key}' but no '{needed}'; make it anew")

@@ -1,5 +1,6 @@
 """Tables and figures of an experiment, from metrics, traces and samples that lie on disk."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -29,13 +30,17 @@ def _origin(rows: list[dict]) -> str:
 
 
 def plot_figure(figure: str, inputs: list[Path], labels: list[str], png: Path, pdf: Path) -> None:
-    """Draw one figure: "samples" (npz per label), "trace" (csv per label), "fronts" or "scales" (a table's csv)."""
+    """Draw one figure: "samples" (an npz per label), "trace" (a csv per label), "noise_levels" (a jsonl per label),
+    "fronts" or "scales" (csv of a table).
+    """
     from eddpm.reporting import plots
 
     if figure == "samples":
         drawn = plots.plot_samples({label: read_samples(path).images for label, path in _pair(labels, inputs)})
     elif figure == "trace":
         drawn = plots.plot_trace({label: _read_csv(path) for label, path in _pair(labels, inputs)})
+    elif figure == "noise_levels":
+        drawn = plots.plot_noise_levels({label: _read_levels(path) for label, path in _pair(labels, inputs)})
     else:
         draw = {"fronts": plots.plot_fronts, "scales": plots.plot_scales}[figure]
         drawn = draw(pd.concat([_read_csv(path) for path in inputs]))
@@ -49,6 +54,16 @@ def _read_csv(path: Path) -> pd.DataFrame:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: not a readable csv ({error}); check the path, or make it again") from None
+
+
+def _read_levels(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.DataFrame(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: not readable JSON lines ({error}); check the path, or make it again") from None
+    if "t_from" not in frame:
+        raise ArtifactError(f"{path}: holds no noise levels; name a noise_levels.jsonl of measure-classifier")
+    return frame
 
 
 def _pair(labels: list[str], inputs: list[Path]) -> zip:

@@ -1,126 +1,264 @@
-"""Training of denoisers and classifiers: from a data set to weights and a log, resuming what a killed job left."""
+"""Training of denoisers and classifiers: from prepared images to weights and a log, resuming what a killed job left.
+
+Under torchrun all of its processes train together, and the first one does what needs doing once.
+"""
 
 import json
-from collections.abc import Callable
-from itertools import pairwise
+import shutil
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
 
-from eddpm.artifacts import load_checkpoint, read_samples, save_model, save_training_state, sha256, write_text
-from eddpm.config import EncoderConfig, TrainClassifierConfig, TrainDenoiserConfig, UNetConfig, load_settings
-from eddpm.diffusion.process import q_sample
+from eddpm.artifacts import load_checkpoint, save_model, save_training_state, sha256, write_text
+from eddpm.config import TrainClassifierConfig, TrainDenoiserConfig, load_settings
+from eddpm.data.loader import training_batches
+from eddpm.data.store import Store
+from eddpm.diffusion.process import at, q_sample
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
-from eddpm.errors import ArtifactError
-from eddpm.models.build import build_classifier, build_denoiser
-from eddpm.runtime import device_name, pick_device, progress, say, to_float
-from eddpm.training.loop import LossFn, Trainer, run_training
-from eddpm.training.losses import accuracy_by_noise, classification_loss, denoising_loss
+from eddpm.errors import ArtifactError, ConfigError
+from eddpm.models.build import build_classifier, build_denoiser, load_weights
+from eddpm.runtime import device_name, say
+from eddpm.training.classification import classification_loss
+from eddpm.training.denoising import denoising_loss
+from eddpm.training.distributed import World, join_world
+from eddpm.training.loop import Hooks, Trainer, run_training, to_network
+from eddpm.training.noise import draw
+from eddpm.training.noise_levels import noise_levels
 
-Data = tuple[Tensor, Tensor]  # images (N, C, H, W) in [-1, 1], labels (N,)
+VALIDATION_IMAGES = 1000  # watched during training: little time, and a standard error of accuracies of at most 0.016
+PIXELS = 2**20  # of a batch of them, whose gradients are held at once: 16 images of 256x256
+TERMINATED = 128 + 15  # exit code, as a shell has it after SIGTERM
 
-NOISE_LEVELS = 10  # equal ranges of t by which validation is reported
+Batches = Iterator[tuple[Tensor, Tensor]]  # x0 (B, C, H, W) in [-1, 1] and y (B,), on the device
 
 
-def train_denoiser(settings: Path, train: Path, validation: Path, model: Path, log: Path) -> None:
-    """Train a denoiser to predict eps at uniform t (DDPM alg. 1); the weights kept are the moving average."""
+def train_denoiser(
+    settings: Path,
+    dataset: Path,
+    model: Path,
+    log: Path,
+    init_from: Path | None = None,
+    microbatch: int | None = None,
+    threads: int = 1,
+) -> None:
+    """Train a denoiser of eps at uniform t (DDPM alg. 1) and, with `learn_sigma`, of its variance.
+
+    The weights kept are the moving average. `microbatch` images go through the network at once (None: all of a
+    process' share); of `threads`, those that no process needs read images.
+    """
     config = load_settings(TrainDenoiserConfig, settings)
-    schedule, data, (validation_x0, validation_y) = _open(config, train, validation)
-
-    def loss_fn(network: nn.Module, x0: Tensor, y: Tensor) -> Tensor:
-        t, noise = _draw(len(schedule), x0)
-        eps = network(q_sample(schedule, x0, t, noise), t, y if config.network.num_classes else None)
-        return denoising_loss(eps, noise)
-
-    @torch.no_grad()
-    def evaluate(network: nn.Module) -> dict:
-        torch.manual_seed(config.training.seed)
-        return {"validation_loss": loss_fn(network, validation_x0, validation_y).mean().item()}
-
-    _train(build_denoiser, config, loss_fn, train, data, evaluate, model, log)
+    _train(_Denoiser, config, _Job(settings, dataset, model, log, init_from, microbatch, threads))
 
 
-def train_classifier(settings: Path, train: Path, validation: Path, model: Path, log: Path) -> None:
-    """Train a classifier on noisy images at uniform t, or on clean ones at t = 0, with or without ECT."""
+def train_classifier(
+    settings: Path,
+    dataset: Path,
+    model: Path,
+    log: Path,
+    init_from: Path | None = None,
+    microbatch: int | None = None,
+    threads: int = 1,
+) -> None:
+    """Train a classifier on noisy images at uniform t, or on clean ones at t = 0; options as for a denoiser."""
     config = load_settings(TrainClassifierConfig, settings)
-    schedule, data, (validation_x0, validation_y) = _open(config, train, validation)
+    _train(_Classifier, config, _Job(settings, dataset, model, log, init_from, microbatch, threads))
 
-    def loss_fn(network: nn.Module, x0: Tensor, y: Tensor) -> Tensor:
-        t, noise = _draw(len(schedule), x0)
-        if config.noised:
-            x0 = q_sample(schedule, x0, t, noise)
-        return classification_loss(network(x0, t if config.noised else torch.zeros_like(t)), y, config.ect_weight)
+
+# What is learned --------------------------------------------------------------------------------------------------
+
+
+class _Denoiser:
+    build = staticmethod(build_denoiser)
+
+    def __init__(self, config: TrainDenoiserConfig, schedule: NoiseSchedule):
+        self.config, self.schedule = config, schedule
+
+    def loss(self, network: nn.Module, x0: Tensor, y: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        x_t = q_sample(self.schedule, x0, t, noise)
+        output = network(x_t, t, y if self.config.network.num_classes else None)
+        return denoising_loss(self.schedule, x0, t, noise, x_t, output)
 
     @torch.no_grad()
-    def evaluate(network: nn.Module) -> dict:
-        if not config.noised:
-            logits = network(validation_x0, torch.zeros_like(validation_y))
-            return {"accuracy": (logits.argmax(-1) == validation_y).double().mean().item()}
-        # Every validation image at one t of each range, always with the same noise.
-        torch.manual_seed(config.training.seed)
-        edges = [len(schedule) * k // NOISE_LEVELS for k in range(NOISE_LEVELS + 1)]
-        t = torch.cat([torch.randint_like(validation_y, a, b) for a, b in pairwise(edges)])
-        x0, y = validation_x0.repeat(NOISE_LEVELS, 1, 1, 1), validation_y.repeat(NOISE_LEVELS)
-        noise = torch.randn_like(x0)
-        logits = network(q_sample(schedule, x0, t, noise), t)
-        by_noise = accuracy_by_noise(logits, y, t, edges)
-        return {"accuracy": sum(by_noise) / NOISE_LEVELS, "accuracy_by_noise": dict(zip(edges, by_noise, strict=False))}
-
-    _train(build_classifier, config, loss_fn, train, data, evaluate, model, log)
+    def evaluate(self, batches: Batches, network: nn.Module) -> dict:
+        """The mean loss, always with the same noise: that of the step after the last."""
+        training, losses = self.config.training, torch.empty(0)
+        for x0, y in batches:
+            rows = range(len(losses), len(losses) + len(y))
+            t, noise = draw(training.seed, training.iterations, rows, range(len(self.schedule)), x0)
+            losses = torch.cat([losses, self.loss(network, x0, y, t, noise).cpu()])
+        return {"validation_loss": losses.mean().item()}
 
 
-def _open(
-    config: TrainDenoiserConfig | TrainClassifierConfig, train: Path, validation: Path
-) -> tuple[NoiseSchedule, Data, Data]:
-    """The schedule, and training and validation images with their labels on the device."""
-    schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
-    return schedule, _read_images(train, config.network), _read_images(validation, config.network)
+class _Classifier:
+    build = staticmethod(build_classifier)
+
+    def __init__(self, config: TrainClassifierConfig, schedule: NoiseSchedule):
+        self.config, self.schedule = config, schedule
+
+    def loss(self, network: nn.Module, x0: Tensor, y: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        if self.config.noised:
+            logits = network(q_sample(self.schedule, x0, t, noise), t)
+            return classification_loss(logits, y, self.config.loss, at(self.schedule.alpha_bar, t, logits[:, 0]))
+        logits = network(x0, torch.zeros_like(t))
+        return classification_loss(logits, y, self.config.loss, torch.ones_like(logits[:, 0]))
+
+    def evaluate(self, batches: Batches, network: nn.Module) -> dict:
+        """Accuracy: of a noise-aware classifier the mean over all noise levels, with a row about each of them."""
+        if self.config.noised:
+            levels = noise_levels(network, self.schedule, batches, self.config.training.seed)
+            return {"accuracy": sum(level["accuracy"] for level in levels) / len(levels), "noise_levels": levels}
+        with torch.no_grad():
+            right = torch.cat([network(x0, torch.zeros_like(y)).argmax(dim=-1) == y for x0, y in batches])
+        return {"accuracy": right.double().mean().item()}
 
 
-def _draw(steps: int, x0: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.randint(steps, (len(x0),), device=x0.device), torch.randn_like(x0)
+# How --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a training reads and writes, and how it is spread."""
+
+    settings: Path
+    dataset: Path
+    model: Path
+    log: Path
+    init_from: Path | None
+    microbatch: int | None
+    threads: int
+
+    @property
+    def unfinished(self) -> Path:
+        return self.model.with_name("unfinished.pt")
+
+    @property
+    def events(self) -> Path:
+        return self.model.with_name("events")
+
+    def identity(self, config: TrainDenoiserConfig | TrainClassifierConfig) -> dict:
+        """All that decides the weights: a state is resumed by a job of the same identity, however that is spread."""
+        return {
+            "settings": config.model_dump(mode="json"),
+            "dataset": sha256(self.dataset),
+            "init_from": self.init_from and sha256(self.init_from),
+        }
 
 
 def _train(
-    build: Callable[..., nn.Module],
-    config: TrainDenoiserConfig | TrainClassifierConfig,
-    loss_fn: LossFn,
-    train: Path,
-    data: Data,
-    evaluate: Callable[[nn.Module], dict],
-    model: Path,
-    log: Path,
+    task_class: type[_Denoiser | _Classifier], config: TrainDenoiserConfig | TrainClassifierConfig, job: _Job
 ) -> None:
-    torch.manual_seed(config.training.seed)
-    trainer = Trainer(build(config.network).to(data[0].device), config.training)
-    identity = {"settings": config.model_dump(mode="json"), "train": sha256(train)}
-    unfinished = model.with_name("unfinished.pt")
-    if unfinished.exists() and (state := load_checkpoint(unfinished))["identity"] == identity:
-        trainer.load_state_dict(state["trainer"])
-        say(f"goes on from step {trainer.step} of {config.training.iterations} ({unfinished})")
+    _check_options(config, job)
+    train, validation = (_open(job.dataset, part, config) for part in ("train", "validation"))
+    with join_world() as world:
+        rows = world.rows(config.training.batch_size)
+        identity = job.identity(config)
+        trainer = _start(task_class, config, job, world, identity)
+        schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
+        # On the device, where coefficients are then looked up without waiting for it.
+        schedule = NoiseSchedule(schedule.betas.to(world.device), schedule.timesteps.to(world.device))
+        task = task_class(config, schedule)
+        if world.leads:
+            where = f"{world.size} x {device_name(world.device)}"
+            say(f"{len(train)} images, steps {trainer.step} to {config.training.iterations}, on {where}")
+        with _open_events(job, trainer) if world.leads else nullcontext() as events:
+            hooks = Hooks(
+                evaluate=lambda network: task.evaluate(_validation_batches(validation, world.device), network),
+                save=lambda: save_training_state(
+                    job.unfinished, {"identity": identity, "trainer": trainer.state_dict()}
+                ),
+                report=partial(_report, events),
+            )
+            workers = max(0, job.threads // world.local_size - 1) if world.device.type == "cuda" else 0
+            batches = training_batches(train, config.training, trainer.step, rows, workers)
+            finished = run_training(trainer, world, task.loss, batches, len(schedule), hooks, job.microbatch)
+        if world.leads and finished:
+            write_text(job.log, "".join(json.dumps(row) + "\n" for row in trainer.log))
+            save_model(job.model, trainer.result.state_dict())
+            job.unfinished.unlink(missing_ok=True)
+        elif world.leads:
+            say(f"stopped by SIGTERM after step {trainer.step}: {job.unfinished}; the same command goes on from there")
+    if not finished:
+        raise SystemExit(TERMINATED)
 
-    def save() -> None:
-        save_training_state(unfinished, {"identity": identity, "trainer": trainer.state_dict()})
-        say(json.dumps(trainer.log[-1]))
 
-    say(f"{len(data[0])} images, {config.training.iterations} steps, on {device_name(data[0].device)}")
-    run_training(trainer, loss_fn, *data, evaluate, save, progress)
-    write_text(log, "".join(json.dumps(row) + "\n" for row in trainer.log))
-    save_model(model, trainer.result.state_dict())
-    unfinished.unlink(missing_ok=True)
+def _check_options(config: TrainDenoiserConfig | TrainClassifierConfig, job: _Job) -> None:
+    if bool(config.training.init_from) != bool(job.init_from):
+        raise ConfigError(
+            f"{job.settings}: training.init_from: value {config.training.init_from!r}, but --init-from"
+            f" {job.init_from or 'has no value'}; give a checkpoint to both or to neither"
+        )
+    if job.microbatch is not None and job.microbatch < 1:
+        raise ConfigError(f"--microbatch: value {job.microbatch}: give at least 1 image, or leave the option out")
 
 
-def _read_images(path: Path, network: UNetConfig | EncoderConfig) -> Data:
-    samples, device = read_samples(path), pick_device()
+def _open(dataset: Path, part: str, config: TrainDenoiserConfig | TrainClassifierConfig) -> Store:
+    """One part of the prepared images. Raises ArtifactError if the network takes others."""
+    store, network = Store(dataset, part), config.network
     wanted = (network.image_size, network.image_size, network.image_channels)
-    if samples.images.shape[1:] != wanted:
+    if store.shape != wanted:
+        raise ArtifactError(f"{dataset}: images are {store.shape}, the network takes {wanted}; prepare them again")
+    if network.num_classes and len(store.classes) > network.num_classes:
         raise ArtifactError(
-            f"{path}: images are {samples.images.shape[1:]}, the network takes {wanted}; prepare them again"
+            f"{dataset}: has {len(store.classes)} classes, the network {network.num_classes}; prepare the data again"
         )
-    classes = network.num_classes or len(samples.extras.get("classes", ())) or 1 + samples.labels.max()
-    if samples.labels.min() < 0 or samples.labels.max() >= classes:
-        raise ArtifactError(
-            f"{path}: labels reach {samples.labels.max()}, the network has {classes} classes; prepare again"
-        )
-    return to_float(samples.images).to(device), torch.from_numpy(samples.labels).to(device)
+    return store
+
+
+def _start(
+    task_class: type[_Denoiser | _Classifier],
+    config: TrainDenoiserConfig | TrainClassifierConfig,
+    job: _Job,
+    world: World,
+    identity: dict,
+) -> Trainer:
+    """The trainer at its first step, or where an unfinished job of the same identity stands."""
+    torch.manual_seed(config.training.seed)
+    network = task_class.build(config.network).to(world.device)
+    if job.init_from:
+        load_weights(network, load_checkpoint(job.init_from), str(job.init_from))
+    trainer = Trainer(network, config.training)
+    if job.unfinished.exists() and (state := load_checkpoint(job.unfinished)).get("identity") == identity:
+        trainer.load_state_dict(state["trainer"])
+    if world.max(trainer.step) != trainer.step:
+        raise ArtifactError(f"{job.unfinished}: not seen by every process; wait for the file system, and start again")
+    return trainer
+
+
+def _validation_batches(store: Store, device: torch.device) -> Batches:
+    """Some of the validation images, evenly spread over all."""
+    count = min(len(store), VALIDATION_IMAGES)
+    numbers = np.arange(count) * len(store) // count
+    size = max(1, min(256, PIXELS // (store.shape[0] * store.shape[1])))
+    for start in range(0, count, size):
+        part = numbers[start : start + size]
+        x0, y = (torch.from_numpy(each).to(device) for each in (store.read(part), store.labels[part]))
+        yield to_network(x0), y
+
+
+# What is told -----------------------------------------------------------------------------------------------------
+
+
+def _open_events(job: _Job, trainer: Trainer) -> SummaryWriter:
+    """TensorBoard's events: none of an earlier training, and none twice of this one."""
+    if trainer.step == 0:
+        shutil.rmtree(job.events, ignore_errors=True)
+    return SummaryWriter(job.events, purge_step=1 + trainer.log[-1]["step"] if trainer.log else 0)
+
+
+def _report(events: SummaryWriter, row: dict, measured: dict) -> None:
+    values = row | measured
+    step, levels = values.pop("step"), values.pop("noise_levels", [])
+    say(f"step {step}: " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in values.items()))
+    for level in levels:
+        span = f"t_{level['t_from']}_to_{level['t_to']}"
+        values |= {f"{name}/{span}": value for name, value in level.items() if not name.startswith("t_")}
+    for name, value in values.items():
+        events.add_scalar(name, value, step)
+    events.flush()

@@ -437,7 +437,7 @@ def test_images_come_in_batches_as_they_were_written(tmp_path, compressed, size)
     (np.savez_compressed if compressed else np.savez)(tmp_path / "a.npz", arr_1=np.arange(7), arr_0=images)
     file = ImageFile(tmp_path / "a.npz")
     batches = list(file.batches(size))
-    assert (len(file), file.shape) == (7, (7, 4, 5, 3))
+    assert (len(file), file.shape) == (7, (4, 5, 3))
     assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
     np.testing.assert_array_equal(np.concatenate(batches), images)
     assert batches[0].flags.writeable

@@ -35,6 +35,7 @@ def command(verb: str, folder: Path, **changes: list[str]) -> list[str]:
     values = {"start": ["0"], "stop": ["2"], "batch-size": ["2"], "caption": ["A caption"], "figure": ["fronts"]}
     values["labels"] = []
     values |= {"resize": ["clean"], "nearest-neighbours": ["3"], "replicates": ["2"]}
+    values |= {"workers": ["1"], "microbatch": ["2"], "threads": ["1"]}
     argv = [verb]
     for option in VERBS[verb][2]:
         value = changes.get(option.replace("-", "_"), values.get(option, [str(folder / f"{option}.missing")]))
@@ -154,7 +155,7 @@ def test_settings_of_another_stage_are_one_line_naming_file_and_key(verb, tmp_pa
 
 def test_a_data_set_that_differs_from_its_settings_is_one_line(tmp_path, capsys):
     path = tmp_path / "settings.yaml"
-    path.write_text(yaml.safe_dump({**DATASET, "image_size": 9}))
+    path.write_text(yaml.safe_dump({**DATASET, "num_classes": 9}))
     assert mistake(command("prepare-dataset", tmp_path, settings=[str(path)]), capsys).startswith(
         "dataset 'digits': has"
     )

@@ -249,9 +249,14 @@ def test_a_data_set_of_impossible_shape_is_refused(key, value):
 
 @pytest.mark.parametrize("value", [-0.1, NAN, INF, "strong"])
 def test_an_ect_weight_is_a_number_from_0(value):
-    assert refusal(TrainClassifierConfig, {**CLASSIFIER, "ect_weight": value}).startswith(
-        f"ect_weight: value {value!r}"
+    assert refusal(TrainClassifierConfig, {**CLASSIFIER, "loss": {"ect_weight": value}}).startswith(
+        f"loss.ect_weight: value {value!r}"
     )
+
+
+def test_label_smoothing_and_focal_loss_exclude_each_other():
+    message = refusal(TrainClassifierConfig, {**CLASSIFIER, "loss": {"label_smoothing": 0.1, "focal_gamma": 2}})
+    assert message.startswith("loss: label_smoothing and focal_gamma")
 
 
 def test_bounds_of_a_criterion_are_numbers():
@@ -334,12 +339,6 @@ def test_an_encoder_is_checked_by_its_own_width():
 
 def test_a_head_takes_precedence_over_the_count_of_heads_as_in_adm():
     parse_settings(UNetConfig, {**UNET, "num_heads": 3, "num_head_channels": 32}, "here")
-
-
-def test_a_denoiser_that_predicts_its_variance_can_be_sampled_from_but_not_trained():
-    message = "network.learn_sigma is true, but training predicts eps alone; set it to false"
-    assert refusal(TrainDenoiserConfig, changed(DENOISER, "network.learn_sigma", True)) == message
-    assert parse_settings(SampleConfig, changed(SAMPLE, "denoiser.learn_sigma", True), "here").denoiser.learn_sigma
 
 
 # Files ------------------------------------------------------------------------------------------------------------

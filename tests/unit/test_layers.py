@@ -24,7 +24,8 @@ ALLOWED = {
     "diffusion": {"diffusion"},
     "artifacts": BASE,
     "runtime": BASE,
-    "project": {"diffusion"} | BASE,  # of diffusion, the respacing, which is plain numbers
+    "project": BASE,
+    "projectfile": {"project", "diffusion"} | BASE,  # of diffusion, the respacing, which is plain numbers
     "config": {"errors"},
     "errors": set(),
 }

@@ -8,7 +8,8 @@ import yaml
 
 from eddpm.config import SampleConfig, parse_settings
 from eddpm.errors import ConfigError
-from eddpm.project import Project, load_project, slug
+from eddpm.project import Project, slug
+from eddpm.projectfile import load_project, missing_files
 
 REPO = Path(__file__).parents[2]
 DIGITS = yaml.safe_load((REPO / "config/digits/config.yaml").read_text())
@@ -197,8 +198,8 @@ def test_the_number_of_images_is_no_part_of_what_an_image_is(table, three_rows):
 
 
 def test_changing_the_ect_weight_changes_the_settings_of_that_classifier_alone(table, three_rows):
-    weight = DIGITS["classifiers"]["ect"]["ect_weight"] + 1
-    assert changed_settings(load(table), load(table, classifiers__ect__ect_weight=weight)) == {"classifier ect"}
+    weight = DIGITS["classifiers"]["ect"]["loss"]["ect_weight"] + 1
+    assert changed_settings(load(table), load(table, classifiers__ect__loss__ect_weight=weight)) == {"classifier ect"}
 
 
 def test_changing_a_training_changes_no_settings_of_a_run(table, three_rows):
@@ -428,7 +429,7 @@ def test_a_space_of_an_unknown_classifier_is_named_with_the_known_ones(table):
         ("denoisers__uadm__network__num_chanels", "num_channels"),
         ("denoisers__uadm__training__iteration", "iterations"),
         ("denoisers__uadm__class_condd", "class_cond"),
-        ("classifiers__ect__ect_wieght", "ect_weight"),
+        ("classifiers__ect__loss__ect_wieght", "ect_weight"),
         ("classifiers__ce__network__classifier_widht", "classifier_width"),
         ("sweep__best__minimize", "minimise"),
         ("sampling__batchsize", "batch_size"),
@@ -452,11 +453,37 @@ def test_a_network_that_does_not_fit_the_images_is_named(table):
     assert refusal(table, dataset__image_size=9).startswith("config.yaml: denoiser 'uadm': image_size 9")
 
 
-def test_a_denoiser_that_cannot_be_trained_is_refused_at_load(table):
+def test_a_source_that_is_not_there_is_listed_and_lets_the_project_load(table):
     write_rows(table, ROW)
-    assert refusal(table, denoisers__uadm__network__learn_sigma=True).startswith(
-        "config.yaml: denoiser 'uadm': network.learn_sigma"
-    )
+    project = load(table, dataset__source="/no/such.zip", dataset__validation_source="/no/such/folder")
+    first, second = missing_files(project)
+    assert first.startswith("dataset.source: '/no/such.zip' does not exist")
+    assert second.startswith("dataset.validation_source: '/no/such/folder' does not exist")
+    assert missing_files(load(table)) == []
+    assert missing_files(load(table, dataset__source=str(table.parent))) == []
+
+
+# Classifiers that follow from others ------------------------------------------------------------------------------
+
+
+def test_a_run_may_name_the_tempered_form_of_a_classifier(table):
+    write_rows(table, {**ROW, "classifier": "ce+temperature"})
+    project = load(table)
+    assert project.guides == ["ce", "ect", "ce+temperature"]
+    plain, tempered = project.encoder("ce"), project.sample("uadm25-g").classifier
+    assert tempered.model_dump() == plain.model_dump() | {"temperatures": 10}
+    assert project.measure_classifier("ce+temperature").network == tempered
+
+
+def test_the_tempered_form_of_an_unknown_classifier_is_refused(table):
+    write_rows(table, {**ROW, "classifier": "ec+temperature"})
+    assert "classifier 'ec' is not in config.yaml; known: ce, ect, clean" in refusal(table)
+
+
+def test_a_microbatch_is_no_part_of_any_settings(table):
+    write_rows(table, ROW)
+    changes = {"classifiers__ce__microbatch": 3, "denoisers__uadm__microbatch": 3}
+    assert not changed_settings(load(table), load(table, **changes))
 
 
 @pytest.mark.parametrize(
@@ -465,7 +492,7 @@ def test_a_denoiser_that_cannot_be_trained_is_refused_at_load(table):
         ({"sweep__seed": 0}, {}, "is the sweep's"),
         ({}, {"num_images": "3"}, "3 images are too few for nearest_neighbours"),
         ({"sweep__num_images": 3}, {}, "sweep.num_images: too few"),
-        ({"dataset__source": "/no/such/folder"}, {}, "dataset.source: '/no/such/folder' is no folder"),
+        ({"classifiers__ce__training__random_crop": True}, {}, "set dataset.uncropped: true"),
         ({"diffusion__noise_schedule": "linear", "diffusion__diffusion_steps": 20}, {}, "take more than 20"),
     ],
 )

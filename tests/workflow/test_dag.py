@@ -4,8 +4,13 @@ import re
 
 import pytest
 import yaml
-from tiny import REPO
+from tiny import REPO, tiny_values
 from workspace import RUNS
+
+
+def with_microbatch() -> dict:
+    classifiers = tiny_values()["classifiers"]
+    return classifiers | {"ce": classifiers["ce"] | {"microbatch": 3}}
 
 
 def test_a_fresh_project_plans_every_job(workspace):
@@ -18,8 +23,41 @@ def test_a_fresh_project_plans_every_job(workspace):
     assert jobs["choose_scale"] == 2
     assert jobs["train_denoiser"] == 2 * 2
     assert jobs["train_classifier"] == 3 * 2
+    assert jobs["measure_classifier"] == 2
     assert jobs["make_table"] == 3 * 3
-    assert jobs["plot_figure"] == 4 * 2
+    assert jobs["plot_figure"] == 5 * 2
+
+
+def test_a_tempered_classifier_is_fitted_to_the_trained_one(workspace):
+    workspace.write_runs(RUNS.replace("\tce\t", "\tce+temperature\t"))
+    jobs = workspace.planned("results/digits/runs/uadm5-g/samples/0000.npz")
+    assert jobs["fit_temperature"] == {"results/digits/classifiers/ce+temperature/model.safetensors"}
+    assert jobs["train_classifier"] == {
+        f"results/digits/classifiers/ce/{file}" for file in ("model.safetensors", "log.jsonl")
+    }
+    assert jobs["freeze_settings"] >= {"results/digits/classifiers/ce+temperature/levels/settings.yaml"}
+
+
+def test_training_that_starts_from_another_network_waits_for_it(workspace):
+    classifiers = workspace.values["classifiers"]
+    start = "results/digits/classifiers/ce/model.safetensors"
+    training = classifiers["ect"]["training"] | {"init_from": start}
+    workspace.write_config(classifiers=classifiers | {"ect": classifiers["ect"] | {"training": training}})
+    jobs = workspace.planned("results/digits/classifiers/ect/model.safetensors")
+    assert {path.split("/")[3] for path in jobs["train_classifier"]} == {"ce", "ect"}
+    printed = workspace.snakemake("--dry-run", "-p", "results/digits/classifiers/ect/model.safetensors").stdout
+    assert f"--init-from {start} --microbatch 8" in printed
+
+
+def test_missing_sources_are_listed_before_any_job_and_leave_the_plan_readable(workspace):
+    dataset = workspace.values["dataset"] | {"source": "photos.zip", "validation_source": "elsewhere"}
+    workspace.write_config(dataset=dataset)
+    assert "prepare_dataset" in workspace.planned("all")
+    done = workspace.snakemake("all", check=False)
+    assert done.returncode != 0
+    assert "dataset.source: 'photos.zip' does not exist" in done.stderr
+    assert "dataset.validation_source: 'elsewhere' does not exist" in done.stderr
+    assert not (workspace.folder / "results").exists()
 
 
 def test_one_run_alone_needs_only_its_networks(workspace):
@@ -83,12 +121,13 @@ def test_changing_one_scale_remakes_that_run_and_what_shows_it(finished):
     ("change", "rules"),
     [
         ({"sampling": {"shard_size": 8, "batch_size": 5}}, set()),
+        ({"classifiers": with_microbatch()}, set()),
         (
             {"evaluation": {"spaces": ["classifier:clean", "pixels"], "nearest_neighbours": 2}},
             {"compute_metrics", "measure_sweep", "make_table", "plot_figure"},
         ),
     ],
-    ids=["batch size", "nearest neighbours"],
+    ids=["batch size", "microbatch", "nearest neighbours"],
 )
 def test_a_change_remakes_no_more_than_it_must(finished, change, rules):
     finished.write_config(**change)

@@ -13,11 +13,15 @@ sys.path.insert(0, str(REPO))
 
 from eddpm.config import INCEPTION_FILE
 from eddpm.errors import EddpmError
-from eddpm.project import load_project, slug
+from eddpm.project import slug
+from eddpm.projectfile import load_project, missing_files
 
 # Jobs use this Python and this checkout, wherever they run, and large pages for their tensors (a tenth faster on CPUs).
+# `launch N` becomes a command, under torchrun with N > 1: a signal reaches the training itself, which then saves its state.
 shell.prefix(
     f"export PATH='{Path(sys.executable).parent}':\"$PATH\" PYTHONPATH='{REPO}' THP_MEM_ALLOC_ENABLE=1; "
+    'launch() {{ processes=$1; shift; [ "$processes" -le 1 ] ||'
+    ' set -- torchrun --standalone --nproc-per-node "$processes" --no-python -- "$@"; exec "$@"; }}; '
 )
 
 try:
@@ -44,6 +48,10 @@ SETTINGS = {
         f"runs/{run}": project.sample(run)
         for run in project.all_runs
         if run not in project.best_runs
+    },
+    **{
+        f"classifiers/{name}/levels": project.measure_classifier(name)
+        for name in project.guides
     },
     **{f"runs/{run}/choice": project.choice(run) for run in project.best_runs},
 }
@@ -75,6 +83,8 @@ SPACE_REFERENCES = [
 ]
 ASSETS = {INCEPTION_FILE: project.evaluation.inception}
 FIGURES = ["samples"]
+if project.guides:
+    FIGURES.append("noise_levels")
 if project.best_runs:
     FIGURES += ["trace", "scales"]
     if {"accuracy", "pixels/fid"} <= set(project.metric_names):
@@ -106,6 +116,7 @@ wildcard_constraints:
     run=one_of(project.all_runs),
     denoiser=one_of(project.denoisers),
     classifier=one_of(project.classifiers),
+    guide=one_of(project.guides),
     part=one_of(SETTINGS),
     shard=r"\d{4}",
     asset=one_of(ASSETS),
@@ -125,11 +136,42 @@ def refuse_second_driver():
         ) from None
 
 
+def refuse_missing_files():
+    """Name all that is missing at once, before any job starts."""
+    if missing := missing_files(project):
+        raise WorkflowError("files that the project names are missing:", *missing)
+
+
 def frozen_settings(wildcards):
     """The settings of one stage, as text: what a stage's output depends on, and no more."""
     return yaml.safe_dump(
         SETTINGS[wildcards.part].model_dump(mode="json"), sort_keys=False
     )
+
+
+def denoiser_start(wildcards):
+    return checkpoint_to_start_from(project.denoisers[wildcards.denoiser])
+
+
+def classifier_start(wildcards):
+    return checkpoint_to_start_from(project.classifiers[wildcards.classifier])
+
+
+def checkpoint_to_start_from(entry):
+    """No file, or one."""
+    return entry.training.init_from or []
+
+
+def denoiser_microbatch(wildcards):
+    return images_at_once(project.denoisers[wildcards.denoiser])
+
+
+def classifier_microbatch(wildcards):
+    return images_at_once(project.classifiers[wildcards.classifier])
+
+
+def images_at_once(entry):
+    return entry.microbatch or entry.training.batch_size
 
 
 def run_denoiser(wildcards):
@@ -232,6 +274,11 @@ def figure_inputs(wildcards):
         return expand(
             "results/{{experiment}}/runs/{run}/trace.csv", run=guided_table_runs()
         )
+    if wildcards.figure == "noise_levels":
+        return expand(
+            "results/{{experiment}}/classifiers/{guide}/noise_levels.jsonl",
+            guide=project.guides,
+        )
     return "results/{experiment}/tables/sweep.csv"
 
 
@@ -240,6 +287,8 @@ def figure_labels(wildcards):
         return [row.run for row in project.runs]
     if wildcards.figure == "trace":
         return [project.table_runs[run].run for run in guided_table_runs()]
+    if wildcards.figure == "noise_levels":
+        return project.guides
     return []
 
 

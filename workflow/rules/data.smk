@@ -18,12 +18,16 @@ rule prepare_dataset:
     input:
         settings="results/{experiment}/dataset/settings.yaml",
     output:
-        train="resources/datasets/{experiment}/train.npz",
-        validation="resources/datasets/{experiment}/validation.npz",
+        # The shards lie beside them, and are not named here: what a killed job has finished is kept.
+        dataset="resources/datasets/{experiment}/dataset.json",
+        unreadable="resources/datasets/{experiment}/unreadable.tsv",
     log:
         "logs/{experiment}/prepare_dataset.log",
+    benchmark:
+        "benchmarks/{experiment}/prepare_dataset.tsv"
     conda:
         "../../environment.yml"
+    threads: 16
     shell:
-        "python -m eddpm prepare-dataset --settings {input.settings}"
-        " --train {output.train} --validation {output.validation} > {log} 2>&1"
+        "python -m eddpm prepare-dataset --settings {input.settings} --workers {threads}"
+        " --dataset {output.dataset} --unreadable {output.unreadable} > {log} 2>&1"

@@ -5,7 +5,7 @@ rule extract_references:
     input:
         settings="results/{experiment}/evaluation/settings.yaml",
         dataset=project.evaluation.reference
-        or "resources/datasets/{experiment}/train.npz",
+        or "resources/datasets/{experiment}/dataset.json",
         weights=space_weights,
     output:
         references=SPACE_REFERENCES,

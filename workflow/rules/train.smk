@@ -1,11 +1,11 @@
-# Denoisers, noise-aware classifiers, and the classifier on clean images.
+# Denoisers, noise-aware classifiers, and the classifier on clean images; a process for each GPU of a job.
 
 
 rule train_denoiser:
     input:
         settings="results/{experiment}/denoisers/{denoiser}/settings.yaml",
-        train="resources/datasets/{experiment}/train.npz",
-        validation="resources/datasets/{experiment}/validation.npz",
+        dataset="resources/datasets/{experiment}/dataset.json",
+        init_from=denoiser_start,
     output:
         model="results/{experiment}/denoisers/{denoiser}/model.safetensors",
         history="results/{experiment}/denoisers/{denoiser}/log.jsonl",
@@ -17,17 +17,21 @@ rule train_denoiser:
     conda:
         "../../environment.yml"
     threads: 1
+    resources:
+        gpu=0,
+        microbatch=denoiser_microbatch,
     shell:
-        "python -m eddpm train-denoiser --settings {input.settings}"
-        " --train {input.train} --validation {input.validation}"
+        "launch {resources.gpu} python -m eddpm train-denoiser --settings {input.settings}"
+        " --dataset {input.dataset} --init-from {input.init_from:q}"
+        " --microbatch {resources.microbatch} --threads {threads}"
         " --model {output.model} --log {output.history} > {log} 2>&1"
 
 
 rule train_classifier:
     input:
         settings="results/{experiment}/classifiers/{classifier}/settings.yaml",
-        train="resources/datasets/{experiment}/train.npz",
-        validation="resources/datasets/{experiment}/validation.npz",
+        dataset="resources/datasets/{experiment}/dataset.json",
+        init_from=classifier_start,
     output:
         model="results/{experiment}/classifiers/{classifier}/model.safetensors",
         history="results/{experiment}/classifiers/{classifier}/log.jsonl",
@@ -38,7 +42,11 @@ rule train_classifier:
     conda:
         "../../environment.yml"
     threads: 1
+    resources:
+        gpu=0,
+        microbatch=classifier_microbatch,
     shell:
-        "python -m eddpm train-classifier --settings {input.settings}"
-        " --train {input.train} --validation {input.validation}"
+        "launch {resources.gpu} python -m eddpm train-classifier --settings {input.settings}"
+        " --dataset {input.dataset} --init-from {input.init_from:q}"
+        " --microbatch {resources.microbatch} --threads {threads}"
         " --model {output.model} --log {output.history} > {log} 2>&1"

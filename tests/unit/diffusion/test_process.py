@@ -4,7 +4,14 @@ import pytest
 import torch
 from golden_cases import CASES, load_case, relative_error
 
-from eddpm.diffusion.process import predict, predict_eps, predict_x0, q_sample
+from eddpm.diffusion.process import (
+    learned_log_variance,
+    posterior_mean,
+    predict,
+    predict_eps,
+    predict_x0,
+    q_sample,
+)
 from eddpm.diffusion.schedule import make_schedule, respace
 
 
@@ -25,6 +32,20 @@ def test_q_sample_by_step_number_equals_q_sample_by_tensor(schedule):
     x0, noise = torch.randn(3, 1, 2, 2), torch.randn(3, 1, 2, 2)
     by_tensor = q_sample(schedule, x0, torch.tensor([4, 4, 4]), noise)
     torch.testing.assert_close(q_sample(schedule, x0, 4, noise), by_tensor)
+
+
+@pytest.mark.parametrize("function", [predict_x0, predict_eps, learned_log_variance])
+def test_each_sample_of_a_batch_has_its_own_step(schedule, function):
+    x_t, other = torch.randn(2, 3, 1, 2, 2)
+    apart = [function(schedule, x_t[k : k + 1], step, other[k : k + 1]) for k, step in enumerate([0, 4, 9])]
+    torch.testing.assert_close(function(schedule, x_t, torch.tensor([0, 4, 9]), other), torch.cat(apart))
+
+
+def test_each_sample_of_a_batch_has_its_own_posterior(schedule):
+    x0, x_t = torch.randn(2, 3, 1, 2, 2)
+    apart = [posterior_mean(schedule, x0[k : k + 1], x_t[k : k + 1], step) for k, step in enumerate([0, 4, 9])]
+    torch.testing.assert_close(posterior_mean(schedule, x0, x_t, torch.tensor([0, 4, 9])), torch.cat(apart))
+    torch.testing.assert_close(apart[0], x0[:1])  # before step 0 there is x0 alone
 
 
 def test_q_sample_keeps_unit_variance(schedule):

@@ -121,3 +121,72 @@ def test_guiding_needs_no_gradients_of_parameters():
     target_log_prob(classifier, x_t, torch.tensor([3, 4]), torch.tensor([1, 2])).backward()
     assert x_t.grad.abs().max() > 0
     assert all(parameter.grad is None for parameter in classifier.parameters())
+
+
+# Temperatures -----------------------------------------------------------------------------------------------------
+
+
+def tempered_pair(**changes) -> tuple[EncoderClassifier, EncoderClassifier]:
+    """A classifier of random weights, and the same with temperatures 2, 4, 8 for t in [0, 300), [300, 600), beyond."""
+    torch.manual_seed(0)
+    plain, tempered = (EncoderClassifier(config(temperatures=levels, **changes)) for levels in (None, 3))
+    for parameter in plain.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    temperatures = {"temperatures": torch.tensor([2.0, 4.0, 8.0]), "temperature_edges": torch.tensor([300, 600])}
+    tempered.load_state_dict(plain.state_dict() | temperatures)
+    return plain, tempered
+
+
+def test_temperatures_are_two_entries_of_the_state_dict_and_no_parameters():
+    plain, tempered = EncoderClassifier(config()), EncoderClassifier(config(temperatures=3))
+    assert tempered.state_dict().keys() - plain.state_dict().keys() == {"temperatures", "temperature_edges"}
+    assert dict(tempered.named_parameters()).keys() == dict(plain.named_parameters()).keys()
+
+
+def test_temperatures_of_a_new_classifier_change_nothing():
+    plain, tempered = tempered_pair()
+    fresh = EncoderClassifier(config(temperatures=3))
+    fresh.load_state_dict(plain.state_dict(), strict=False)
+    x_t, t = torch.randn(2, 1, 8, 8), torch.tensor([0, 999])
+    assert torch.equal(fresh(x_t, t), plain(x_t, t))
+    assert not torch.equal(tempered(x_t, t), plain(x_t, t))
+
+
+def test_logits_are_divided_by_the_temperature_of_their_noise_level():
+    plain, tempered = tempered_pair()
+    t = torch.tensor([0, 299, 300, 599, 600, 999])
+    divisors = torch.tensor([2.0, 2.0, 4.0, 4.0, 8.0, 8.0])[:, None]
+    x_t = torch.randn(6, 1, 8, 8)
+    assert torch.equal(tempered(x_t, t), plain(x_t, t) / divisors)
+    assert torch.equal(tempered(x_t, t.float()), plain(x_t, t) / divisors)  # a step may come as a float
+    features, tempered_features = plain.features(x_t, t), tempered.features(x_t, t)
+    assert torch.equal(tempered_features.logits, features.logits / divisors)
+    assert torch.equal(tempered_features.pooled, features.pooled)
+    assert torch.equal(tempered_features.spatial, features.spatial)
+
+
+def test_a_single_temperature_is_that_of_every_step():
+    plain, _ = tempered_pair()
+    tempered = EncoderClassifier(config(temperatures=1))
+    tempered.load_state_dict(plain.state_dict() | {"temperatures": torch.tensor([5.0])}, strict=False)
+    x_t, t = torch.randn(2, 1, 8, 8), torch.tensor([0, 999])
+    assert torch.equal(tempered(x_t, t), plain(x_t, t) / 5)
+
+
+def test_a_temperature_divides_the_gradient_of_the_logits():
+    plain, tempered = tempered_pair()
+    x_t, t = torch.randn(2, 1, 8, 8), torch.tensor([0, 999])
+
+    def slope_of_a_logit(classifier):
+        x_in = x_t.clone().requires_grad_()
+        return torch.autograd.grad(classifier(x_in, t)[:, 3].sum(), x_in)[0]
+
+    torch.testing.assert_close(slope_of_a_logit(tempered)[0], slope_of_a_logit(plain)[0] / 2)
+    torch.testing.assert_close(slope_of_a_logit(tempered)[1], slope_of_a_logit(plain)[1] / 8)
+
+
+def test_temperatures_stay_float32_in_a_half_precision_trunk():
+    _, tempered = tempered_pair()
+    set_trunk_dtype(tempered, torch.bfloat16)
+    assert tempered.temperatures.dtype == torch.float32
+    assert tempered(torch.randn(2, 1, 8, 8), torch.tensor([0, 999])).dtype == torch.float32

@@ -8,11 +8,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from eddpm.reporting.plots import plot_fronts, plot_samples, plot_scales, plot_trace
+from eddpm.reporting.plots import plot_fronts, plot_noise_levels, plot_samples, plot_scales, plot_trace
 from eddpm.reporting.tables import title
 
 GUIDED = [f"{kind}(25)-{method}" for kind in ("UADM", "CADM") for method in ("G", "G+EDS", "G+EDS+ECT")]
 TRACED = ["entropy", "gradient_norm", "log10_scale", "guidance_norm"]
+MEASURED = ["accuracy", "entropy", "ece", "gradient_norm"]
 SCALES = [0.5, 1.0, 4.0]
 METRICS = [
     "accuracy",
@@ -50,6 +51,17 @@ def traces(methods: list[str] = GUIDED) -> dict[str, pd.DataFrame]:
     }
 
 
+def levels(classifiers: list[str]) -> dict[str, pd.DataFrame]:
+    t_from = np.arange(0, 1000, 100)
+    return {
+        classifier: pd.DataFrame(
+            {"t_from": t_from, "t_to": t_from + 100}
+            | {name: np.random.default_rng((k, j)).random(10) + 0.1 for j, name in enumerate(MEASURED)}
+        )
+        for k, classifier in enumerate(classifiers)
+    }
+
+
 def images(methods: list[str], channels: int, count: int = 30) -> dict[str, np.ndarray]:
     shape = (count, 8, 8, channels)
     return {m: np.random.default_rng(k).integers(0, 256, shape, dtype=np.uint8) for k, m in enumerate(methods)}
@@ -69,6 +81,7 @@ def legend(figure: Figure) -> list[str]:
 FIGURES = {
     "samples": lambda: plot_samples(images(["UADM(25)", *GUIDED], 1)),
     "trace": lambda: plot_trace(traces(GUIDED[:3])),
+    "noise_levels": lambda: plot_noise_levels(levels(["ce", "ect"])),
     "fronts": lambda: plot_fronts(sweep()),
     "scales": lambda: plot_scales(sweep(metrics=METRICS[:2])),
 }
@@ -138,6 +151,24 @@ def test_a_trace_shows_the_values_given_with_noise_on_the_left():
         assert axis.get_yscale() == ("log" if quantity.endswith("norm") else "linear")
 
 
+# Noise levels -----------------------------------------------------------------------------------------------------
+
+
+def test_noise_levels_have_a_panel_per_quantity_and_a_line_per_classifier_at_the_middle_of_each_level():
+    given = levels(["ce", "ect"])
+    figure = plot_noise_levels(given)
+    assert legend(figure) == ["ce", "ect"]
+    assert len({axis.get_title() for axis in panels(figure)}) == len(MEASURED)
+    for axis, quantity in zip(panels(figure), MEASURED, strict=True):
+        for line, (classifier, rows) in zip(axis.get_lines(), given.items(), strict=True):
+            assert line.get_label() == classifier
+            np.testing.assert_array_equal(line.get_xdata(), np.arange(49.5, 1000, 100))
+            np.testing.assert_array_equal(line.get_ydata(), rows[quantity])
+        left, right = axis.get_xlim()
+        assert left > right
+        assert axis.get_yscale() == ("log" if quantity == "gradient_norm" else "linear")
+
+
 # Curves -----------------------------------------------------------------------------------------------------------
 
 
@@ -197,6 +228,7 @@ def test_the_six_guided_methods_are_told_apart_by_colour_and_without_it():
 def test_no_method_is_left_out_however_many_there_are():
     methods = [f"M{k}" for k in range(14)]
     assert legend(plot_scales(sweep(methods))) == methods
+    assert legend(plot_noise_levels(levels(methods))) == methods
     assert [line.get_label() for line in plot_trace(traces([f"U-{m}" for m in methods])).axes[0].get_lines()] == [
         f"U-{m}" for m in methods
     ]

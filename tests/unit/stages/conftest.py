@@ -2,11 +2,13 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from tiny import tiny_project, write_settings
 
-from eddpm.artifacts import save_model
+from eddpm.artifacts import Samples, save_model, write_samples
+from eddpm.data.store import Store
 from eddpm.models.build import build_classifier, build_denoiser
 from eddpm.stages.data import prepare_dataset
 from eddpm.stages.features import extract_references
@@ -14,7 +16,8 @@ from eddpm.stages.features import extract_references
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """The tiny project, its data set, and weights (random, but none of them zero) of each of its networks."""
+    """The tiny project, its data set (and the training images as a sample batch), and weights of each of its networks,
+    random, but none of them zero."""
     folder, project = tmp_path_factory.mktemp("tiny"), tiny_project()
     torch.manual_seed(0)
     weights = {}
@@ -28,9 +31,13 @@ def tiny(tmp_path_factory):
                 torch.nn.init.normal_(parameter, std=0.1)
             weights[name] = folder / kind / f"{name}.safetensors"
             save_model(weights[name], network.state_dict())
-    train, validation = folder / "train.npz", folder / "validation.npz"
-    prepare_dataset(write_settings(folder / "dataset.yaml", project.dataset), train, validation)
-    return SimpleNamespace(project=project, weights=weights, train=train, validation=validation)
+    dataset, train = folder / "data/dataset.json", folder / "train.npz"
+    prepare_dataset(
+        write_settings(folder / "dataset.yaml", project.dataset), dataset, folder / "data/unreadable.tsv", 1
+    )
+    store = Store(dataset, "train")
+    write_samples(train, Samples(store.read(np.arange(len(store))), store.labels, {}))
+    return SimpleNamespace(project=project, weights=weights, dataset=dataset, train=train)
 
 
 @pytest.fixture(scope="session")
@@ -39,5 +46,5 @@ def references(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("references")
     settings = write_settings(folder / "measure.yaml", tiny.project.measure())
     paths = [folder / "clean.npz", folder / "pixels.npz"]
-    extract_references(settings, tiny.train, [tiny.weights["clean"]], paths)
+    extract_references(settings, tiny.dataset, [tiny.weights["clean"]], paths)
     return settings, paths

@@ -46,7 +46,7 @@ def test_shards_that_do_not_add_up_are_refused_by_name(tmp_path, wrong):
     images = np.zeros((4, 4, 4, 4 if wrong == "channels" else 3), np.uint8)
     arrays = {"arr_1": np.arange(4), "index": np.arange(4)} | ({} if wrong == "channels" else {wrong: np.arange(6)})
     write_npz(tmp_path / "a.npz", arr_0=images, **arrays)
-    with pytest.raises(ArtifactError, match=r"a\.npz: .* images, .* labels"):
+    with pytest.raises(ArtifactError, match=r"a\.npz: .* images of .* labels"):
         export_npz([tmp_path / "a.npz"], tmp_path / "all.npz")
 
 

@@ -1,10 +1,12 @@
 """Tables and figures from files on disk."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from eddpm.artifacts import Samples, write_json, write_samples
+from eddpm.artifacts import Samples, write_json, write_samples, write_text
 from eddpm.errors import ArtifactError
 from eddpm.stages.report import make_table, plot_figure
 
@@ -13,6 +15,13 @@ def metrics_file(path, name, scale, **metrics):
     run = {"name": name, "scale": scale, "seed": 0, "guidance": "constant"}
     provenance = {"commit": "0" * 40, "torch": "2.4", "device": "cpu"}
     write_json(path, {"run": run, "num_images": 9, "metrics": metrics, "standard_errors": {}, "provenance": provenance})
+    return path
+
+
+def levels_file(path):
+    measured = {"accuracy": 0.5, "entropy": 0.9, "ece": 0.1, "gradient_norm": 1e-9}
+    rows = [{"t_from": t, "t_to": t + 500, **measured} for t in (0, 500)]
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
@@ -54,7 +63,9 @@ def test_figures_are_written_in_both_formats(table, tmp_path):
     write_samples(samples, Samples(np.zeros((25, 8, 8, 1), np.uint8), np.zeros(25, np.int64), {}))
     plot_figure("samples", [samples], ["UADM"], tmp_path / "s.png", tmp_path / "s.pdf")
     plot_figure("scales", [table[0]], [], tmp_path / "c.png", tmp_path / "c.pdf")
-    for name in ("s", "c"):
+    levels = levels_file(tmp_path / "noise_levels.jsonl")
+    plot_figure("noise_levels", [levels, levels], ["ce", "ect"], tmp_path / "n.png", tmp_path / "n.pdf")
+    for name in ("s", "c", "n"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
@@ -62,3 +73,12 @@ def test_figures_are_written_in_both_formats(table, tmp_path):
 def test_labels_that_do_not_match_the_inputs_are_refused(table, tmp_path):
     with pytest.raises(ArtifactError, match="2 for 1 inputs"):
         plot_figure("trace", [table[0]], ["a", "b"], tmp_path / "x.png", tmp_path / "x.pdf")
+
+
+@pytest.mark.parametrize("text", ["", "{bad", '{"step": 100}\n', "[1, 2]\n", '{"t_from": 0}\n{"t_fr', None])
+def test_what_holds_no_noise_levels_is_refused_in_one_line(text, tmp_path):
+    path = tmp_path / "log.jsonl"
+    if text is not None:
+        write_text(path, text)
+    with pytest.raises(ArtifactError, match=r"log\.jsonl: [^\n]+$"):
+        plot_figure("noise_levels", [path], ["ce"], tmp_path / "x.png", tmp_path / "x.pdf")

@@ -1,106 +1,342 @@
 """Training stages: what they leave behind, and that a kill in the middle changes nothing."""
 
 import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from ranks import run_ranks, train_until
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import write_settings
 
-from eddpm.artifacts import Samples, load_checkpoint, read_samples, save_training_state, write_samples
-from eddpm.errors import ArtifactError
+from eddpm.artifacts import load_checkpoint, save_model
+from eddpm.config import ClassifierLossConfig
+from eddpm.data.store import Store
+from eddpm.diffusion.schedule import make_schedule
+from eddpm.errors import ArtifactError, ConfigError
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
 from eddpm.stages import train as stage
 
+LEARNED = {"learn_sigma": True}
+
+
+@pytest.fixture(autouse=True)
+def _few_validation_images(monkeypatch):
+    monkeypatch.setattr(stage, "VALIDATION_IMAGES", 10)
+
+
+def changed(config, network=None, **training):
+    """The same settings with other values."""
+    return config.model_copy(
+        update={
+            "training": config.training.model_copy(update=training),
+            "network": config.network.model_copy(update=network or {}),
+        }
+    )
+
 
 @pytest.fixture
-def run(tiny, tmp_path):
-    """Train one network of the tiny project into a folder of its own."""
+def job(tiny, tmp_path):
+    """The arguments of a training of one network of the tiny project into a folder of its own."""
 
-    def run(name, folder="out", config=None, train=tiny.train):
+    def job(name, folder="out", config=None, **options):
         kind = "denoiser" if name in tiny.project.denoisers else "classifier"
         config = config or getattr(tiny.project, f"train_{kind}")(name)
         settings = write_settings(tmp_path / folder / "settings.yaml", config)
-        model, log = tmp_path / folder / "model.safetensors", tmp_path / folder / "log.jsonl"
-        getattr(stage, f"train_{kind}")(settings, train, tiny.validation, model, log)
-        return model, [json.loads(line) for line in log.read_text().splitlines()]
+        paths = {"model": tmp_path / folder / "model.safetensors", "log": tmp_path / folder / "log.jsonl"}
+        return f"train_{kind}", {"settings": settings, "dataset": tiny.dataset, **paths, **options}
+
+    return job
+
+
+def result(options):
+    """Weights and log that a training has left."""
+    log = [json.loads(line) for line in options["log"].read_text().splitlines()]
+    return load_checkpoint(options["model"]), log
+
+
+@pytest.fixture
+def run(job):
+    def run(*arguments, **options):
+        verb, options = job(*arguments, **options)
+        getattr(stage, verb)(**options)
+        return result(options)
 
     return run
 
 
 @pytest.fixture
 def run_killed(run, monkeypatch):
-    """The same, killed once its first state is saved."""
+    """The same, killed once its first state is saved, or the first row of its log is told."""
 
-    def run_killed(*arguments):
-        def save_and_die(path, state):
-            save_training_state(path, state)
+    def run_killed(*arguments, after="save_training_state", **options):
+        done = getattr(stage, after)
+
+        def do_and_die(*rest):
+            done(*rest)
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(stage, "save_training_state", save_and_die)
+            patch.setattr(stage, after, do_and_die)
             with pytest.raises(KeyboardInterrupt):
-                run(*arguments)
+                run(*arguments, **options)
 
     return run_killed
 
 
-@pytest.mark.parametrize("name", ["uadm", "cadm"])
-def test_denoiser_is_written_whole(tiny, run, name, tmp_path):
-    model, log = run(name)
-    load_weights(build_denoiser(tiny.project.unet(name)), load_checkpoint(model), str(model))
+def scalars(folder):
+    """TensorBoard's curves: {tag: [(step, value), ...]}."""
+    events = EventAccumulator(str(folder)).Reload()
+    return {tag: [(each.step, each.value) for each in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def equal(weights, others):
+    return all(torch.equal(value, others[name]) for name, value in weights.items())
+
+
+# What is left behind ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "network"), [("uadm", {}), ("cadm", LEARNED)])
+def test_denoiser_is_written_whole(tiny, run, tmp_path, name, network):
+    config = changed(tiny.project.train_denoiser(name), network)
+    weights, log = run(name, config=config)
+    load_weights(build_denoiser(config.network), weights, "model")
     assert [row["step"] for row in log] == [2, 3]
     assert all(np.isfinite(row["validation_loss"]) for row in log)
-    assert sorted(path.name for path in model.parent.iterdir()) == ["log.jsonl", "model.safetensors", "settings.yaml"]
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {"events", "log.jsonl", "model.safetensors", "settings.yaml"}
 
 
-def test_noise_aware_classifier_logs_accuracy_by_noise_level(tiny, run):
-    model, log = run("ce")
-    load_weights(build_classifier(tiny.project.encoder("ce")), load_checkpoint(model), str(model))
-    by_noise = log[-1]["accuracy_by_noise"]
-    assert list(by_noise) == [str(100 * k) for k in range(10)]
-    assert all(0 <= value <= 1 for value in by_noise.values())
+def test_noise_aware_classifier_tells_of_each_noise_level(tiny, run, tmp_path, capsys):
+    weights, log = run("ce")
+    load_weights(build_classifier(tiny.project.encoder("ce")), weights, "model")
+    levels = log[-1]["noise_levels"]
+    assert [(level["t_from"], level["t_to"]) for level in levels] == [(100 * k, 100 * k + 100) for k in range(10)]
+    assert log[-1]["accuracy"] == pytest.approx(np.mean([level["accuracy"] for level in levels]))
+
+    curves = scalars(tmp_path / "out/events")
+    for row in range(2):
+        assert curves["loss"][row] == (log[row]["step"], pytest.approx(log[row]["loss"]))
+        assert curves["ece/t_900_to_1000"][row][1] == pytest.approx(log[row]["noise_levels"][9]["ece"])
+    assert {"accuracy", "lr", "images_per_second", "waiting_for_data"} < curves.keys()
+    assert len({tag.partition("/")[0] for tag in curves if "/t_" in tag}) == 4
+    assert "step 3: loss" in capsys.readouterr().err
 
 
-def test_clean_classifier_logs_its_accuracy(run):
-    assert "accuracy_by_noise" not in run("clean")[1][-1]
+def test_clean_classifier_logs_its_accuracy(tiny, run, monkeypatch):
+    monkeypatch.setattr(stage, "VALIDATION_IMAGES", 1000)
+    weights, log = run("clean")
+    assert log[-1].keys() == {"step", "loss", "accuracy"}
+    classifier, store = build_classifier(tiny.project.encoder("clean"), frozen=True), Store(tiny.dataset, "validation")
+    load_weights(classifier, weights, "model")
+    x0 = torch.from_numpy(store.read(np.arange(len(store)))).permute(0, 3, 1, 2) / 127.5 - 1
+    right = classifier(x0, torch.zeros(len(x0))).argmax(-1).numpy() == store.labels
+    assert log[-1]["accuracy"] == pytest.approx(right.mean())
 
 
 def test_ect_changes_the_loss_and_nothing_else_of_the_first_step(tiny, run):
     """Same seed, same data: with weight 0 the two classifiers are one, with weight 0.1 they are not."""
-    ce = tiny.project.train_classifier("ce")
-    plain = load_checkpoint(run("ce", "a")[0])
-    without = load_checkpoint(run("ect", "b", ce)[0])
-    with_ect = load_checkpoint(run("ect", "c")[0])
-    assert all(torch.equal(plain[key], without[key]) for key in plain)
-    assert any(not torch.equal(plain[key], with_ect[key]) for key in plain)
+    plain, _ = run("ce", "a")
+    without, _ = run("ect", "b", tiny.project.train_classifier("ce"))
+    with_ect, _ = run("ect", "c")
+    assert equal(plain, without)
+    assert not equal(plain, with_ect)
 
 
-def test_killed_training_goes_on_to_the_same_weights(run, run_killed, tmp_path):
+@pytest.mark.parametrize("noised", [True, False])
+def test_classifier_sees_the_noise_that_its_loss_knows_of(tiny, noised):
+    config = tiny.project.train_classifier("ect")
+    loss = ClassifierLossConfig(ect_weight=0.5, ect_weighting="snr")
+    schedule, t = make_schedule("linear"), torch.tensor([0, 300, 999])
+    task = stage._Classifier(config.model_copy(update={"noised": noised, "loss": loss}), schedule)
+    torch.manual_seed(0)
+    x0, noise = torch.randn(2, 3, 1, 2, 2)
+    y, seen = torch.tensor([1, 0, 2]), []
+    found = task.loss(lambda x, t: seen.append((x, t)) or x.flatten(1), x0, y, t, noise)
+
+    alpha_bar = schedule.alpha_bar[t].float() if noised else torch.ones(3)
+    scale, spread = (part.view(-1, 1, 1, 1) for part in (alpha_bar.sqrt(), (1 - alpha_bar).sqrt()))
+    x_t = scale * x0 + spread * noise
+    torch.testing.assert_close(seen, [(x_t, t if noised else torch.zeros(3, dtype=torch.long))])
+    log_p = x_t.flatten(1).log_softmax(-1)
+    constraint = math.log(4) + (log_p.exp() * log_p).sum(-1)
+    wanted = -log_p[torch.arange(3), y] + 0.5 * alpha_bar * constraint
+    torch.testing.assert_close(found, wanted)
+
+
+def test_what_is_watched_is_spread_over_all_validation_images(tiny, monkeypatch):
+    store = Store(tiny.dataset, "validation")
+    monkeypatch.setattr(stage, "VALIDATION_IMAGES", 7)
+    monkeypatch.setattr(stage, "PIXELS", 3 * 8 * 8)
+    batches = list(stage._validation_batches(store, torch.device("cpu")))
+    assert [len(y) for _, y in batches] == [3, 3, 1]
+    numbers = [k * len(store) // 7 for k in range(7)]
+    assert torch.cat([y for _, y in batches]).tolist() == store.labels[numbers].tolist()
+    x0 = torch.cat([x0 for x0, _ in batches])
+    assert torch.equal(((x0 + 1) * 127.5).round().permute(0, 2, 3, 1), torch.from_numpy(store.read(numbers)).float())
+
+
+# Where it starts from ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ema_rate", [0.0, 0.999])
+def test_training_starts_from_a_given_checkpoint(tiny, run, tmp_path, ema_rate):
+    published = tmp_path / "published.pt"
+    torch.save(load_checkpoint(tiny.weights["ce"]), published)
+    config = changed(tiny.project.train_classifier("ce"), lr=1e-9, init_from=str(published), ema_rate=ema_rate)
+    for path in (published, tiny.weights["ce"]):
+        weights, _ = run("ce", path.stem, config, init_from=path)
+        for name, value in load_checkpoint(published).items():
+            torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-7)
+
+
+def test_unfinished_training_from_another_checkpoint_is_not_resumed(tiny, run, run_killed, tmp_path):
+    start, config = tmp_path / "start.safetensors", changed(tiny.project.train_classifier("ce"), init_from="start")
+    save_model(start, load_checkpoint(tiny.weights["ce"]))
+    run_killed("ce", "killed", config, init_from=start)
+    save_model(start, load_checkpoint(tiny.weights["ect"]))
+    resumed, fresh = (run("ce", folder, config, init_from=start)[0] for folder in ("killed", "fresh"))
+    assert equal(resumed, fresh)
+
+
+@pytest.mark.parametrize("in_settings", [True, False])
+def test_settings_and_option_agree_on_whether_there_is_a_checkpoint(tiny, run, in_settings):
+    config = changed(tiny.project.train_classifier("ce"), init_from="published.pt" if in_settings else None)
+    with pytest.raises(ConfigError, match=r"settings\.yaml: training\.init_from.* to both or to neither"):
+        run("ce", config=config, init_from=None if in_settings else tiny.weights["ce"])
+
+
+def test_an_empty_microbatch_is_refused(run):
+    with pytest.raises(ConfigError, match="--microbatch: value 0"):
+        run("ce", microbatch=0)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"), [({"image_size": 16}, "images are"), ({"num_classes": 5}, "has 10 classes")]
+)
+def test_images_that_do_not_fit_the_network_are_refused_by_name(tiny, run, network, message):
+    with pytest.raises(ArtifactError, match=rf"dataset\.json: {message}.*prepare"):
+        run("ce", config=changed(tiny.project.train_classifier("ce"), network))
+
+
+# When it is killed ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", ["save_training_state", "_report"])
+def test_killed_training_goes_on_to_the_same_weights(run, run_killed, tmp_path, after):
     whole, log = run("uadm", "whole")
 
-    run_killed("uadm", "killed")
+    run_killed("uadm", "killed", after=after)
     assert not (tmp_path / "killed/model.safetensors").exists()
     resumed, resumed_log = run("uadm", "killed")
-    assert resumed.read_bytes() == whole.read_bytes()
+    assert equal(resumed, whole)
     assert resumed_log == log
     assert not (tmp_path / "killed/unfinished.pt").exists()
+    curves, resumed_curves = (scalars(tmp_path / folder / "events") for folder in ("whole", "killed"))
+    assert resumed_curves["loss"] == curves["loss"]
 
 
-def test_unfinished_training_with_other_settings_is_not_resumed(tiny, run, run_killed):
-    run_killed("uadm", "killed")
-    config = tiny.project.train_denoiser("uadm")
-    other = config.model_copy(update={"training": config.training.model_copy(update={"seed": 5})})
-    assert run("uadm", "killed", other)[0].read_bytes() == run("uadm", "fresh", other)[0].read_bytes()
+def test_unfinished_training_with_other_settings_is_not_resumed(tiny, run, run_killed, tmp_path):
+    run_killed("uadm", "killed", after="_report")
+    other = changed(tiny.project.train_denoiser("uadm"), seed=5, iterations=2)
+    assert equal(run("uadm", "killed", other)[0], run("uadm", "fresh", other)[0])
+    assert len(list((tmp_path / "killed/events").iterdir())) == 1  # nothing is left of the other
 
 
-@pytest.mark.parametrize("mistake", ["size", "labels"])
-def test_images_that_do_not_fit_the_network_are_refused_by_name(tiny, run, tmp_path, mistake):
-    samples = read_samples(tiny.train)
-    if mistake == "size":
-        samples = Samples(samples.images[:, :4], samples.labels, {})
-    else:
-        samples = Samples(samples.images, samples.labels + 5, {})
-    write_samples(tmp_path / "wrong.npz", samples)
-    with pytest.raises(ArtifactError, match=r"wrong\.npz: .*prepare"):
-        run("ce", train=tmp_path / "wrong.npz")
+def test_processes_that_see_different_states_do_not_start(run, monkeypatch):
+    monkeypatch.setattr(stage.World, "max", lambda world, value: value + 1)
+    with pytest.raises(ArtifactError, match=r"unfinished\.pt: not seen by every process"):
+        run("ce")
+
+
+# Many processes ---------------------------------------------------------------------------------------------------
+
+TESTS = Path(__file__).parents[2]
+# Images that two processes do not share evenly.
+SHARED = {"iterations": 9, "batch_size": 7, "save_interval": 3, "init_from": "weights"}
+# Adam makes whole steps of the rounding of gradients that are 0: of what norms of one channel remove, or of zeros in
+# the next layer. So these networks have neither.
+WIDE = {"ce": {"classifier_width": 64}, "cadm": {"num_channels": 64, "learn_sigma": True}}
+
+
+def arguments(tiny, folder, name, **options):
+    """The arguments of a training by processes of their own, from weights without zeros."""
+    kind, build = ("denoiser", build_denoiser) if name in tiny.project.denoisers else ("classifier", build_classifier)
+    config = changed(getattr(tiny.project, f"train_{kind}")(name), WIDE[name], **SHARED)
+    torch.manual_seed(0)
+    network = build(config.network)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    save_model(folder / "start.safetensors", network.state_dict())
+    paths = {"model": folder / "model.safetensors", "log": folder / "log.jsonl"}
+    paths |= {"settings": write_settings(folder / "settings.yaml", config), "init_from": folder / "start.safetensors"}
+    return f"train_{kind}", {"dataset": tiny.dataset, **paths, **options}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny, tmp_path_factory):
+    """What one process learns without a stop, by the network's name."""
+    found = {}
+    for name in WIDE:
+        verb, options = arguments(tiny, tmp_path_factory.mktemp(name), name)
+        assert run_ranks(1, train_until, None, verb, options) == [0]
+        found[name] = result(options)
+    return found
+
+
+def assert_close(found, wanted):
+    """The same loss curve and weights, but for rounding."""
+    (weights, log), (wanted_weights, wanted_log) = found, wanted
+    for name, value in wanted_weights.items():
+        torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=5e-5)
+    assert [row["step"] for row in log] == [row["step"] for row in wanted_log]
+    assert [row["loss"] for row in log] == pytest.approx([row["loss"] for row in wanted_log], rel=1e-5)
+
+
+@pytest.mark.parametrize(("name", "microbatch"), [("ce", 3), ("cadm", None)])
+def test_two_processes_learn_what_one_does(tiny, uninterrupted, tmp_path, name, microbatch):
+    verb, options = arguments(tiny, tmp_path, name, microbatch=microbatch)
+    assert run_ranks(2, train_until, None, verb, options) == [0, 0]
+    assert_close(result(options), uninterrupted[name])
+
+
+def test_training_killed_and_stopped_at_random_steps_equals_uninterrupted_training(tiny, uninterrupted, tmp_path):
+    verb, options = arguments(tiny, tmp_path, "ce")
+    killed, stopped = random.randrange(3, 6), random.randrange(6, 9)
+    steps = f"killed in step {killed + 1}, stopped in step {stopped + 1}"
+    assert run_ranks(1, train_until, (signal.SIGKILL, killed), verb, options) == [-signal.SIGKILL], steps
+    assert run_ranks(1, train_until, (signal.SIGTERM, stopped), verb, options) == [128 + signal.SIGTERM], steps
+    assert load_checkpoint(tmp_path / "unfinished.pt")["trainer"]["step"] == stopped + 1, steps
+    assert run_ranks(1, train_until, None, verb, options) == [0], steps
+    (weights, log), (wanted_weights, wanted_log) = result(options), uninterrupted["ce"]
+    assert equal(weights, wanted_weights), steps
+    assert log == wanted_log, steps
+
+
+def test_torchrun_stops_its_processes_together_and_one_process_can_go_on(tiny, uninterrupted, tmp_path):
+    verb, options = arguments(tiny, tmp_path, "ce", microbatch=3)
+    train = f"from pathlib import *; from ranks import *; train_under_torchrun(4, {verb!r}, {options!r})"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
+    done = subprocess.run(
+        [*torchrun, sys.executable, "-c", train],
+        env=os.environ | {"PYTHONPATH": str(TESTS), "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert done.stderr.count("stopped by SIGTERM after step") == 1, done.stderr
+    stopped = load_checkpoint(tmp_path / "unfinished.pt")["trainer"]["step"]
+    assert 4 < stopped < SHARED["iterations"]
+
+    assert run_ranks(1, train_until, None, verb, options) == [0]
+    assert_close(result(options), uninterrupted["ce"])

@@ -1,61 +1,131 @@
-"""The loop: every step is a function of (seed, step), so that resuming changes nothing."""
+"""The loop: every step is a function of (seed, step), so that microbatches and resuming change nothing."""
 
-import copy
+import io
+import os
+import signal
 
 import pytest
 import torch
+from ranks import run_ranks, train_linear
 from torch import nn
 
 from eddpm.config import TrainingConfig
-from eddpm.training.loop import Trainer, batch_indices, run_training
+from eddpm.errors import ConfigError
+from eddpm.training.distributed import World, join_world
+from eddpm.training.loop import Hooks, Trainer, run_training, to_network
+from eddpm.training.noise import draw
 
-X0 = torch.linspace(-1, 1, 40).view(10, 1, 2, 2)
-Y = torch.arange(10) % 2
+CPU = torch.device("cpu")
+IMAGES = torch.arange(40, dtype=torch.uint8).mul(6).view(10, 2, 2, 1)
+LABELS = torch.arange(10) % 2
+TIMESTEPS = 7
 
 
-def loss_fn(network, x0, y):
-    noise = torch.randn_like(x0)
-    return (network((x0 + 0.1 * noise).flatten(1)).squeeze(1) - y).square()
+def batches(first, config):
+    for step in range(first, config.iterations):
+        index = torch.arange(step * config.batch_size, (step + 1) * config.batch_size) % 10
+        yield IMAGES[index], LABELS[index]
 
 
-def make_trainer(**changes):
+def loss_fn(network, x0, y, t, noise):
+    return (network((x0 + 0.02 * t.view(-1, 1, 1, 1) * noise).flatten(1)).squeeze(1) - y).square()
+
+
+def make_trainer(network=None, **changes):
     torch.manual_seed(0)
     settings = {"iterations": 20, "batch_size": 4, "lr": 0.05, "ema_rate": 0.9, "save_interval": 5} | changes
-    return Trainer(nn.Linear(4, 1), TrainingConfig(**settings))
+    return Trainer(network or nn.Linear(4, 1), TrainingConfig(**settings))
 
 
-def train(trainer, save=lambda: None):
-    run_training(trainer, loss_fn, X0, Y, lambda network: {"weight": network.weight[0, 0].item()}, save)
+def nothing(*_):
+    return {}
+
+
+def train(trainer, microbatch=None, world=None, loss_fn=loss_fn, **hooks):
+    hooks = Hooks(**{"evaluate": evaluate, "save": nothing, "report": nothing} | hooks)
+    source = batches(trainer.step, trainer.config)
+    run_training(trainer, world or World(CPU), loss_fn, source, TIMESTEPS, hooks, microbatch)
     return trainer
 
 
-class Killed(Exception):
-    pass
+def evaluate(network):
+    return {"weight": next(network.parameters()).flatten()[0].item()}
 
 
-@pytest.mark.parametrize("after", [5, 10, 15])
-def test_killed_and_resumed_training_equals_uninterrupted_training(after):
-    kept = {}
-
-    def save():
-        kept["state"] = copy.deepcopy(killed.state_dict())
-        if killed.step == after:
-            raise Killed
-
-    killed = make_trainer()
-    with pytest.raises(Killed):
-        train(killed, save)
-    resumed = make_trainer(seed=0)
-    resumed.load_state_dict(kept["state"])
-    assert resumed.step == after
-    whole, resumed = train(make_trainer()), train(resumed)
-    for name, value in whole.result.state_dict().items():
-        assert torch.equal(value, resumed.result.state_dict()[name]), name
-    assert whole.log == resumed.log
+def weights(trainer):
+    return {name: value.clone() for name, value in trainer.result.state_dict().items()}
 
 
-def test_the_log_has_a_row_per_interval_and_one_for_the_end():
-    assert [row["step"] for row in train(make_trainer(iterations=12)).log] == [5, 10, 12]
+def stored(trainer):
+    """Its state as it comes back from disk."""
+    file = io.BytesIO()
+    torch.save(trainer.state_dict(), file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def assert_same(trainer, other):
+    assert trainer.log == other.log
+    ours, theirs = weights(trainer), weights(other)
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+
+
+# What a step is ---------------------------------------------------------------------------------------------------
+
+
+def test_a_step_is_adamw_on_the_mean_loss_of_its_own_rows():
+    trainer = make_trainer(iterations=2, save_interval=1, ema_rate=0.0, weight_decay=0.1)
+    network = nn.Linear(4, 1)
+    network.load_state_dict(trainer.network.state_dict())
+    optimiser = torch.optim.AdamW(network.parameters(), lr=0.05, weight_decay=0.1)
+    wanted = []
+    for step, (images, y) in enumerate(batches(0, trainer.config)):
+        optimiser.param_groups[0]["lr"] = 0.05 * (1 - step / 2)
+        x0 = to_network(images)
+        loss = loss_fn(network, x0, y, *draw(0, step, range(4), range(TIMESTEPS), x0)).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        wanted.append(loss.item())
+    log = train(trainer).log
+    assert [row["loss"] for row in log] == pytest.approx(wanted, rel=1e-6)
+    torch.testing.assert_close(trainer.network.weight, network.weight)
+
+
+@pytest.mark.parametrize("microbatch", [1, 3, 4, 9])
+def test_a_microbatch_changes_nothing_but_rounding(microbatch):
+    whole, parts = train(make_trainer()), train(make_trainer(), microbatch)
+    torch.testing.assert_close(parts.result.weight, whole.result.weight, rtol=1e-4, atol=1e-5)
+    assert [row["loss"] for row in parts.log] == pytest.approx([row["loss"] for row in whole.log], rel=1e-4)
+
+
+def test_a_microbatch_bounds_what_the_network_sees_at_once():
+    sizes = []
+
+    def watch(network, x0, *rest):
+        sizes.append(len(x0))
+        return loss_fn(network, x0, *rest)
+
+    train(make_trainer(iterations=2), microbatch=3, loss_fn=watch)
+    assert sizes == [3, 1, 3, 1]
+
+
+def test_every_row_of_every_step_has_its_own_noise():
+    seen = []
+
+    def watch(network, x0, y, t, noise):
+        seen.extend(noise.unbind())
+        return loss_fn(network, x0, y, t, noise)
+
+    train(make_trainer(), loss_fn=watch)
+    assert len({each.sum().item() for each in seen}) == len(seen) == 80
+
+
+def test_learning_rate_falls_linearly_to_zero():
+    seen = []
+    train(make_trainer(iterations=10, save_interval=1), report=lambda row, measured: seen.append(measured["lr"]))
+    assert seen == pytest.approx([0.05 * (1 - k / 10) for k in range(10)])
 
 
 def test_training_lowers_the_loss():
@@ -63,44 +133,212 @@ def test_training_lowers_the_loss():
     assert sum(row["loss"] for row in log[-20:]) < 0.7 * sum(row["loss"] for row in log[:20])
 
 
-def test_learning_rate_falls_linearly_to_zero():
-    trainer = make_trainer(iterations=10, save_interval=1)
+def test_dropout_depends_on_its_step_alone_where_the_layout_is_the_same():
+    def network():
+        return nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+
+    torch.manual_seed(0)
+    first = make_trainer(network(), ema_rate=0.0)
+    second = make_trainer(network(), ema_rate=0.0)
+    second.load_state_dict(stored(first))
+    train(first)
+    torch.manual_seed(7)
+    assert_same(train(second), first)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_that_of_the_network_and_not_of_its_weights_or_losses(dtype):
     seen = []
-    train(trainer, lambda: seen.append(trainer.optimiser.param_groups[0]["lr"]))
-    assert seen == pytest.approx([0.05 * (1 - k / 10) for k in range(10)])
+
+    def watch(network, x0, y, t, noise):
+        output = network((x0 + 0.1 * noise).flatten(1)).squeeze(1)
+        seen.append(output.dtype)
+        return (output.float() - y).square()
+
+    trainer = train(make_trainer(precision=str(dtype).removeprefix("torch.")), loss_fn=watch)
+    assert set(seen) == {dtype}
+    assert trainer.network.weight.dtype == torch.float32
+    assert trainer.log[-1]["loss"] < trainer.log[0]["loss"]
+
+
+def test_a_gradient_that_overflows_in_float16_skips_the_step_and_lowers_the_scale():
+    trainer = make_trainer(precision="float16", iterations=1, ema_rate=0.0)
+    before, scale = weights(trainer), trainer.scaler.get_scale()
+    train(trainer, loss_fn=lambda network, *rest: 100 * loss_fn(network, *rest).float())
+    assert trainer.step == 1
+    assert trainer.scaler.get_scale() == scale / 2
+    assert torch.equal(trainer.network.weight, before["weight"])
+
+
+def test_every_number_of_processes_makes_the_same_steps(tmp_path):
+    assert run_ranks(1, train_linear, tmp_path, None) == [0]
+    assert run_ranks(3, train_linear, tmp_path, 2) == [0] * 3
+    alone, *shared = (torch.load(tmp_path / name) for name in ("0of1.pt", "0of3.pt", "1of3.pt", "2of3.pt"))
+    for each in shared:
+        torch.testing.assert_close(each["weights"], alone["weights"])
+    losses = [[row["loss"] for row in each["log"]] for each in (alone, *shared)]
+    assert losses[1] == pytest.approx(losses[0])
+    assert losses[2:] == [[], []]  # one process keeps the log
+
+
+# Its moving average -----------------------------------------------------------------------------------------------
 
 
 def test_the_result_is_the_moving_average():
     trainer = train(make_trainer())
     assert trainer.result is trainer.average.module
     assert not torch.equal(trainer.result.weight, trainer.network.weight)
-    assert train(make_trainer(ema_rate=0.0)).result.weight.requires_grad
+    plain = train(make_trainer(ema_rate=0.0))
+    assert plain.result is plain.network
 
 
-@pytest.mark.parametrize("ema_rate", [0.0, 0.9])
-def test_what_is_evaluated_is_the_result_in_evaluation_mode(ema_rate):
-    trainer, seen = make_trainer(ema_rate=ema_rate), []
-    run_training(trainer, loss_fn, X0, Y, lambda network: seen.append((network, network.training)) or {}, lambda: None)
-    assert {network for network, _ in seen} == {trainer.result}
-    assert not any(training for _, training in seen)
-    assert trainer.network.training or trainer.network is trainer.result
-
-
-def test_moving_average_follows_its_recursion():
-    trainer = make_trainer(iterations=3, save_interval=1)
-    weights = []
-    train(trainer, lambda: weights.append(trainer.network.weight.detach().clone()))
-    expected = weights[0]
-    for weight in weights[1:]:
+@pytest.mark.parametrize("init_from", [None, "published.pt"])
+def test_moving_average_follows_its_recursion_from_the_first_weights_that_were_trained(init_from):
+    trainer = make_trainer(iterations=3, save_interval=1, init_from=init_from)
+    seen = [trainer.network.weight.detach().clone()] if init_from else []
+    train(trainer, save=lambda: seen.append(trainer.network.weight.detach().clone()))
+    expected = seen[0]
+    for weight in seen[1:]:
         expected = 0.9 * expected + 0.1 * weight
     torch.testing.assert_close(trainer.result.weight, expected)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 10, 25])
-def test_batches_pass_over_the_images_epoch_by_epoch(batch_size):
-    steps = 60 // batch_size + 1
-    seen = torch.cat([batch_indices(7, step, batch_size, 10) for step in range(steps)])
-    assert len(seen) == steps * batch_size
-    for epoch in range(len(seen) // 10):
-        assert sorted(seen[10 * epoch : 10 * epoch + 10].tolist()) == list(range(10))
-    assert not torch.equal(seen[:10], seen[10:20])
+# Its log ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_log_has_a_row_per_interval_and_one_for_the_end():
+    every = [row["loss"] for row in train(make_trainer(iterations=12, save_interval=1)).log]
+    log = train(make_trainer(iterations=12)).log
+    assert [row["step"] for row in log] == [5, 10, 12]
+    means = [sum(part) / len(part) for part in (every[:5], every[5:10], every[10:])]
+    assert [row["loss"] for row in log] == pytest.approx(means)
+
+
+@pytest.mark.parametrize("ema_rate", [0.0, 0.9])
+def test_what_is_evaluated_is_the_result_in_evaluation_mode(ema_rate):
+    trainer, seen, modes = make_trainer(ema_rate=ema_rate), [], []
+
+    def watch(network, *rest):
+        modes.append(network.training)
+        return loss_fn(network, *rest)
+
+    train(trainer, loss_fn=watch, evaluate=lambda network: seen.append((network, network.training)) or {})
+    assert seen == [(trainer.result, False)] * 4
+    assert all(modes)
+
+
+def test_only_the_leading_process_evaluates_saves_and_reports():
+    def never(*_):
+        raise AssertionError
+
+    class Follower(World):
+        leads = False
+
+    train(make_trainer(), world=Follower(CPU), evaluate=never, save=never, report=never)
+
+
+def test_pace_counts_images_and_waiting(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    trainer, seen = make_trainer(), []
+
+    def slow_batches():
+        for batch in batches(0, trainer.config):
+            clock[0] += 3.0
+            yield batch
+
+    def slow_loss(*rest):
+        clock[0] += 1.0
+        return loss_fn(*rest)
+
+    def slow_evaluate(network):
+        clock[0] += 100.0
+        return {}
+
+    hooks = Hooks(slow_evaluate, nothing, lambda row, measured: seen.append(measured))
+    run_training(trainer, World(CPU), slow_loss, slow_batches(), TIMESTEPS, hooks)
+    assert len(seen) == 4
+    for measured in seen:
+        assert measured["images_per_second"] == pytest.approx(1.0)  # 4 images in 3 + 1 s, evaluation apart
+        assert measured["waiting_for_data"] == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(("precision", "remedy"), [("float32", "lower"), ("float16", "bfloat16")])
+def test_a_loss_that_is_not_finite_ends_with_its_step_and_keeps_the_last_good_state(precision, remedy):
+    saved, steps = [], []
+
+    def diverging(network, x0, *rest):
+        steps.append(len(steps))
+        return loss_fn(network, x0, *rest) * (float("nan") if len(steps) == 8 else 1)
+
+    trainer = make_trainer(precision=precision)
+    with pytest.raises(ConfigError, match=rf"the loss of step 8 is nan; .*{remedy}") as error:
+        train(trainer, loss_fn=diverging, save=lambda: saved.append(trainer.step))
+    assert saved == [5]
+    assert "\n" not in str(error.value)
+
+
+# Its end before the end -------------------------------------------------------------------------------------------
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("during", ["save", "evaluate"])
+@pytest.mark.parametrize("after", [5, 10, 20])
+def test_killed_and_resumed_training_equals_uninterrupted_training(after, during, precision):
+    kept, killed = {}, make_trainer(precision=precision)
+
+    def steep_loss_fn(*rest):
+        return 30 * loss_fn(*rest).float()  # whose gradients overflow in float16, until the scale has fallen
+
+    def die():
+        if killed.step == after:
+            raise Killed
+
+    def save():
+        kept["state"] = stored(killed)
+        if during == "save":
+            die()
+
+    def evaluate_or_die(network):
+        die()
+        return evaluate(network)
+
+    with pytest.raises(Killed):
+        train(killed, loss_fn=steep_loss_fn, save=save, evaluate=evaluate_or_die)
+    resumed, whole = make_trainer(precision=precision), make_trainer(precision=precision)
+    scale = whole.scaler.get_scale()
+    resumed.load_state_dict(kept["state"])
+    assert resumed.step == after
+    assert_same(train(resumed, loss_fn=steep_loss_fn), train(whole, loss_fn=steep_loss_fn))
+    assert whole.scaler.get_scale() < scale or precision == "float32"
+
+
+@pytest.mark.parametrize("at", [0, 3, 4, 5, 19])
+@pytest.mark.parametrize("where", ["loss", "evaluate"])
+def test_sigterm_ends_after_the_step_in_flight_and_the_rest_follows_later(where, at):
+    kept, stopped, at = {}, make_trainer(), max(at, 5) if where == "evaluate" else at
+
+    def terminate(happened):
+        if happened:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def loss_then_term(*rest):
+        terminate(where == "loss" and stopped.step == at)
+        return loss_fn(*rest)
+
+    def evaluate_then_term(network):
+        terminate(where == "evaluate" and stopped.step >= at)
+        return evaluate(network)
+
+    hooks = Hooks(evaluate_then_term, lambda: kept.update(stored(stopped)), nothing)
+    with join_world() as world:
+        source = batches(0, stopped.config)
+        assert not run_training(stopped, world, loss_then_term, source, TIMESTEPS, hooks)
+    assert kept["step"] == {("loss", at): at + 1, ("evaluate", 5): 6, ("evaluate", 19): 20}[where, at]
+    resumed = make_trainer()
+    resumed.load_state_dict(kept)
+    assert_same(train(resumed), train(make_trainer()))

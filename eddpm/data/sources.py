@@ -1,0 +1,233 @@
+"""Where images come from: scikit-learn's digits, a folder or a zip of class folders, or an npz.
+
+A source lists its images without decoding any, and reads them one at a time, in whichever process asks.
+"""
+
+import io
+import os
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from eddpm.artifacts import read_samples
+from eddpm.config import DatasetConfig
+from eddpm.errors import ArtifactError, ConfigError
+
+
+class Entry(NamedTuple):
+    """An image of a source, as yet unread."""
+
+    name: str  # within the source, folders divided by "/"
+    label: int
+    stamp: tuple[int, ...]  # differs where the bytes may differ
+
+
+class Unreadable(Exception):
+    """Why an image cannot be read, on one line."""
+
+
+class Source(ABC):
+    """Images with their classes, in an order that depends on their names alone."""
+
+    classes: tuple[str, ...]
+    entries: list[Entry]
+
+    @abstractmethod
+    def _open(self, entry: Entry) -> Image.Image:
+        """The image as it is stored; raises whatever Pillow or the file system does."""
+
+    def read(self, entry: Entry, channels: int) -> Image.Image:
+        """The decoded image, of mode L (1 channel) or RGB (3); as in ADM, alpha is dropped. Raises Unreadable."""
+        try:
+            with self._open(entry) as image:
+                if image.mode[0] in "IF":  # convert() would clip these, not scale them
+                    raise ValueError(f"mode {image.mode} has more than 8 bits per channel")
+                if image.mode == "P" and "transparency" in image.info:
+                    image = image.convert("RGBA")  # since Pillow warns where it is dropped in one step
+                return image.convert("L" if channels == 1 else "RGB")
+        except UnidentifiedImageError:
+            raise Unreadable("not an image of any known format") from None
+        except Exception as error:  # of nearly any kind where bytes of the file are damaged
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise Unreadable(" ".join(reason.split())) from None
+
+
+class FolderSource(Source):
+    """A folder that holds one folder of images per class."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self.classes, self.entries = _sort_into_classes(dict(_list_files(folder)))
+
+    def _open(self, entry: Entry) -> Image.Image:
+        return Image.open(self._folder / entry.name)
+
+
+class ZipSource(Source):
+    """A zip that holds one folder of images per class."""
+
+    def __init__(self, path: Path):
+        """Raises ArtifactError if it is no zip."""
+        self._path, self._archive, self._owner = path, None, None
+        try:
+            with zipfile.ZipFile(path) as archive:
+                files = {info.filename: (info.file_size, info.CRC) for info in archive.infolist()}
+        except (OSError, zipfile.BadZipFile) as error:
+            raise ArtifactError(f"{path}: not a readable zip ({error}); fetch or pack it again") from None
+        self.classes, self.entries = _sort_into_classes(files)
+
+    def _open(self, entry: Entry) -> Image.Image:
+        if self._owner != os.getpid():  # forked processes would share one position in the file
+            self._owner, self._archive = os.getpid(), zipfile.ZipFile(self._path)
+        return Image.open(io.BytesIO(self._archive.read(entry.name)))
+
+
+class ArraySource(Source):
+    """Images uint8 (N, H, W, C) in memory, named by their number, of which labels (N,) number the classes."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray):
+        self._images = images
+        self.classes = tuple(str(label) for label in range(labels.max(initial=-1) + 1))
+        stamps = ((zlib.crc32(np.ascontiguousarray(image)),) for image in images)
+        self.entries = [Entry(str(i), int(labels[i]), stamp) for i, stamp in enumerate(stamps)]
+
+    def _open(self, entry: Entry) -> Image.Image:
+        image = self._images[int(entry.name)]
+        return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+# Listing ----------------------------------------------------------------------------------------------------------
+
+
+def _list_files(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every file below a folder by its relative name, with its size and time."""
+
+    def refuse(error: OSError) -> None:
+        raise ArtifactError(f"{error.filename}: cannot be listed ({error.strerror}); make it readable")
+
+    for path, _, names in os.walk(folder, onerror=refuse, followlinks=True):
+        inner = Path(path).relative_to(folder)
+        for name in names:
+            try:
+                stat = os.stat(f"{path}/{name}")
+                stamp = (stat.st_size, stat.st_mtime_ns)
+            except OSError:  # a broken link; reading it will say so
+                stamp = ()
+            yield (inner / name).as_posix(), stamp
+
+
+def _sort_into_classes(files: dict[str, tuple[int, ...]]) -> tuple[tuple[str, ...], list[Entry]]:
+    """The sorted names of the class folders, and the images within them, sorted. Images in no folder do not count.
+
+    `files` holds stamps by name. A folder that all class folders lie in, as people pack them, is no class itself.
+    """
+    inner, depth, classes = [name.split("/") for name in files if _is_image(name)], -1, []
+    while len(classes) <= 1 and (inner := [path for path in inner if len(path) > depth + 2]):
+        depth, paths = depth + 1, sorted(inner)
+        classes = list(dict.fromkeys(path[depth] for path in paths))
+    if not classes:
+        return (), []
+    labels = {name: label for label, name in enumerate(classes)}
+    named = (("/".join(path), labels[path[depth]]) for path in paths)
+    return tuple(classes), [Entry(name, label, files[name]) for name, label in named]
+
+
+def _is_image(name: str) -> bool:
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+    return not hidden and os.path.splitext(name)[1].lower() in _suffixes()
+
+
+@cache
+def _suffixes() -> frozenset[str]:
+    formats = Image.registered_extensions()  # which loads all that Pillow knows
+    return frozenset(suffix for suffix, name in formats.items() if name in Image.OPEN)
+
+
+# Opening ----------------------------------------------------------------------------------------------------------
+
+
+def open_source(source: str, num_classes: int) -> Source:
+    """The images that `source` names. Raises ArtifactError if there are none, ConfigError for another class count."""
+    path = Path(source)
+    if source == "digits":
+        found = _digits()
+    elif path.is_dir():
+        found = FolderSource(path)
+    elif path.suffix.lower() == ".zip":
+        found = ZipSource(path)
+    elif path.suffix.lower() == ".npz":
+        found = _npz(path)
+    else:
+        kind = "is no folder, .zip or .npz" if path.exists() else "does not exist"
+        raise ArtifactError(f"dataset '{source}': {kind}; give one folder of images per class, their zip, or an npz")
+    if not found.entries:
+        raise ArtifactError(f"dataset '{source}': holds no images in class folders; check it")
+    if len(found.classes) != num_classes:
+        raise ConfigError(
+            f"dataset '{source}': has {len(found.classes)} classes, but num_classes is {num_classes}; change either"
+        )
+    return found
+
+
+def _digits() -> ArraySource:
+    """The 1,797 scanned digits of scikit-learn, 8x8 with values 0..16, spread over 0..255."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return ArraySource(np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None], digits.target)
+
+
+def _npz(path: Path) -> ArraySource:
+    images, labels, _ = read_samples(path)
+    if images.shape[-1] not in (1, 3):
+        raise ArtifactError(f"{path}: arr_0 has {images.shape[-1]} channels; make them 1 or 3")
+    found = np.unique(labels)
+    if (found != np.arange(len(found))).any():
+        raise ArtifactError(f"{path}: arr_1 holds {found[0]} to {found[-1]}; number the classes from 0 without a gap")
+    return ArraySource(images, labels)
+
+
+class Part(NamedTuple):
+    """Some images of a source."""
+
+    source: Source
+    entries: list[Entry]
+
+
+def open_parts(config: DatasetConfig) -> dict[str, Part]:
+    """The images for "train" and for "validation".
+
+    Raises ArtifactError or ConfigError if a source cannot be used, or does not fit the settings or the other source.
+    """
+    source = open_source(config.source, config.num_classes)
+    if config.validation_source is None:
+        parts = split([entry.label for entry in source.entries], config.validation_fraction)
+        train, validation = (Part(source, [source.entries[i] for i in part]) for part in parts)
+        return {"train": train, "validation": validation}
+    other = open_source(config.validation_source, config.num_classes)
+    if differing := sorted(set(source.classes) ^ set(other.classes)):
+        raise ConfigError(
+            f"dataset '{config.validation_source}': class '{differing[0]}' is not in both it and '{config.source}';"
+            " name the class folders alike"
+        )
+    return {"train": Part(source, source.entries), "validation": Part(other, other.entries)}
+
+
+def split(labels: Sequence[int], validation_fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted numbers of the training and of the validation images, every class in the same share; always the same."""
+    from sklearn.model_selection import train_test_split
+
+    try:
+        train, validation = train_test_split(
+            np.arange(len(labels)), test_size=validation_fraction, stratify=labels, random_state=0
+        )
+    except ValueError as error:
+        raise ConfigError(f"validation_fraction {validation_fraction}: {error}") from None
+    return np.sort(train), np.sort(validation)

@@ -1,0 +1,272 @@
+"""What a shard holds; and that killed, repeated and changed jobs leave what one job in one go would have left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import CIFAR10, config_of, random_picture, save, save_classes
+
+from eddpm.artifacts import read_json, sha256
+from eddpm.config import DatasetConfig
+from eddpm.data import shards
+from eddpm.data.shards import make_shard, make_shards, plan_shards
+from eddpm.data.sources import FolderSource, Part
+from eddpm.data.store import open_shard
+from eddpm.data.transforms import center_crop, keep_whole
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_IMAGES", 4)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Ten images of two classes, which make three shards."""
+    return save_classes(tmp_path / "images", {"a": 6, "b": 4})
+
+
+def plans_of(folder: Path, out: Path, config: DatasetConfig | None = None) -> list[shards.ShardPlan]:
+    source = FolderSource(folder)
+    return plan_shards(config or config_of(folder, uncropped=True), out / "train", Part(source, source.entries))
+
+
+def make(folder: Path, out: Path, config: DatasetConfig | None = None, workers: int = 1) -> list[str]:
+    """What was said of shards that were made."""
+    said = []
+    make_shards(plans_of(folder, out, config), workers, said.append)
+    return said
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def times(out: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+
+
+# One shard --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_shard_holds_crops_labels_and_whole_pictures_of_its_images_in_order(tmp_path, folder, channels):
+    plans = plans_of(folder, tmp_path, config_of(folder, uncropped=True, image_channels=channels))
+    make_shard(plans[1])
+    shard = open_shard(tmp_path / "train", "00001", (4, 8, 8, channels), uncropped=True)
+    assert shard.labels.tolist() == [0, 0, 1, 1]
+    images = [plans[1].source.read(entry, channels) for entry in plans[1].entries]
+    np.testing.assert_array_equal(shard.images, [center_crop(image, 8).reshape(8, 8, channels) for image in images])
+    wholes = [keep_whole(image, 8) for image in images]
+    assert shard.sizes.tolist() == [list(each.shape[:2]) for each in wholes]
+    np.testing.assert_array_equal(shard.pixels, np.concatenate([each.ravel() for each in wholes]))
+
+
+def test_the_arrays_are_plain_npy_files_that_the_record_vouches_for(tmp_path, folder):
+    (plan, *_) = plans_of(folder, tmp_path)
+    make_shard(plan)
+    record = read_json(tmp_path / "train/00000.json")
+    assert record["sha256"] == {
+        kind: sha256(tmp_path / f"train/00000-{kind}.npy") for kind in ("images", "labels", "sizes", "pixels")
+    }
+    assert np.load(tmp_path / "train/00000-images.npy").shape == (4, 8, 8, 3)
+    np.save(tmp_path / "again.npy", np.load(tmp_path / "train/00000-images.npy"))
+    assert (tmp_path / "again.npy").read_bytes() == (tmp_path / "train/00000-images.npy").read_bytes()
+
+
+def test_only_training_images_that_are_asked_for_are_kept_uncropped(tmp_path, folder):
+    source = FolderSource(folder)
+    for part, uncropped, wanted in (("train", True, True), ("train", False, False), ("validation", True, False)):
+        out = tmp_path / f"{part} {uncropped}" / part
+        (plan, *_) = plan_shards(config_of(folder, uncropped=uncropped), out, Part(source, source.entries))
+        make_shard(plan)
+        assert (out / "00000-pixels.npy").exists() == (out / "00000-sizes.npy").exists() == wanted
+
+
+def test_unreadable_images_are_left_out_and_recorded(tmp_path, folder):
+    (folder / "a/001.png").write_bytes(b"no picture")
+    (folder / "a/003.png").write_bytes((folder / "a/003.png").read_bytes()[:70])
+    plans = plans_of(folder, tmp_path)
+    make_shard(plans[0])
+    record = read_json(plans[0].record)
+    assert [name for name, _ in record["unreadable"]] == ["a/001.png", "a/003.png"]
+    assert all(reason for _, reason in record["unreadable"])
+    shard = open_shard(tmp_path / "train", "00000", (2, 8, 8, 3), uncropped=True)
+    kept = [plans[0].source.read(plans[0].entries[k], 3) for k in (0, 2)]
+    np.testing.assert_array_equal(shard.images, [center_crop(image, 8) for image in kept])
+
+
+def test_a_shard_of_unreadable_images_alone_is_empty(tmp_path, folder):
+    for path in (folder / "a").iterdir():
+        path.write_bytes(b"")
+    make_shard(plans_of(folder, tmp_path)[0])
+    shard = open_shard(tmp_path / "train", "00000", (0, 8, 8, 3), uncropped=True)
+    assert (len(shard.labels), len(shard.pixels)) == (0, 0)
+
+
+def test_the_images_of_a_shard_are_never_in_memory_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_IMAGES", 300)
+    plain = save(tmp_path / "images/a/000.png", np.zeros((80, 80, 3), np.uint8))
+    for k in range(1, 300):
+        os.link(plain, plain.with_name(f"{k:03d}.png"))
+    (plan,) = plans_of(tmp_path / "images", tmp_path, config_of("", image_size=64, uncropped=True))
+    make_shard(plan)  # once, for what is loaded at the first time
+    tracemalloc.start()
+    make_shard(plan)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    written = sum(path.stat().st_size for path in (tmp_path / "train").glob("*.npy"))
+    assert written > 300 * (64 * 64 + 80 * 80) * 3
+    assert peak < written / 10
+
+
+# Again ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_time_nothing_is_made(tmp_path, folder):
+    assert len(make(folder, tmp_path / "out")) == 3
+    before = times(tmp_path / "out")
+    assert make(folder, tmp_path / "out") == []
+    assert times(tmp_path / "out") == before
+
+
+def test_any_number_of_processes_makes_the_same(tmp_path, folder):
+    (folder / "b/002.png").write_bytes(b"no picture")
+    for workers in (1, 2, 7):
+        make(folder, tmp_path / str(workers), workers=workers)
+    assert contents(tmp_path / "1") == contents(tmp_path / "2") == contents(tmp_path / "7")
+    assert len(contents(tmp_path / "1")) == 3 * 5
+
+
+@pytest.mark.parametrize("last", range(0, 10, 3))
+def test_a_job_killed_at_any_image_keeps_its_shards_and_goes_on(tmp_path, folder, monkeypatch, last):
+    def killed(source, entry, channels):
+        if entry == source.entries[last]:
+            raise KeyboardInterrupt
+        return read(source, entry, channels)
+
+    make(folder, tmp_path / "whole")
+    read = FolderSource.read
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderSource, "read", killed)
+        with pytest.raises(KeyboardInterrupt):
+            make(folder, tmp_path / "killed")
+    before = times(tmp_path / "killed")
+    assert len([name for name in before if name.endswith(".json")]) == last // 4
+    assert len(make(folder, tmp_path / "killed")) == 3 - last // 4
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    after = times(tmp_path / "killed")
+    finished = [name for name in before if int(name[:5]) < last // 4]
+    assert {name: after[name] for name in finished} == {name: before[name] for name in finished}
+
+
+def test_one_changed_image_remakes_its_shard_and_no_other(tmp_path, folder):
+    make(folder, tmp_path / "out")
+    before = times(tmp_path / "out")
+    save(folder / "a/005.png", random_picture(9, 9))
+    assert make(folder, tmp_path / "out") == ["train: shard 00001, 4 images"]
+    after = times(tmp_path / "out")
+    assert {name[:5] for name in after if after[name] != before[name]} == {"00001"}
+    make(folder, tmp_path / "fresh")
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("change", [{"image_size": 16}, {"image_channels": 1}, {"uncropped": False}])
+def test_other_settings_remake_every_shard_and_leave_nothing_of_the_former(tmp_path, folder, change):
+    make(folder, tmp_path / "out")
+    config = config_of(folder, **{"uncropped": True, **change})
+    assert len(make(folder, tmp_path / "out", config)) == 3
+    make(folder, tmp_path / "fresh", config)
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_an_image_under_another_class_is_noticed(tmp_path, folder):
+    make(folder, tmp_path / "out")
+    (folder / "b").rename(folder / "a0")
+    (folder / "a").rename(folder / "b")
+    assert len(make(folder, tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize("kind", ["images", "labels", "sizes", "pixels"])
+def test_a_shard_whose_arrays_are_gone_or_cut_short_is_made_again(tmp_path, folder, kind):
+    make(folder, tmp_path / "out")
+    wanted, path = contents(tmp_path / "out"), tmp_path / f"out/train/00002-{kind}.npy"
+    for damage in (path.unlink, lambda: path.write_bytes(path.read_bytes()[:-1])):
+        damage()
+        assert make(folder, tmp_path / "out") == ["train: shard 00002, 2 images"]
+        assert contents(tmp_path / "out") == wanted
+
+
+def test_shards_of_a_longer_data_set_and_what_killed_processes_left_are_removed(tmp_path, folder):
+    make(folder, tmp_path / "out")
+    for path in sorted(folder.rglob("*.png"))[-3:]:
+        path.unlink()
+    (tmp_path / "out/train/.00001-images.npy.123.tmp").write_bytes(b"half")
+    (tmp_path / "out/train/notes.txt").write_text("mine")
+    make(folder, tmp_path / "out")
+    left = set(contents(tmp_path / "out"))
+    assert {name[:5] for name in left - {"notes.txt"}} == {"00000", "00001"}
+    make(folder, tmp_path / "fresh")
+    assert left - {"notes.txt"} == set(contents(tmp_path / "fresh"))
+
+
+# Processes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_fails_ends_the_job_and_leaves_no_half_shard(tmp_path, folder, monkeypatch, capfd):
+    def failing(source, entry, channels):
+        if entry.name == "b/001.png":
+            raise OSError(28, "No space left on device")
+        return read(source, entry, channels)
+
+    read = FolderSource.read
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderSource, "read", failing)
+        with pytest.raises(RuntimeError, match="ended with exit code 1"):
+            make(folder, tmp_path / "out", workers=2)
+    assert "No space left on device" in capfd.readouterr().err
+    assert not (tmp_path / "out/train/00001.json").exists()
+    make(folder, tmp_path / "out", workers=2)
+    make(folder, tmp_path / "fresh")
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+SLOW = """
+import os, sys, time
+from pathlib import Path
+from eddpm.config import DatasetConfig
+from eddpm.data import shards
+from eddpm.data.sources import Source, ZipSource, open_parts
+
+def slow(source, entry, channels, read=Source.read):
+    os.write(1, b"%d\\n" % os.getpid())
+    time.sleep(0.05)
+    return read(source, entry, channels)
+
+Source.read = slow
+shards.SHARD_IMAGES = 50
+config = DatasetConfig(source=sys.argv[1], image_size=32, image_channels=3, num_classes=10)
+plans = shards.plan_shards(config, Path(sys.argv[2]), open_parts(config)["train"])
+shards.make_shards(plans, 2, lambda message: None)
+"""
+
+
+@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_processes_end_with_the_one_that_started_them(tmp_path, blow):
+    command = [sys.executable, "-c", SLOW, str(CIFAR10), str(tmp_path / "train")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as job:
+        workers = {int(job.stdout.readline()) for _ in range(20)}
+        assert len(workers) == 2
+        assert job.pid not in workers
+        job.send_signal(blow)
+        start = time.monotonic()
+        job.stdout.read()  # until the last process is gone
+        assert time.monotonic() - start < 5  # of the ten seconds that the images would take
+        assert job.wait() != 0
+    assert not list((tmp_path / "train").glob("*.json"))

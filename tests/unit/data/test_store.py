@@ -1,0 +1,164 @@
+"""Images come back by their numbers as they were prepared, and a data set that is not whole is refused by name."""
+
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import config_of, prepare, save_classes
+
+from eddpm.data import store as store_module
+from eddpm.data.sources import open_parts
+from eddpm.data.store import Store
+from eddpm.data.transforms import center_crop, keep_whole
+from eddpm.errors import ArtifactError
+
+
+@pytest.fixture(scope="module")
+def originals(photographs):
+    """The training images as they are read from their source, and their labels."""
+    source, entries = open_parts(photographs.config)["train"]
+    return [source.read(entry, 3) for entry in entries], [entry.label for entry in entries]
+
+
+@pytest.fixture
+def copy(photographs, tmp_path) -> Path:
+    shutil.copytree(photographs.dataset.parent, tmp_path / "copy")
+    return tmp_path / "copy" / "dataset.json"
+
+
+def refusal(dataset: Path, part: str = "train") -> str:
+    with pytest.raises(ArtifactError) as caught:
+        Store(dataset, part)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+def test_a_store_knows_its_images_classes_and_labels(photographs, originals):
+    store = photographs.store
+    assert (len(store), store.shape, store.uncropped) == (400, (24, 24, 3), True)
+    assert store.classes[3:5] == ("cat", "deer")
+    assert store.labels.dtype == np.int64
+    assert store.labels.tolist() == originals[1]
+    validation = Store(photographs.dataset, "validation")
+    assert (len(validation), validation.uncropped) == (100, False)
+    assert np.bincount(validation.labels).tolist() == [10] * 10
+
+
+@pytest.mark.parametrize("index", [[0], [63, 64], [399, 0, 128, 0, 127], [], range(400)])
+def test_images_are_read_by_their_numbers_in_any_order(photographs, originals, index):
+    found = photographs.store.read(np.array(index, np.int64))
+    assert (found.shape, found.dtype) == ((len(index), 24, 24, 3), np.uint8)
+    for image, i in zip(found, index, strict=True):
+        np.testing.assert_array_equal(image, center_crop(originals[0][i], 24))
+
+
+@pytest.mark.parametrize("i", [0, 1, 63, 64, 200, 399])
+def test_uncropped_images_are_read_by_their_number(photographs, originals, i):
+    np.testing.assert_array_equal(photographs.store.read_uncropped(i), keep_whole(originals[0][i], 24))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_uncropped_images_may_be_of_any_shape(tmp_path, channels):
+    config = config_of(save_classes(tmp_path / "images", {"a": 9, "b": 9}), image_channels=channels, uncropped=True)
+    store = Store(prepare(tmp_path, config), "train")
+    source, entries = open_parts(config)["train"]
+    shapes = set()
+    for i, entry in enumerate(entries):
+        found = store.read_uncropped(i)
+        shapes.add(found.shape)
+        np.testing.assert_array_equal(found, keep_whole(source.read(entry, channels), 8).reshape(found.shape))
+    assert len(shapes) > 3
+
+
+@pytest.mark.parametrize("size", [1, 64, 100, 150, 1000])
+def test_batches_are_all_images_in_order(photographs, size):
+    batches = list(photographs.store.batches(size))
+    assert {len(batch) for batch in batches[:-1]} <= {size}
+    np.testing.assert_array_equal(np.concatenate(batches), photographs.store.read(np.arange(400)))
+
+
+def test_what_is_read_may_be_written_to_without_changing_the_data_set(photographs):
+    store = photographs.store
+    before = store.read(np.arange(5)), store.read_uncropped(7)
+    store.read(np.arange(5))[:] = 0
+    store.read_uncropped(7)[:] = 0
+    np.testing.assert_array_equal(store.read(np.arange(5)), before[0])
+    np.testing.assert_array_equal(store.read_uncropped(7), before[1])
+
+
+def test_a_part_may_begin_with_a_shard_without_images(tmp_path, monkeypatch):
+    monkeypatch.setattr("eddpm.data.shards.SHARD_IMAGES", 4)
+    folder = save_classes(tmp_path / "images", {"a": 10, "b": 10})
+    for path in (folder / "a").iterdir():
+        path.write_bytes(b"")
+    config = config_of(folder, validation_source=str(folder), uncropped=True, max_corrupt=0.9)
+    store = Store(prepare(tmp_path, config), "train")
+    assert store.labels.tolist() == [1] * 10
+    source, entries = open_parts(config)["train"]
+    for i in range(10):
+        image = source.read(entries[10 + i], 3)
+        np.testing.assert_array_equal(store.read(np.array([i]))[0], center_crop(image, 8))
+        np.testing.assert_array_equal(store.read_uncropped(i), keep_whole(image, 8))
+
+
+def test_a_store_sent_to_another_process_reads_the_same(photographs):
+    sent = pickle.loads(pickle.dumps(photographs.store))
+    np.testing.assert_array_equal(sent.read(np.arange(400)), photographs.store.read(np.arange(400)))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux lists them")
+def test_few_files_are_open_at_a_time_however_many_shards_there_are(photographs, monkeypatch):
+    monkeypatch.setattr(store_module, "OPEN_FILES", 3)
+    order = np.random.default_rng(0).permutation(400)
+    wanted, before = photographs.store.read(order), len(os.listdir("/proc/self/fd"))
+    store = Store(photographs.dataset, "train")
+    np.testing.assert_array_equal(store.read(order), wanted)
+    for i in order:
+        store.read_uncropped(i)
+    assert len(os.listdir("/proc/self/fd")) - before <= 3  # of seven shards
+    assert len(store) == 400  # it is still in use
+
+
+def test_a_data_set_can_be_moved(copy, photographs):
+    np.testing.assert_array_equal(Store(copy, "train").read(np.arange(9)), photographs.store.read(np.arange(9)))
+
+
+# Mistakes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_data_set_that_is_not_there_or_something_else_is_refused(tmp_path):
+    assert refusal(tmp_path / "dataset.json").startswith(f"{tmp_path / 'dataset.json'}: does not exist")
+    (tmp_path / "dataset.json").write_text("{}")
+    assert refusal(tmp_path / "dataset.json").startswith(f"{tmp_path / 'dataset.json'}: has not the keys")
+
+
+@pytest.mark.parametrize("kind", ["images", "labels", "sizes", "pixels"])
+def test_a_missing_or_damaged_array_is_refused_by_name(copy, kind):
+    path = copy.parent / f"train/00003-{kind}.npy"
+    whole = path.read_bytes()
+    for content in (b"", whole[:50], whole[:-1], b"no array" * 100):
+        path.write_bytes(content)
+        assert refusal(copy).startswith(f"{path}: not a readable array (")
+    path.unlink()
+    assert refusal(copy) == f"{path}: does not exist; prepare the data set again"
+    assert len(Store(copy, "validation")) == 100
+
+
+@pytest.mark.parametrize("kind", ["images", "labels", "sizes", "pixels"])
+def test_an_array_of_another_shape_or_type_is_refused_by_name(copy, kind):
+    path = copy.parent / f"train/00003-{kind}.npy"
+    whole = np.load(path)
+    for array in (whole[1:], whole.astype(np.int32)):
+        np.save(path, array)
+        assert refusal(copy).startswith(f"{path}: is {array.dtype} {array.shape}, not {whole.dtype} {whole.shape}; ")
+
+
+def test_a_description_of_another_size_is_refused(copy):
+    values = json.loads(copy.read_text())
+    copy.write_text(json.dumps(values | {"shape": [32, 32, 3]}))
+    path = copy.parent / "train/00000-images.npy"
+    assert refusal(copy).startswith(f"{path}: is uint8 (64, 24, 24, 3), not uint8 (64, 32, 32, 3)")

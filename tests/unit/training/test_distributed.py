@@ -1,0 +1,60 @@
+"""A world of one, and of several."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from ranks import run_ranks, tell_what_is_seen
+from torch import nn
+
+from eddpm.errors import ConfigError
+from eddpm.training import distributed
+from eddpm.training.distributed import World, join_world
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("batch_size", "size"), [(8, 2), (7, 3), (3, 3), (10, 4), (5, 1)])
+def test_rows_are_those_of_array_split(batch_size, size):
+    rows = [World(CPU, rank, size).rows(batch_size) for rank in range(size)]
+    assert [list(each) for each in rows] == [each.tolist() for each in np.array_split(np.arange(batch_size), size)]
+
+
+def test_more_processes_than_images_are_refused():
+    with pytest.raises(ConfigError, match=r"training\.batch_size: 3 images are too few for 4 processes; .*"):
+        World(CPU, 0, 4).rows(3)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(distributed, "pick_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match="torchrun: 3 processes for 2 GPUs"), join_world():
+        pass
+
+
+def test_without_torchrun_it_is_a_world_of_one():
+    before = signal.getsignal(signal.SIGTERM)
+    network, values = nn.Linear(2, 1), torch.tensor([1.0, 2.0])
+    with join_world() as world:
+        assert (world.rank, world.size, world.local_size, world.leads) == (0, 1, 1, True)
+        assert world.parallel(network) is network
+        assert world.sum(values).tolist() == [1, 2]
+        assert world.max(-3) == -3
+        assert not world.terminated()
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert world.terminated()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_two_processes_agree(tmp_path):
+    assert run_ranks(2, tell_what_is_seen, tmp_path) == [0, 0]
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert (first.pop("leads"), second.pop("leads")) == (True, False)
+    assert (first.pop("rows"), second.pop("rows")) == ([0, 1], [2])
+    assert (first.pop("local gradient"), second.pop("local gradient")) == (1, 2)
+    # The mean over processes of 1 + 0 and 2 + 2; SIGTERM to one is known to both.
+    assert first == second == {"gradient": 2.5, "sum": [2.0, 1.0], "max": 1, "terminated": (False, True)}

@@ -1,0 +1,35 @@
+# What a noise-aware classifier knows by noise level, and its tempered form.
+
+
+rule measure_classifier:
+    input:
+        settings="results/{experiment}/classifiers/{guide}/levels/settings.yaml",
+        dataset="resources/datasets/{experiment}/dataset.json",
+        classifier="results/{experiment}/classifiers/{guide}/model.safetensors",
+    output:
+        levels="results/{experiment}/classifiers/{guide}/noise_levels.jsonl",
+    log:
+        "logs/{experiment}/measure_classifier/{guide}.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    shell:
+        "python -m eddpm measure-classifier --settings {input.settings} --dataset {input.dataset}"
+        " --classifier {input.classifier} --levels {output.levels} > {log} 2>&1"
+
+
+rule fit_temperature:
+    input:
+        settings="results/{experiment}/classifiers/{classifier}+temperature/levels/settings.yaml",
+        dataset="resources/datasets/{experiment}/dataset.json",
+        classifier="results/{experiment}/classifiers/{classifier}/model.safetensors",
+    output:
+        model="results/{experiment}/classifiers/{classifier}+temperature/model.safetensors",
+    log:
+        "logs/{experiment}/fit_temperature/{classifier}.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    shell:
+        "python -m eddpm fit-temperature --settings {input.settings} --dataset {input.dataset}"
+        " --classifier {input.classifier} --model {output.model} > {log} 2>&1"
