@@ -203,9 +203,10 @@ def open_project(path: Path, fraction: float) -> Project:
     if missing := missing_files(project):
         raise SystemExit("\n".join(missing))
     if fraction < 1:
-        count = [max(LEAST["num_images"], round(row.num_images * fraction)) for row in project.runs]
-        rows = [row.model_copy(update={"num_images": n}) for row, n in zip(project.runs, count, strict=True)]
-        project = project.model_copy(update={"runs": tuple(rows)})
+        values = project.model_dump()
+        for row in values["runs"]:
+            row["num_images"] = max(LEAST["num_images"], round(row["num_images"] * fraction))
+        project = Project.model_validate(values)
     return project
 
 

@@ -133,7 +133,7 @@ def main() -> None:
         for size in arguments.image_size:
             print(compare(folder, size, Path(temporary) / str(size), arguments), flush=True)
     versions = f"torchvision {torchvision.__version__}, pillow {PIL.__version__}"
-    print(f"\n{arguments.workers} reading processes, batches of {arguments.batch_size}, {machine()}, {versions}.")
+    print(f"\nReading processes: {arguments.workers}; batches of {arguments.batch_size}; {machine()}, {versions}.")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ import numpy as np
 
 from eddpm.artifacts import atomic, read_json, sha256, write_json
 from eddpm.config import DatasetConfig
-from eddpm.data.sources import Entry, Part, Source, Unreadable
+from eddpm.data.parts import Part
+from eddpm.data.sources import Entry, Source, Unreadable
 from eddpm.data.store import array_path, open_shard
 from eddpm.data.transforms import center_crop, keep_whole
 from eddpm.errors import ArtifactError

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from eddpm.artifacts import read_json, write_json, write_text
 from eddpm.config import DatasetConfig, load_settings
+from eddpm.data.parts import open_parts
 from eddpm.data.shards import ShardPlan, make_shards, plan_shards
-from eddpm.data.sources import open_parts
 from eddpm.errors import ArtifactError
 
 Failure = tuple[str, str, str]  # part, file, reason

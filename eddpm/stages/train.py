@@ -36,6 +36,7 @@ VALIDATION_IMAGES = 1000  # watched during training: little time, and a standard
 PIXELS = 2**20  # of a batch of them, whose gradients are held at once: 16 images of 256x256
 TERMINATED = 128 + 15  # exit code, as a shell has it after SIGTERM
 
+Config = TrainDenoiserConfig | TrainClassifierConfig
 Batches = Iterator[tuple[Tensor, Tensor]]  # x0 (B, C, H, W) in [-1, 1] and y (B,), on the device
 
 
@@ -54,7 +55,7 @@ def train_denoiser(
     process' share); of `threads`, those that no process needs read images.
     """
     config = load_settings(TrainDenoiserConfig, settings)
-    _train(_Denoiser, config, _Job(settings, dataset, model, log, init_from, microbatch, threads))
+    _train(DenoiserTask, config, _Job(settings, dataset, model, log, init_from, microbatch, threads))
 
 
 def train_classifier(
@@ -68,13 +69,15 @@ def train_classifier(
 ) -> None:
     """Train a classifier on noisy images at uniform t, or on clean ones at t = 0; options as for a denoiser."""
     config = load_settings(TrainClassifierConfig, settings)
-    _train(_Classifier, config, _Job(settings, dataset, model, log, init_from, microbatch, threads))
+    _train(ClassifierTask, config, _Job(settings, dataset, model, log, init_from, microbatch, threads))
 
 
 # What is learned --------------------------------------------------------------------------------------------------
 
 
-class _Denoiser:
+class DenoiserTask:
+    """Predict eps at uniform t and, with `learn_sigma`, the variance."""
+
     build = staticmethod(build_denoiser)
 
     def __init__(self, config: TrainDenoiserConfig, schedule: NoiseSchedule):
@@ -96,7 +99,9 @@ class _Denoiser:
         return {"validation_loss": losses.mean().item()}
 
 
-class _Classifier:
+class ClassifierTask:
+    """Tell the class from noisy images at uniform t, or from clean ones at t = 0."""
+
     build = staticmethod(build_classifier)
 
     def __init__(self, config: TrainClassifierConfig, schedule: NoiseSchedule):
@@ -142,7 +147,7 @@ class _Job:
     def events(self) -> Path:
         return self.model.with_name("events")
 
-    def identity(self, config: TrainDenoiserConfig | TrainClassifierConfig) -> dict:
+    def identity(self, config: Config) -> dict:
         """All that decides the weights: a state is resumed by a job of the same identity, however that is spread."""
         return {
             "settings": config.model_dump(mode="json"),
@@ -151,9 +156,7 @@ class _Job:
         }
 
 
-def _train(
-    task_class: type[_Denoiser | _Classifier], config: TrainDenoiserConfig | TrainClassifierConfig, job: _Job
-) -> None:
+def _train(task_class: type[DenoiserTask | ClassifierTask], config: Config, job: _Job) -> None:
     _check_options(config, job)
     train, validation = (_open(job.dataset, part, config) for part in ("train", "validation"))
     with join_world() as world:
@@ -165,8 +168,10 @@ def _train(
         schedule = NoiseSchedule(schedule.betas.to(world.device), schedule.timesteps.to(world.device))
         task = task_class(config, schedule)
         if world.leads:
-            where = f"{world.size} x {device_name(world.device)}"
+            where = f"{world.size} x " * (world.size > 1) + device_name(world.device)
             say(f"{len(train)} images, steps {trainer.step} to {config.training.iterations}, on {where}")
+        workers = max(0, job.threads // world.local_size - 1) if world.device.type == "cuda" else 0
+        batches = training_batches(train, config.training, trainer.step, rows, workers)
         with _open_events(job, trainer) if world.leads else nullcontext() as events:
             hooks = Hooks(
                 evaluate=lambda network: task.evaluate(_validation_batches(validation, world.device), network),
@@ -175,8 +180,6 @@ def _train(
                 ),
                 report=partial(_report, events),
             )
-            workers = max(0, job.threads // world.local_size - 1) if world.device.type == "cuda" else 0
-            batches = training_batches(train, config.training, trainer.step, rows, workers)
             finished = run_training(trainer, world, task.loss, batches, len(schedule), hooks, job.microbatch)
         if world.leads and finished:
             write_text(job.log, "".join(json.dumps(row) + "\n" for row in trainer.log))
@@ -188,7 +191,7 @@ def _train(
         raise SystemExit(TERMINATED)
 
 
-def _check_options(config: TrainDenoiserConfig | TrainClassifierConfig, job: _Job) -> None:
+def _check_options(config: Config, job: _Job) -> None:
     if bool(config.training.init_from) != bool(job.init_from):
         raise ConfigError(
             f"{job.settings}: training.init_from: value {config.training.init_from!r}, but --init-from"
@@ -198,13 +201,13 @@ def _check_options(config: TrainDenoiserConfig | TrainClassifierConfig, job: _Jo
         raise ConfigError(f"--microbatch: value {job.microbatch}: give at least 1 image, or leave the option out")
 
 
-def _open(dataset: Path, part: str, config: TrainDenoiserConfig | TrainClassifierConfig) -> Store:
+def _open(dataset: Path, part: str, config: Config) -> Store:
     """One part of the prepared images. Raises ArtifactError if the network takes others."""
     store, network = Store(dataset, part), config.network
     wanted = (network.image_size, network.image_size, network.image_channels)
     if store.shape != wanted:
         raise ArtifactError(f"{dataset}: images are {store.shape}, the network takes {wanted}; prepare them again")
-    if network.num_classes and len(store.classes) > network.num_classes:
+    if network.num_classes not in (None, len(store.classes)):
         raise ArtifactError(
             f"{dataset}: has {len(store.classes)} classes, the network {network.num_classes}; prepare the data again"
         )
@@ -212,11 +215,7 @@ def _open(dataset: Path, part: str, config: TrainDenoiserConfig | TrainClassifie
 
 
 def _start(
-    task_class: type[_Denoiser | _Classifier],
-    config: TrainDenoiserConfig | TrainClassifierConfig,
-    job: _Job,
-    world: World,
-    identity: dict,
+    task_class: type[DenoiserTask | ClassifierTask], config: Config, job: _Job, world: World, identity: dict
 ) -> Trainer:
     """The trainer at its first step, or where an unfinished job of the same identity stands."""
     torch.manual_seed(config.training.seed)

@@ -149,7 +149,7 @@ def train_step(
         part = slice(start, start + size)
         x0, y = to_network(images[part]), labels[part]
         t, noise = draw(config.seed, trainer.step, rows[part], range(timesteps), x0)
-        torch.manual_seed(torch_seed(config.seed, trainer.step, world.rank, 1 + start))  # with 0 it were a row's
+        torch.manual_seed(torch_seed(config.seed, trainer.step, world.rank, start))  # for dropout
         last = start + size >= len(rows)
         with nullcontext() if last else world.local_gradients(network):
             with trainer.autocast():

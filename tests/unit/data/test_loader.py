@@ -163,9 +163,21 @@ def test_half_of_the_images_are_mirrored_and_the_others_are_not(ramps, random_cr
     np.testing.assert_array_equal(flipped[mirrored], plain[mirrored, ::-1])
 
 
+def lengths_of(rows: np.ndarray) -> np.ndarray:
+    """To how many pixels the short side of a ramp was scaled: the more, the flatter it is."""
+    return np.rint(6 * 40 / ((rows[:, 28] - rows[:, 3]) / 25)).astype(int)
+
+
+def test_an_image_is_mirrored_or_not_whatever_its_crop(ramps):
+    rows = rows_of(ramps, random_crop=True, random_flip=True)
+    mirrored = rows[:, 0] > rows[:, -1]
+    means = lengths_of(rows[~mirrored]).mean(), lengths_of(rows[mirrored, ::-1]).mean()
+    assert abs(means[0] - means[1]) < 3.3 * 0.17  # 0.17: the standard deviation of their difference
+
+
 def test_crops_are_of_every_scale_and_place_and_lie_within_the_image(ramps):
     rows = rows_of(ramps, random_crop=True)
-    lengths = np.rint(6 * 40 / ((rows[:, 28] - rows[:, 3]) / 25)).astype(int)
+    lengths = lengths_of(rows)
     counts = np.bincount(lengths, minlength=41)[32:]
     assert len(counts) == 9
     assert ((counts - 100) ** 2 / 100).sum() < 26.1  # chi-squared, 8 degrees of freedom: exceeded once in 1000

@@ -1,6 +1,7 @@
 """What a shard holds; and that killed, repeated and changed jobs leave what one job in one go would have left."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,9 @@ from pictures import CIFAR10, config_of, random_picture, save, save_classes
 from eddpm.artifacts import read_json, sha256
 from eddpm.config import DatasetConfig
 from eddpm.data import shards
+from eddpm.data.parts import Part
 from eddpm.data.shards import make_shard, make_shards, plan_shards
-from eddpm.data.sources import FolderSource, Part
+from eddpm.data.sources import FolderSource
 from eddpm.data.store import open_shard
 from eddpm.data.transforms import center_crop, keep_whole
 
@@ -177,6 +179,22 @@ def test_one_changed_image_remakes_its_shard_and_no_other(tmp_path, folder):
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 
 
+def test_arrays_of_a_job_that_was_killed_do_not_pass_for_those_of_the_job_before(tmp_path, folder, monkeypatch):
+    def killed(path, record):
+        raise KeyboardInterrupt
+
+    make(folder, tmp_path / "out")
+    wanted = contents(tmp_path / "out")
+    shutil.copytree(folder, tmp_path / "changed")  # with the times of its files
+    save(tmp_path / "changed/a/000.png", random_picture(8, 11, seed=99))  # of the same shape
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            make(tmp_path / "changed", tmp_path / "out")
+    make(folder, tmp_path / "out")
+    assert contents(tmp_path / "out") == wanted
+
+
 @pytest.mark.parametrize("change", [{"image_size": 16}, {"image_channels": 1}, {"uncropped": False}])
 def test_other_settings_remake_every_shard_and_leave_nothing_of_the_former(tmp_path, folder, change):
     make(folder, tmp_path / "out")
@@ -242,7 +260,8 @@ import os, sys, time
 from pathlib import Path
 from eddpm.config import DatasetConfig
 from eddpm.data import shards
-from eddpm.data.sources import Source, ZipSource, open_parts
+from eddpm.data.parts import open_parts
+from eddpm.data.sources import Source
 
 def slow(source, entry, channels, read=Source.read):
     os.write(1, b"%d\\n" % os.getpid())
@@ -259,14 +278,18 @@ shards.make_shards(plans, 2, lambda message: None)
 
 @pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_processes_end_with_the_one_that_started_them(tmp_path, blow):
-    command = [sys.executable, "-c", SLOW, str(CIFAR10), str(tmp_path / "train")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as job:
+    command, pipe = [sys.executable, "-c", SLOW, str(CIFAR10), str(tmp_path / "train")], subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as job:
         workers = {int(job.stdout.readline()) for _ in range(20)}
         assert len(workers) == 2
         assert job.pid not in workers
-        job.send_signal(blow)
+        if blow == signal.SIGINT:
+            os.killpg(job.pid, blow)  # as a terminal sends it
+        else:
+            job.send_signal(blow)
         start = time.monotonic()
         job.stdout.read()  # until the last process is gone
         assert time.monotonic() - start < 5  # of the ten seconds that the images would take
         assert job.wait() != 0
+        assert job.stderr.read().count("Traceback") == (blow == signal.SIGINT)
     assert not list((tmp_path / "train").glob("*.json"))

@@ -11,7 +11,7 @@ import pytest
 from pictures import config_of, prepare, save_classes
 
 from eddpm.data import store as store_module
-from eddpm.data.sources import open_parts
+from eddpm.data.parts import open_parts
 from eddpm.data.store import Store
 from eddpm.data.transforms import center_crop, keep_whole
 from eddpm.errors import ArtifactError

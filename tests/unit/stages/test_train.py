@@ -156,7 +156,7 @@ def test_classifier_sees_the_noise_that_its_loss_knows_of(tiny, noised):
     config = tiny.project.train_classifier("ect")
     loss = ClassifierLossConfig(ect_weight=0.5, ect_weighting="snr")
     schedule, t = make_schedule("linear"), torch.tensor([0, 300, 999])
-    task = stage._Classifier(config.model_copy(update={"noised": noised, "loss": loss}), schedule)
+    task = stage.ClassifierTask(config.model_copy(update={"noised": noised, "loss": loss}), schedule)
     torch.manual_seed(0)
     x0, noise = torch.randn(2, 3, 1, 2, 2)
     y, seen = torch.tensor([1, 0, 2]), []

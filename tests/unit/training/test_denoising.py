@@ -134,13 +134,14 @@ def test_likelihood_of_an_inner_value_is_the_integral_over_its_bin():
     assert found == pytest.approx(wanted, abs=1e-6)
 
 
+@pytest.mark.parametrize("side", [-1, 1])
 @pytest.mark.parametrize("deviations", [0.5, 3.0, 6.0])
-def test_likelihood_is_the_same_on_both_sides_of_the_mean(deviations):
+def test_likelihood_far_from_the_mean_is_precise_in_float32(deviations, side):
     value, log_variance = torch.tensor(1 / 255), torch.tensor(2 * math.log(0.01))
-    above, below = (
-        pixel_log_likelihood(value, value + off, log_variance) for off in (-0.01 * deviations, 0.01 * deviations)
-    )
-    assert above.item() == pytest.approx(below.item(), abs=1e-4)
+    near, far = ((deviations + half) / math.sqrt(2) for half in (-1 / 2.55, 1 / 2.55))
+    wanted = math.log((math.erfc(near) - math.erfc(far)) / 2)
+    found = pixel_log_likelihood(value, value + side * 0.01 * deviations, log_variance).item()
+    assert found == pytest.approx(wanted, abs=1e-4)
 
 
 def test_loss_and_gradient_stay_finite_far_from_any_sense(schedule):
