@@ -56,9 +56,9 @@ def image_labels(index: np.ndarray, num_classes: int) -> np.ndarray:
     return (index % num_classes).astype(np.int64)
 
 
-def to_float(images: np.ndarray) -> Tensor:
-    """uint8 (N, H, W, C) in 0..255 -> float32 (N, C, H, W) in [-1, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+def to_float(images: Tensor) -> Tensor:
+    """uint8 (N, H, W, C) in 0..255 -> float32 (N, C, H, W) in [-1, 1], on the device of the images."""
+    return images.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
 
 
 def to_uint8(x: Tensor) -> np.ndarray:

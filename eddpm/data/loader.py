@@ -17,6 +17,9 @@ from eddpm.config import TrainingConfig
 from eddpm.data.store import Store
 from eddpm.data.transforms import random_crop
 from eddpm.errors import ConfigError
+from eddpm.runtime import to_float
+
+PIXELS = 2**20  # of a batch of `labelled_batches`, whose gradients may be held at once: 16 images of 256x256
 
 
 def training_batches(
@@ -41,6 +44,15 @@ def training_batches(
         generator=torch.Generator(),  # in place of torch's own, whose numbers belong to training
     )
     return iter(loader)
+
+
+def labelled_batches(store: Store, numbers: np.ndarray, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """The images of these numbers in order, x0 (B, C, H, W) in [-1, 1], and their classes y (B,), on the device."""
+    size = max(1, min(256, PIXELS // (store.shape[0] * store.shape[1])))
+    for start in range(0, len(numbers), size):
+        part = numbers[start : start + size]
+        images, labels = (torch.from_numpy(each).to(device) for each in (store.read(part), store.labels[part]))
+        yield to_float(images), labels
 
 
 class _Steps(Dataset):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eddpm.artifacts import read_json
+from eddpm.config import EncoderConfig, UNetConfig
 from eddpm.errors import ArtifactError
 
 OPEN_FILES = 448  # of a store, each with a file descriptor; a process may have 1024
@@ -114,3 +115,16 @@ class Store:
         """All centre crops in order, uint8 (size, H, W, C) at a time, the last batch as many as remain."""
         for start in range(0, len(self), size):
             yield self.read(np.arange(start, min(start + size, len(self))))
+
+
+def open_store(dataset: Path, part: str, network: UNetConfig | EncoderConfig) -> Store:
+    """One part of a prepared data set, for a network. Raises ArtifactError if the network takes other images."""
+    store = Store(dataset, part)
+    wanted = (network.image_size, network.image_size, network.image_channels)
+    if store.shape != wanted:
+        raise ArtifactError(f"{dataset}: images are {store.shape}, the network takes {wanted}; prepare them again")
+    if network.num_classes not in (None, len(store.classes)):
+        raise ArtifactError(
+            f"{dataset}: has {len(store.classes)} classes, the network {network.num_classes}; prepare the data again"
+        )
+    return store

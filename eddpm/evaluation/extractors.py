@@ -41,7 +41,7 @@ def classifier(
 
     def extract(images: np.ndarray) -> Features:
         with torch.no_grad():
-            return _features(*features_fn(to_float(images).to(device)))
+            return _features(*features_fn(to_float(torch.from_numpy(images)).to(device)))
 
     return Extractor(name, {"weights": weights_sha256}, extract)
 

@@ -5,27 +5,23 @@ that none is measured on what it was fitted to, and all are compared on the same
 """
 
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from eddpm.artifacts import load_checkpoint, save_model, write_text
 from eddpm.config import EncoderConfig, MeasureClassifierConfig, load_settings
-from eddpm.data.store import Store
+from eddpm.data.loader import labelled_batches
+from eddpm.data.store import Store, open_store
 from eddpm.diffusion.schedule import make_schedule
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.models.build import build_classifier, load_weights
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.runtime import device_name, pick_device, progress, say
-from eddpm.training.loop import to_network
 from eddpm.training.noise_levels import level_edges, level_logits, noise_levels
 from eddpm.training.temperature import BOUNDS
 from eddpm.training.temperature import fit_temperature as fit_level
-
-PIXELS = 2**20  # of a batch, whose gradients are held at once: 16 images of 256x256
 
 
 def measure_classifier(settings: Path, dataset: Path, classifier: Path, levels: Path) -> None:
@@ -33,8 +29,8 @@ def measure_classifier(settings: Path, dataset: Path, classifier: Path, levels: 
     config, device = load_settings(MeasureClassifierConfig, settings), pick_device()
     network = _load(config.network, classifier, device)
     schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
-    store, batches = _open_half(dataset, 1, config.network)
-    rows = noise_levels(network, schedule, _read(store, progress(batches, unit="batch"), device), config.seed)
+    images = labelled_batches(*_half(dataset, 1, config.network), device)
+    rows = noise_levels(network, schedule, progress(images, unit="batch"), config.seed)
     write_text(levels, "".join(json.dumps(row) + "\n" for row in rows))
     accuracy, ece = (np.mean([row[name] for row in rows]) for name in ("accuracy", "ece"))
     say(f"accuracy {accuracy:.3f}, expected calibration error {ece:.3f} over all noise levels -> {levels}")
@@ -49,11 +45,11 @@ def fit_temperature(settings: Path, dataset: Path, classifier: Path, model: Path
     edges = _temperature_edges(settings, config)
     network = _load(config.network.model_copy(update={"temperatures": None}), classifier, device)
     schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
-    store, batches = _open_half(dataset, 0, config.network)
+    half = _half(dataset, 0, config.network)
     temperatures = []
     for level in progress(range(len(edges) - 1), unit="level"):
         # Level by level, so that the logits of one are held at a time.
-        images = _read(store, batches, device)
+        images = labelled_batches(*half, device)
         temperatures.append(fit_level(*level_logits(network, schedule, images, edges, level, config.seed)))
         if temperatures[-1] in BOUNDS:
             say(f"t {edges[level]} to {edges[level + 1]}: no best temperature within {BOUNDS}; takes the nearer bound")
@@ -78,29 +74,14 @@ def _load(config: EncoderConfig, weights: Path, device: torch.device) -> Encoder
     return network.to(device)
 
 
-def _open_half(dataset: Path, first: int, network: EncoderConfig) -> tuple[Store, list[np.ndarray]]:
-    """The validation images, and the numbers of every other one from `first`, in batches.
+def _half(dataset: Path, first: int, network: EncoderConfig) -> tuple[Store, np.ndarray]:
+    """The validation images, and the numbers of every other one from `first`.
 
     Raises ArtifactError if the images or their classes are not those of the network, or too few.
     """
-    store = Store(dataset, "validation")
-    wanted = (network.image_size, network.image_size, network.image_channels)
-    if store.shape != wanted or len(store.classes) > network.num_classes:
-        raise ArtifactError(
-            f"{dataset}: holds {store.shape} images of {len(store.classes)} classes, the network takes {wanted} of"
-            f" {network.num_classes}; prepare them again"
-        )
+    store = open_store(dataset, "validation", network)
     if len(store) < 2:
         raise ArtifactError(f"{dataset}: one validation image is too few; prepare at least two")
-    size = max(1, min(256, PIXELS // network.image_size**2))
     numbers = np.arange(first, len(store), 2)
     say(f"{len(numbers)} of {len(store)} validation images, on {device_name(pick_device())}")
-    size = max(1, min(256, PIXELS // network.image_size**2))
-    return store, np.split(numbers, range(size, len(numbers), size))
-
-
-def _read(store: Store, batches: Iterable[np.ndarray], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images x0 (B, C, H, W) in [-1, 1] and classes y (B,) of these numbers, batch by batch, on the device."""
-    for numbers in batches:
-        images, y = (torch.from_numpy(array).to(device) for array in (store.read(numbers), store.labels[numbers]))
-        yield to_network(images), y
+    return store, numbers

@@ -18,8 +18,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from eddpm.artifacts import load_checkpoint, save_model, save_training_state, sha256, write_text
 from eddpm.config import TrainClassifierConfig, TrainDenoiserConfig, load_settings
-from eddpm.data.loader import training_batches
-from eddpm.data.store import Store
+from eddpm.data.loader import labelled_batches, training_batches
+from eddpm.data.store import Store, open_store
 from eddpm.diffusion.process import at, q_sample
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
 from eddpm.errors import ArtifactError, ConfigError
@@ -28,12 +28,11 @@ from eddpm.runtime import device_name, say
 from eddpm.training.classification import classification_loss
 from eddpm.training.denoising import denoising_loss
 from eddpm.training.distributed import World, join_world
-from eddpm.training.loop import Hooks, Trainer, run_training, to_network
+from eddpm.training.loop import Hooks, Trainer, run_training
 from eddpm.training.noise import draw
 from eddpm.training.noise_levels import noise_levels
 
 VALIDATION_IMAGES = 1000  # watched during training: little time, and a standard error of accuracies of at most 0.016
-PIXELS = 2**20  # of a batch of them, whose gradients are held at once: 16 images of 256x256
 TERMINATED = 128 + 15  # exit code, as a shell has it after SIGTERM
 
 Config = TrainDenoiserConfig | TrainClassifierConfig
@@ -158,7 +157,7 @@ class _Job:
 
 def _train(task_class: type[DenoiserTask | ClassifierTask], config: Config, job: _Job) -> None:
     _check_options(config, job)
-    train, validation = (_open(job.dataset, part, config) for part in ("train", "validation"))
+    train, validation = (open_store(job.dataset, part, config.network) for part in ("train", "validation"))
     with join_world() as world:
         rows = world.rows(config.training.batch_size)
         identity = job.identity(config)
@@ -174,7 +173,9 @@ def _train(task_class: type[DenoiserTask | ClassifierTask], config: Config, job:
         batches = training_batches(train, config.training, trainer.step, rows, workers)
         with _open_events(job, trainer) if world.leads else nullcontext() as events:
             hooks = Hooks(
-                evaluate=lambda network: task.evaluate(_validation_batches(validation, world.device), network),
+                evaluate=lambda network: task.evaluate(
+                    labelled_batches(validation, _watched(validation), world.device), network
+                ),
                 save=lambda: save_training_state(
                     job.unfinished, {"identity": identity, "trainer": trainer.state_dict()}
                 ),
@@ -201,19 +202,6 @@ def _check_options(config: Config, job: _Job) -> None:
         raise ConfigError(f"--microbatch: value {job.microbatch}: give at least 1 image, or leave the option out")
 
 
-def _open(dataset: Path, part: str, config: Config) -> Store:
-    """One part of the prepared images. Raises ArtifactError if the network takes others."""
-    store, network = Store(dataset, part), config.network
-    wanted = (network.image_size, network.image_size, network.image_channels)
-    if store.shape != wanted:
-        raise ArtifactError(f"{dataset}: images are {store.shape}, the network takes {wanted}; prepare them again")
-    if network.num_classes not in (None, len(store.classes)):
-        raise ArtifactError(
-            f"{dataset}: has {len(store.classes)} classes, the network {network.num_classes}; prepare the data again"
-        )
-    return store
-
-
 def _start(
     task_class: type[DenoiserTask | ClassifierTask], config: Config, job: _Job, world: World, identity: dict
 ) -> Trainer:
@@ -230,15 +218,10 @@ def _start(
     return trainer
 
 
-def _validation_batches(store: Store, device: torch.device) -> Batches:
-    """Some of the validation images, evenly spread over all."""
-    count = min(len(store), VALIDATION_IMAGES)
-    numbers = np.arange(count) * len(store) // count
-    size = max(1, min(256, PIXELS // (store.shape[0] * store.shape[1])))
-    for start in range(0, count, size):
-        part = numbers[start : start + size]
-        x0, y = (torch.from_numpy(each).to(device) for each in (store.read(part), store.labels[part]))
-        yield to_network(x0), y
+def _watched(validation: Store) -> np.ndarray:
+    """The numbers of some of the images, evenly spread over all."""
+    count = min(len(validation), VALIDATION_IMAGES)
+    return np.arange(count) * len(validation) // count
 
 
 # What is told -----------------------------------------------------------------------------------------------------

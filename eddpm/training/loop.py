@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from eddpm.config import TrainingConfig
 from eddpm.errors import ConfigError
-from eddpm.runtime import progress
+from eddpm.runtime import progress, to_float
 from eddpm.training.distributed import World
 from eddpm.training.noise import draw, torch_seed
 
@@ -147,7 +147,7 @@ def train_step(
     size = microbatch or len(rows)
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
-        x0, y = to_network(images[part]), labels[part]
+        x0, y = to_float(images[part]), labels[part]
         t, noise = draw(config.seed, trainer.step, rows[part], range(timesteps), x0)
         torch.manual_seed(torch_seed(config.seed, trainer.step, world.rank, start))  # for dropout
         last = start + size >= len(rows)
@@ -164,11 +164,6 @@ def train_step(
     if trainer.average:
         trainer.average.update_parameters(trainer.network)
     return mean_loss
-
-
-def to_network(images: Tensor) -> Tensor:
-    """uint8 (B, H, W, C) in 0..255 -> float32 (B, C, H, W) in [-1, 1], on the device of the images."""
-    return images.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
 
 
 def _log_row(trainer: Trainer, world: World, hooks: Hooks, measured: dict) -> None:

@@ -117,7 +117,7 @@ def test_floats_become_bytes_by_truncation_and_clamping():
 
 
 def test_bytes_become_floats_from_minus_1_to_1_in_equal_steps():
-    x = to_float(np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)).flatten()
+    x = to_float(torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1)).flatten()
     assert x.dtype == torch.float32
     assert (x[0], x[-1]) == (-1, 1)
     torch.testing.assert_close(x.double(), torch.linspace(-1, 1, 256, dtype=torch.float64), atol=1e-7, rtol=0)
@@ -126,17 +126,17 @@ def test_bytes_become_floats_from_minus_1_to_1_in_equal_steps():
 def test_bytes_come_back_from_floats_but_for_one_lost_to_truncation():
     # In float32 (v / 127.5 - 1 + 1) * 127.5 may fall just short of v, and ADM's truncation then takes v - 1.
     images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-    back = to_uint8(to_float(images))
+    back = to_uint8(to_float(torch.from_numpy(images)))
     lost = images.astype(int) - back
     assert set(lost.flatten()) <= {0, 1}
     assert (lost[images >= 128] == 0).all()  # there, x + 1 rounds no more coarsely than x
-    nudged = to_uint8(to_float(images) + 1e-5)
+    nudged = to_uint8(to_float(torch.from_numpy(images)) + 1e-5)
     np.testing.assert_array_equal(nudged, images)
 
 
 def test_channels_rows_and_columns_stay_where_they_belong():
     images = np.random.default_rng(0).integers(128, 256, (2, 4, 5, 3), dtype=np.uint8)
-    x = to_float(images)
+    x = to_float(torch.from_numpy(images))
     assert x.shape == (2, 3, 4, 5)
     assert x[1, 2, 3, 4] == images[1, 3, 4, 2] / np.float32(127.5) - 1
     back = to_uint8(x)

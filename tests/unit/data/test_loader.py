@@ -11,7 +11,8 @@ import torch
 from pictures import CIFAR10, config_of, prepare
 
 from eddpm.config import TrainingConfig
-from eddpm.data.loader import batch_indices, training_batches
+from eddpm.data import loader
+from eddpm.data.loader import batch_indices, labelled_batches, training_batches
 from eddpm.data.store import Store
 from eddpm.errors import ConfigError
 
@@ -211,3 +212,15 @@ def test_random_crops_of_images_that_were_cropped_before_are_refused(tmp_path):
     assert str(caught.value) == (
         "training.random_crop: the prepared images are centre crops already; set dataset.uncropped: true"
     )
+
+
+def test_images_for_evaluation_come_in_order_a_few_at_a_time(photographs, monkeypatch):
+    store = photographs.store
+    height, width, _ = store.shape
+    monkeypatch.setattr(loader, "PIXELS", 3 * height * width)
+    numbers = np.array([5, 0, 7, 1, 2, 3, 6])
+    batches = list(labelled_batches(store, numbers, torch.device("cpu")))
+    assert [len(y) for _, y in batches] == [3, 3, 1]
+    assert torch.cat([y for _, y in batches]).tolist() == store.labels[numbers].tolist()
+    x0 = torch.cat([x0 for x0, _ in batches])
+    assert torch.equal(((x0 + 1) * 127.5).round().permute(0, 2, 3, 1), torch.from_numpy(store.read(numbers)).float())

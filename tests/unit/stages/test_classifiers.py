@@ -9,6 +9,7 @@ from tiny import write_settings
 
 from eddpm.artifacts import load_checkpoint, save_model
 from eddpm.config import MeasureClassifierConfig
+from eddpm.data import loader
 from eddpm.data.store import Store
 from eddpm.diffusion.schedule import make_schedule
 from eddpm.errors import ArtifactError, ConfigError
@@ -23,7 +24,7 @@ from eddpm.training.noise_levels import level_logits, noise_levels
 def validation(tiny):
     """All validation images and classes."""
     store = Store(tiny.dataset, "validation")
-    return to_float(store.read(np.arange(len(store)))), torch.from_numpy(store.labels)
+    return to_float(torch.from_numpy(store.read(np.arange(len(store))))), torch.from_numpy(store.labels)
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_the_images_measured_are_the_odd_numbered_ones(tiny, run, config, valida
 
 def test_the_size_of_batches_changes_nothing(run, config, monkeypatch):
     whole = rows_of(run(measure_classifier, config))
-    monkeypatch.setattr(stage, "PIXELS", 7 * 8 * 8)
+    monkeypatch.setattr(loader, "PIXELS", 7 * 8 * 8)
     assert rows_of(run(measure_classifier, config)) == [pytest.approx(row, rel=1e-4) for row in whole]
 
 
@@ -159,7 +160,7 @@ def test_images_that_are_not_the_networks_are_refused(run, config, tmp_path, sta
     save_model(weights, build_classifier(config.network).state_dict())
     if stage_fn is fit_temperature:
         config = with_network(config, temperatures=2)
-    with pytest.raises(ArtifactError, match=r"dataset\.json: holds [^\n]*the network takes[^\n]*prepare[^\n]*$"):
+    with pytest.raises(ArtifactError, match=r"dataset\.json: [^\n]*the network [^\n]*prepare[^\n]*$"):
         run(stage_fn, config, weights)
 
 

@@ -11,8 +11,9 @@ from torch import nn
 
 from eddpm.config import TrainingConfig
 from eddpm.errors import ConfigError
+from eddpm.runtime import to_float
 from eddpm.training.distributed import World, join_world
-from eddpm.training.loop import Hooks, Trainer, run_training, to_network
+from eddpm.training.loop import Hooks, Trainer, run_training
 from eddpm.training.noise import draw
 
 CPU = torch.device("cpu")
@@ -82,7 +83,7 @@ def test_a_step_is_adamw_on_the_mean_loss_of_its_own_rows():
     wanted = []
     for step, (images, y) in enumerate(batches(0, trainer.config)):
         optimiser.param_groups[0]["lr"] = 0.05 * (1 - step / 2)
-        x0 = to_network(images)
+        x0 = to_float(images)
         loss = loss_fn(network, x0, y, *draw(0, step, range(4), range(TIMESTEPS), x0)).mean()
         optimiser.zero_grad()
         loss.backward()
