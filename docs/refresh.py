@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 RESULTS, DOCS = ROOT / "results/digits", ROOT / "docs/digits"
 TABLES = ["main", "best_scale", "sweep"]
-FIGURES = ["samples", "trace", "fronts", "scales"]
+FIGURES = ["samples", "trace", "noise_levels", "fronts", "scales"]
 
 
 def main() -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 from pictures import CIFAR10
-from tiny import tiny_values
+from tiny import tiny_project, tiny_values, write_settings
 from workspace import RUNS
 
 from eddpm.evaluation.features import Extractor
+from eddpm.stages.data import prepare_dataset
 from eddpm.stages.features import collect
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -44,10 +45,10 @@ def test_a_bare_machine_makes_what_the_workflow_makes_and_goes_on_where_it_stopp
     values = tiny_values()
     for entry in (*values["denoisers"].values(), *values["classifiers"].values()):
         entry["training"] |= {"iterations": 300}
-        entry["network"] |= {"channel_mult": [1, 1, 1, 1]}
+        entry["network"] |= {"channel_mult": [1, 1, 1]}
     for entry in values["denoisers"].values():
         entry["network"] |= {"learn_sigma": True}
-    values["dataset"] = {"source": str(CIFAR10), "image_size": 32, "image_channels": 3, "num_classes": 10}
+    values["dataset"] = {"source": str(CIFAR10), "image_size": 16, "image_channels": 3, "num_classes": 10}
     runs = RUNS.replace("\tce\t", "\tce+temperature\t").replace("\t8\n", "\t4000\n").replace("\t16\n", "\t4000\n")
     (tmp_path / "runs.tsv").write_text(runs)
     sampling, sweep = {"shard_size": 40, "batch_size": 40}, values["sweep"] | {"scales": [1], "num_images": 4000}
@@ -81,6 +82,35 @@ def test_a_bare_machine_makes_what_the_workflow_makes_and_goes_on_where_it_stopp
     assert main_table in printed
     assert "| fit-temperature" in printed
     assert "cpu" in printed
+
+
+def table_printed(module, monkeypatch, capsys, *arguments: str) -> list[list[str]]:
+    """The cells of the table that a script prints, row by row, without its two lines of header."""
+    monkeypatch.setattr("sys.argv", ["script.py", *arguments])
+    module.main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    return [line.strip("| ").split(" | ") for line in lines[2:]]
+
+
+def test_the_loader_is_timed_beside_torchvisions_on_the_same_files(monkeypatch, capsys):
+    arguments = "--source", str(CIFAR10), "--image-size", "32", "--workers", "0", "--seconds", "0.2", "--turns", "1"
+    (row,) = table_printed(script("loader"), monkeypatch, capsys, *arguments)
+    size, files, ours, theirs, ratio, _ = map(float, row)
+    assert (size, files) == (32, 500)
+    assert ratio == pytest.approx(ours / theirs, rel=0.1)
+
+
+def test_the_step_is_timed_in_each_precision_with_its_share_of_waiting(tmp_path, monkeypatch, capsys):
+    project = tiny_project()
+    settings = write_settings(tmp_path / "settings.yaml", project.train_classifier("ce"))
+    data = write_settings(tmp_path / "dataset.yaml", project.dataset)
+    prepare_dataset(data, tmp_path / "dataset.json", tmp_path / "unreadable.tsv", 1)
+    arguments = "--settings", str(settings), "--dataset", str(tmp_path / "dataset.json"), "--steps", "2"
+    rows = table_printed(script("training"), monkeypatch, capsys, *arguments)
+    assert [row[0] for row in rows][:2] == ["float32", "bfloat16"]
+    for _, pace, alone, waiting in rows:
+        assert min(float(pace), float(alone)) > 0
+        assert 0 <= float(waiting.rstrip("%")) <= 100
 
 
 def test_memory_does_not_grow_with_the_number_of_images_beyond_their_features(tmp_path):

@@ -29,10 +29,11 @@ def test_links_in_the_documents_lead_somewhere():
             assert (path.parent / link).exists(), f"{path}: {link}"
 
 
-def test_every_key_of_the_digits_config_is_explained():
+@pytest.mark.parametrize("experiment", ["digits", "cifar10"])
+def test_every_key_of_a_config_is_explained(experiment):
     explained = (REPO / "config/README.md").read_text()
-    keys = re.findall(r"^ *(\w+):", (REPO / "config/digits/config.yaml").read_text(), re.MULTILINE)
-    names = {"digits", "uadm", "cadm", "ce", "ect", "clean", "accuracy"}  # of this experiment
+    keys = re.findall(r"^ *(\w+):", (REPO / f"config/{experiment}/config.yaml").read_text(), re.MULTILINE)
+    names = {"uadm", "cadm", "ce", "ect", "clean", "accuracy"}  # of these experiments
     for key in set(keys) - names:
         assert key in explained, key
 
