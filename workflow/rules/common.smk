@@ -2,7 +2,10 @@
 import fcntl
 import os
 import re
+import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import yaml
@@ -134,6 +137,49 @@ def refuse_second_driver():
         raise WorkflowError(
             f"{Path.cwd()}: another snakemake is at work here; wait for it, or stop it first"
         ) from None
+
+
+def cancel_leftover_jobs():
+    """End the Slurm jobs of a former snakemake in this folder that was killed before it could.
+
+    They would sample beside their successors; and where one fails, Snakemake removes its output, whoever finished it.
+    """
+    left = leftover_jobs()
+    if left:
+        print(
+            f"Cancelling Slurm jobs of a former snakemake here: {', '.join(left)}",
+            file=sys.stderr,
+        )
+    deadline = time.monotonic() + 120
+    while left:
+        # Those that have just ended are no error.
+        subprocess.run(["scancel", *left], capture_output=True)
+        if time.monotonic() > deadline:
+            raise WorkflowError(
+                f"{Path.cwd()}: Slurm jobs {', '.join(left)} of a former snakemake do not end; try again once they have"
+            )
+        time.sleep(1)
+        left = leftover_jobs()
+
+
+def leftover_jobs():
+    """The Slurm jobs that Snakemake submitted from this folder: by their comments, which are its own."""
+    if not shutil.which("squeue"):
+        return []
+    listed = subprocess.run(
+        ["squeue", "--me", "--noheader", "--format=%A %k %Z"],
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode and not workflow.local_exec:
+        raise WorkflowError(f"squeue: {listed.stderr.strip()}")
+    jobs = [line.split(" ", 2) for line in listed.stdout.splitlines()]
+    return [
+        job
+        for job, comment, folder in jobs
+        if comment.startswith(("rule_", "group_"))
+        and Path(folder).resolve() == Path.cwd()
+    ]
 
 
 def refuse_missing_files():

@@ -1,0 +1,31 @@
+"""A Slurm of our own, and a clone in which everything has run on it."""
+
+import os
+
+import pytest
+from cluster.clone import Clone
+from cluster.slurm import Slurm, unavailable
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    """Skips where Slurm is not installed, but where EDDPM_REQUIRE_SLURM=1 fails, so that CI cannot pass without it."""
+    if reason := unavailable():
+        if os.environ.get("EDDPM_REQUIRE_SLURM") == "1":
+            pytest.fail(f"EDDPM_REQUIRE_SLURM=1, but Slurm {reason}")
+        pytest.skip(f"Slurm {reason}")
+    slurm = Slurm()
+    try:
+        slurm.start()
+        yield slurm
+    finally:
+        slurm.stop()
+
+
+@pytest.fixture(scope="session")
+def finished(slurm, tmp_path_factory):
+    """A clone where `snakemake --profile slurm all` has run, undisturbed."""
+    clone = Clone(tmp_path_factory.mktemp("finished") / "clone", slurm)
+    clone.check_out()
+    clone.finish(clone.start())
+    return clone
