@@ -75,6 +75,15 @@ def _require(path: Path, keys: list[str], *required: str) -> None:
             )
 
 
+def array_length(path: Path, key: str) -> int:
+    """The length of one array of an npz, by its header alone. Raises ArtifactError like `read_npz`."""
+    with _opened_npz(path) as file:
+        _require(path, file.files, key)
+        with file.zip.open(f"{key}.npy") as member:
+            (length, *_), _, _ = _npy_header(member)
+    return length
+
+
 class Samples(NamedTuple):
     """Images with their classes and numbers."""
 

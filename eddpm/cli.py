@@ -1,4 +1,5 @@
-"""The command line: one verb per rule of the workflow, every path explicit. Exit 0, or 2 with one line on stderr."""
+"""The command line: one verb per rule of the workflow, every path explicit, and verbs for a person: `evaluate`, and
+`calibrate`, `plan` and `status` of a project, below the working directory. Exit 0, or 2 with one line on stderr."""
 
 import argparse
 import sys
@@ -12,6 +13,7 @@ from eddpm.errors import EddpmError
 _PATH = {"type": Path, "required": True}
 _PATHS = {"type": Path, "nargs": "+", "required": True}
 _OPTIONAL_PATHS = {"type": Path, "nargs": "*", "default": []}
+_CONFIG = {**_PATH, "help": "the project, such as config/digits/config.yaml"}
 _COUNT = {"type": int, "required": True}  # images
 _NUMBER = {"type": int, "default": 1}
 _TRAINING = {
@@ -162,6 +164,20 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
             "pdf": _PATH,
         },
     ),
+    "calibrate": (
+        "calibrate",
+        "measure how fast the device at hand samples a run",
+        {"config": _CONFIG, "run": {"required": True, "help": "the folder of a guided run, such as uadm25-g"}},
+    ),
+    "plan": (
+        "plan",
+        "what remains to be done, and what it will take",
+        {
+            "config": _CONFIG,
+            "targets": {"nargs": "+", "default": ["all"], "help": "as snakemake takes them (all)"},
+        },
+    ),
+    "status": ("status", "how far each run is, and what failed", {"config": _CONFIG}),
 }
 
 

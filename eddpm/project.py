@@ -8,7 +8,7 @@ import re
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from eddpm.config import (
     ChoiceConfig,
@@ -38,6 +38,7 @@ from eddpm.config import (
     UNetConfig,
     parse_settings,
 )
+from eddpm.cost import Speed, image_seconds, shard_size
 
 TEMPERED = "+temperature"  # what the name of a classifier ends with, if its logits are divided by fitted temperatures
 TEMPERATURES = 10  # noise levels that have one each
@@ -59,9 +60,22 @@ class Classifier(Settings):
 
 
 class Sampling(Settings):
-    shard_size: Positive  # images per job; no part of an image's identity
+    # Of a job: its images, or its minutes, which give their number by the speed. No part of an image's identity.
+    shard_size: Positive | None = None
+    target_minutes_per_shard: PositiveFloat | None = None
+    speed: Speed | None = None
     batch_size: Positive
     precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def _shards_have_a_size(self):
+        if (self.shard_size is None) == (self.target_minutes_per_shard is None):
+            raise ValueError("shard_size or target_minutes_per_shard says how large a job is; set one of the two")
+        if self.target_minutes_per_shard and not self.speed:
+            raise ValueError(
+                "target_minutes_per_shard needs a speed; run `eddpm calibrate --config ... --run ...`, and add its line"
+            )
+        return self
 
 
 class Sweep(Settings):
@@ -145,19 +159,30 @@ class Project(Settings):
     def _guided(self) -> list[Run]:
         return [row for row in self.runs if row.guidance != "none"]
 
-    @property
+    @cached_property
     def sweep_shares_jobs(self) -> bool:
         """Whether a sweep is small enough for all scales of a method to share a job: one shard for each scale."""
-        return self.sweep.num_images <= self.sampling.shard_size
+        return all(self.shard_size(row) == row.num_images for row in self.sweep_runs.values())
 
     def sweep_of(self, method: str) -> list[str]:
         """The slugs of one method's sweep, by rising scale."""
         rows = [row for row in self.sweep_runs.values() if row.method == method]
         return [row.slug for row in sorted(rows, key=lambda row: row.scale)]
 
+    def image_seconds(self, row: Run) -> float:
+        """What one image of a run takes a job."""
+        guided = row.classifier is not None
+        return image_seconds(self.sampling.speed, self.diffusion.diffusion_steps, row.steps, guided)
+
+    def shard_size(self, row: Run) -> int:
+        """Images per job of a run."""
+        if self.sampling.shard_size:
+            return min(self.sampling.shard_size, row.num_images)
+        return shard_size(self.sampling.target_minutes_per_shard, self.image_seconds(row), row.num_images)
+
     def shards(self, run: str) -> dict[str, tuple[int, int]]:
         """The shards of a run: name -> first image, last image + 1."""
-        total, size = self.all_runs[run].num_images, self.sampling.shard_size
+        total, size = self.all_runs[run].num_images, self.shard_size(self.all_runs[run])
         starts = range(0, total, size)
         return {f"{k:04d}": (start, min(start + size, total)) for k, start in enumerate(starts)}
 

@@ -26,7 +26,7 @@ def say(message: str) -> None:
     tqdm.write(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr)
 
 
-def progress(items: Iterable, **options) -> Iterable:
+def progress(items: Iterable | None = None, **options) -> tqdm:
     """A progress bar on a terminal; silent in a log file."""
     return tqdm(items, disable=None, leave=False, dynamic_ncols=True, **options)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,12 +61,32 @@ def sample_batches(
     done = {int(i) for batch in batches for i in batch["index"]}
     todo = np.array([i for i in range(start, stop) if i not in done], dtype=np.int64)
     say(f"{config.name}: {len(todo)} of {stop - start} images to sample on {device_name(sampler.device)}")
-    for first in progress(range(0, len(todo), batch_size), unit="batch"):
-        batch = sampler.sample(todo[first : first + batch_size]) | {"identity": np.array(identity)}
-        write_npz(unfinished / f"{batch['index'][0]:08d}.npz", **batch)
+    for batch in _sample(sampler, todo, batch_size):
+        write_npz(unfinished / f"{batch['index'][0]:08d}.npz", **batch, identity=np.array(identity))
         batches.append(batch)
     batches.sort(key=lambda batch: batch["index"][0])
     _write_shard(samples, batches, sampler.schedule)
+
+
+def _sample(sampler: "GuidedSampler", todo: np.ndarray, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of the images `todo`; where a batch is too large for the GPU's memory, half as large from there on."""
+    with progress(total=len(todo), unit="image") as bar:
+        while len(todo):
+            try:
+                batch = sampler.sample(todo[:batch_size])
+            except torch.cuda.OutOfMemoryError:
+                size = len(todo[:batch_size])
+                if size == 1:
+                    raise ConfigError(
+                        f"{sampler.config.name}: one image is too large for the memory of"
+                        f" {device_name(sampler.device)}; take a larger GPU, or half precision"
+                    ) from None
+                batch_size = size // 2
+                say(f"{size} images are too many for the memory of this GPU; goes on with {batch_size} at once")
+                continue
+            yield batch
+            bar.update(len(batch["index"]))
+            todo = todo[batch_size:]
 
 
 class GuidedSampler:
@@ -97,23 +117,30 @@ class GuidedSampler:
         y = torch.from_numpy(labels).to(self.device)
         shape = (config.denoiser.image_channels, config.denoiser.image_size, config.denoiser.image_size)
         noise = ImageNoise(config.seed, index, shape, self.device)
-        trace = Trace()
-        options = {"guide_fn": self._guide_fn(y), "on_step": trace}
+        trace, finite = Trace(), FiniteSteps()
+
+        def on_step(step: Step) -> None:
+            trace(step)
+            finite(step)
+
+        options = {"guide_fn": self._guide_fn(y), "on_step": on_step}
         if config.sampler == "ddim":
             x0 = sample_ddim(self._denoise_fn(y), self.schedule, noise.draw(), **options)
         else:
             x_T, options["sigma_small"] = noise.draw(), config.diffusion.sigma_small
             x0 = sample_ddpm(self._denoise_fn(y), self.schedule, x_T, lambda k: noise.draw(), **options)
-        self._refuse_non_finite(x0, index)
+        self._refuse_non_finite(finite.counts(), index)
         return {"images": to_uint8(x0), "labels": labels, "index": index, "trace": trace.sums()}
 
-    def _refuse_non_finite(self, x0: Tensor, index: np.ndarray) -> None:
+    def _refuse_non_finite(self, finite_steps: np.ndarray, index: np.ndarray) -> None:
         """As bytes, nan would be an ordinary black pixel."""
-        broken = index[~x0.isfinite().flatten(1).all(dim=1).cpu().numpy()]
+        broken = np.flatnonzero(finite_steps < len(self.schedule))
         if len(broken):
+            step = finite_steps[broken[0]]
             raise ArtifactError(
-                f"{self.config.name}: image {broken[0]} and {len(broken) - 1} more are not finite at scale "
-                f"{self.config.scale:g} in {self.config.precision}; lower the scale, or sample in float32"
+                f"{self.config.name}: image {index[broken[0]]} and {len(broken) - 1} more are not finite, from step"
+                f" {step + 1} of {len(self.schedule)} (t = {self.schedule.timesteps[-1 - step]}) at scale"
+                f" {self.config.scale:g} in {self.config.precision}; lower the scale, or sample in float32"
             )
 
     def _denoise_fn(self, y: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
@@ -145,6 +172,22 @@ class Trace:
             return np.zeros((0, len(TRACED), 2))
         values = torch.stack(self._steps)
         return torch.stack([values.sum(-1), values.square().sum(-1)], dim=-1).cpu().numpy()
+
+
+class FiniteSteps:
+    """Counts, on the device, for how many steps each image has been finite."""
+
+    def __init__(self):
+        self._counts: Tensor | int = 0
+        self._finite: Tensor | bool = True
+
+    def __call__(self, step: Step) -> None:
+        self._finite = step.x_t.isfinite().flatten(1).all(dim=1) & self._finite
+        self._counts = self._counts + self._finite.long()
+
+    def counts(self) -> np.ndarray:
+        """Steps of each image before the first one that is not finite, int64 (B,)."""
+        return self._counts.cpu().numpy()
 
 
 def _identity(config: SampleConfig, *weights: Path | None) -> str:

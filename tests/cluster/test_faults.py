@@ -71,8 +71,8 @@ def test_faults_change_no_image(finished, tmp_path):
     }
     for shard in HIT:
         first, failed, retry = jobs[shard]
-        assert (first["MinMemoryNode"], first["TimeLimit"]) == ("8000M", "01:00:00")
-        assert (retry["MinMemoryNode"], retry["TimeLimit"]) == ("16000M", "02:00:00")
+        assert (first["MinMemoryNode"], first["TimeLimit"]) == ("8000M", "00:11:00")
+        assert (retry["MinMemoryNode"], retry["TimeLimit"]) == ("16000M", "00:22:00")
         log = (clone.folder / f"logs/digits/sample_shard/{shard}.log").read_text()
         # Slurm lets a halted process run on before it stops it, which may be another image.
         assert 0 < int(re.search(rf"(\d+) of {SHARD_SIZE} images to sample", log)[1]) <= remaining[shard]

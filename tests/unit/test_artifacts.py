@@ -17,6 +17,7 @@ from eddpm import artifacts
 from eddpm.artifacts import (
     ImageFile,
     Samples,
+    array_length,
     atomic,
     load_checkpoint,
     provenance,
@@ -205,6 +206,17 @@ def test_a_missing_array_is_named_with_those_there_are(tmp_path):
 
 
 # Samples ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_length_of_an_array_is_known_by_its_header(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    write_npz(path, few=np.zeros((3, 5)), many=np.zeros(7), one=np.array("word"))
+    monkeypatch.setattr(np.lib.format, "read_array", None)  # which would read it all
+    assert (array_length(path, "few"), array_length(path, "many")) == (3, 7)
+    with pytest.raises(ArtifactError, match="no array 'none'"):
+        array_length(path, "none")
+    with pytest.raises(ArtifactError, match="not a readable npz"):
+        array_length(path, "one")
 
 
 def test_samples_read_back_as_written_and_are_what_adm_reads(tmp_path):

@@ -113,6 +113,15 @@ def test_the_step_is_timed_in_each_precision_with_its_share_of_waiting(tmp_path,
         assert 0 <= float(waiting.rstrip("%")) <= 100
 
 
+def test_the_plan_of_many_jobs_is_timed(monkeypatch, capsys):
+    arguments = "--methods", "1", "--scales", "2", "--shards", "3"
+    (row,) = table_printed(script("dag"), monkeypatch, capsys, *arguments)
+    # One row, two scales and a best scale: 12 shards with features, 4 sets of metrics, and what they need.
+    assert row[:3] == ["1", "2", "3"]
+    assert int(row[3]) > 12 * 2 + 4
+    assert float(row[5].removesuffix(" GB")) > 0.05
+
+
 def test_memory_does_not_grow_with_the_number_of_images_beyond_their_features(tmp_path):
     memory, peaks = script("memory"), {}
     space = Extractor("patches", {}, memory.patch_means)

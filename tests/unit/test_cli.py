@@ -139,9 +139,8 @@ def test_a_verb_does_its_work_and_exits_with_0(tmp_path, capsys):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_input_that_does_not_exist_is_one_line_naming_it_and_nothing_is_written(verb, tmp_path, capsys):
-    first = next(
-        option for option in VERBS[verb][2] if option in ("settings", "metrics", "inputs", "source", "samples")
-    )
+    inputs = ("settings", "metrics", "inputs", "source", "samples", "config")
+    first = next(option for option in VERBS[verb][2] if option in inputs)
     assert mistake(command(verb, tmp_path), capsys).startswith(f"{tmp_path / first}.missing: ")
     assert list(tmp_path.iterdir()) == []
 

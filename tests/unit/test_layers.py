@@ -18,14 +18,15 @@ ALLOWED = {
     "__init__": set(),
     "__main__": {"cli"},
     "cli": {"stages"} | BASE,
-    "stages": {"stages"} | NOUNS | TOOLS | BASE,
+    "stages": {"stages", "projectfile", "project", "cost"} | NOUNS | TOOLS | BASE,
     **{noun: {noun} | TOOLS | BASE for noun in NOUNS},
     "training": {"training", "diffusion"} | TOOLS | BASE,
     "diffusion": {"diffusion"},
     "artifacts": BASE,
     "runtime": BASE,
-    "project": BASE,
-    "projectfile": {"project", "diffusion"} | BASE,  # of diffusion, the respacing, which is plain numbers
+    "cost": {"diffusion"} | BASE,  # of diffusion, the respacing, which is plain numbers
+    "project": {"cost"} | BASE,
+    "projectfile": {"project", "diffusion"} | BASE,
     "config": {"errors"},
     "errors": set(),
 }

@@ -151,6 +151,32 @@ def test_generated_runs_are_sharded_by_their_own_count_of_images(table):
     assert list(project.shards("uadm25-g-at-best").values()) == [(0, 10)]
 
 
+def test_a_target_in_minutes_gives_each_run_shards_by_its_own_cost(table):
+    write_rows(table, {**UNGUIDED, "num_images": "1000"}, {**ROW, "num_images": "1000"})
+    sampling = {"target_minutes_per_shard": 1, "batch_size": 4, "speed": {"guided": 100, "unguided": 200}}
+    project = load(table, sampling=sampling)
+    # 25 steps: 60 s are 240 guided images, or 480.
+    assert list(project.shards("uadm25-g").values())[:2] == [(0, 240), (240, 480)]
+    assert [stop - start for start, stop in project.shards("uadm25").values()] == [480, 480, 40]
+    assert project.sweep_shares_jobs  # 120 images each
+    assert not load(table, sampling=sampling, sweep__num_images=241).sweep_shares_jobs
+    before = load(table, sampling={"shard_size": 10, "batch_size": 4})
+    assert changed_settings(before, project) == set()
+
+
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        ({}, "set one of the two"),
+        ({"shard_size": 5, "target_minutes_per_shard": 5}, "set one of the two"),
+        ({"target_minutes_per_shard": 5}, "run `eddpm calibrate"),
+    ],
+)
+def test_shards_have_a_size_or_minutes_and_minutes_have_a_speed(table, sampling, message):
+    write_rows(table, ROW)
+    assert message in refusal(table, sampling={"batch_size": 4, **sampling})
+
+
 # Slices -----------------------------------------------------------------------------------------------------------
 
 

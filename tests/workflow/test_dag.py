@@ -179,6 +179,16 @@ def test_slurm_profile_plans_the_same_jobs(workspace):
     assert "gpu=1" in printed
 
 
+def test_a_cluster_is_asked_for_the_time_that_sampling_costs(workspace):
+    speed = {"guided": 1, "unguided": 2}
+    workspace.write_config(sampling={"target_minutes_per_shard": 1, "batch_size": 3, "speed": speed})
+    printed = workspace.snakemake("--dry-run", "all").stdout
+    runtimes = set(re.findall(r"output: \S*/runs/(\S+)/samples/(\d+)\.npz.*?runtime=(\d+)", printed, re.DOTALL))
+    # 5 steps an image: in a minute 24 images without guidance, 12 with it; half as much again, and ten minutes.
+    assert ("uadm5", "0000", "11") in runtimes
+    assert ("uadm5-g", "0000", "11") in runtimes
+
+
 def test_slurm_profile_names_only_rules_that_exist():
     settings = yaml.safe_load((REPO / "profiles/slurm/config.yaml").read_text())
     rules = {

@@ -15,6 +15,7 @@ REPO = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPO))
 
 from eddpm.config import INCEPTION_FILE
+from eddpm.cost import job_minutes
 from eddpm.errors import EddpmError
 from eddpm.project import slug
 from eddpm.projectfile import load_project, missing_files
@@ -248,6 +249,21 @@ def shard_start(wildcards):
 
 def shard_stop(wildcards):
     return project.shards(wildcards.run)[wildcards.shard][1]
+
+
+def shard_minutes(wildcards, attempt):
+    start, stop = project.shards(wildcards.run)[wildcards.shard]
+    row = project.all_runs[wildcards.run]
+    return job_minutes((stop - start) * project.image_seconds(row), attempt)
+
+
+def sweep_minutes(wildcards, attempt):
+    """Of the sweep of the method {run}: all scales, one after the other."""
+    scales = project.sweep_of(project.table_runs[wildcards.run].run)
+    rows = [project.sweep_runs[scale] for scale in scales]
+    return job_minutes(
+        sum(row.num_images * project.image_seconds(row) for row in rows), attempt
+    )
 
 
 def of_each_scale(file):

@@ -20,6 +20,7 @@ rule sample_shard:
     resources:
         # A resource, since another batch size changes no image and should sample none again.
         batch_size=project.sampling.batch_size,
+        runtime=shard_minutes,
     params:
         start=shard_start,
         stop=shard_stop,

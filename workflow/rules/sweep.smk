@@ -19,6 +19,7 @@ rule sample_sweep:
     threads: 1
     resources:
         batch_size=project.sampling.batch_size,
+        runtime=sweep_minutes,
     params:
         stop=project.sweep.num_images,
     shell:

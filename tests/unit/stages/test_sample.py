@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from tiny import write_settings
 
 from eddpm.artifacts import load_checkpoint, read_npz, read_samples, save_model
@@ -158,10 +159,67 @@ def test_half_precision_gives_nearly_the_same_images(tiny, sample, precision):
     assert np.median(np.abs(found - wanted)) <= 3
 
 
+def with_memory_for(images: int, monkeypatch) -> list[int]:
+    """A GPU that holds so many images at once; the sizes of the batches that are tried."""
+    tried, sample_batch = [], stage.GuidedSampler.sample
+
+    def sample(self, index):
+        tried.append(len(index))
+        if len(index) > images:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return sample_batch(self, index)
+
+    monkeypatch.setattr(stage.GuidedSampler, "sample", sample)
+    return tried
+
+
+def test_a_batch_too_large_for_the_memory_is_halved_until_it_fits(sample, monkeypatch, capsys):
+    wanted = read_npz(sample("uadm25-g", 0, 8, 2, "small"))
+    tried = with_memory_for(2, monkeypatch)
+    found = read_npz(sample("uadm25-g", 0, 8, 8, "halved"))
+    assert tried == [8, 4, 2, 2, 2, 2]
+    np.testing.assert_array_equal(found["arr_0"], wanted["arr_0"])
+    assert found["index"].tolist() == list(range(8))
+    assert "8 images are too many for the memory of this GPU; goes on with 4 at once" in capsys.readouterr().err
+
+
+def test_one_image_too_large_for_the_memory_is_an_error_in_one_line(sample, monkeypatch):
+    with_memory_for(0, monkeypatch)
+    with pytest.raises(ConfigError, match=r"^UADM\(25\)-G: one image is too large for the memory of [^\n]*$"):
+        sample("uadm25-g", 0, 3, 2)
+
+
+@pytest.mark.parametrize("step", [1, 4])
+def test_the_first_step_that_is_not_finite_is_the_one_that_is_named(sample, monkeypatch, step):
+    """The guidance of one image of three breaks in one step."""
+    guidance, calls = stage.classifier_guidance, []
+
+    def breaking(*arguments):
+        guide_fn = guidance(*arguments)
+
+        def broken(x_t, t):
+            calls.append(t)
+            found = guide_fn(x_t, t)
+            if len(calls) == step:
+                found.gradient[1] = float("inf")
+            return found
+
+        return broken
+
+    monkeypatch.setattr(stage, "classifier_guidance", breaking)
+    t = 1000 - 40 * step
+    named = rf"image 3 and 0 more are not finite, from step {step} of 25 \(t = {t}\) at scale 6"
+    with pytest.raises(ArtifactError, match=named):
+        sample("uadm25-g", 2, 5, 3)
+
+
 def test_an_image_that_is_not_finite_is_named_and_never_written(tiny, sample, tmp_path):
     state = load_checkpoint(tiny.weights["uadm"])
     state["out.2.bias"] = state["out.2.bias"] * float("nan")
     save_model(tmp_path / "broken.safetensors", state)
-    with pytest.raises(ArtifactError, match=r"UADM\(25\)-G: image 2 and 1 more are not finite at scale 6"):
+    with pytest.raises(
+        ArtifactError,
+        match=r"UADM\(25\)-G: image 2 and 1 more are not finite, from step 1 of 25 \(t = 960\) at scale 6",
+    ):
         sample("uadm25-g", 2, 4, 4, denoiser=tmp_path / "broken.safetensors")
     assert not list((tmp_path / "shard").rglob("*.npz"))

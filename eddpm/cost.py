@@ -1,0 +1,31 @@
+"""What sampling costs: from how fast a job goes to the time of a run, a shard, and the size of shards."""
+
+from eddpm.config import PositiveFloat, Settings
+from eddpm.diffusion.respacing import kept_timesteps
+
+
+class Speed(Settings):
+    """Images times denoising steps per second of one job, with a classifier beside the denoiser and without."""
+
+    guided: PositiveFloat
+    unguided: PositiveFloat
+
+
+# ADM at 256 pixels on one A100: 0.07 and 0.12 images per second of 250 steps (Rombach et al., 2022, table 18).
+PUBLISHED = Speed(guided=17.5, unguided=30.0)
+
+
+def image_seconds(speed: Speed | None, diffusion_steps: int, steps: str, guided: bool) -> float:
+    """Seconds for one image of so many (respaced) steps; without a speed, by the published one."""
+    speed = speed or PUBLISHED
+    return len(kept_timesteps(diffusion_steps, steps)) / (speed.guided if guided else speed.unguided)
+
+
+def shard_size(target_minutes: float, seconds_per_image: float, num_images: int) -> int:
+    """Images of a run whose sampling takes at most that long: one at least, and no more than there are."""
+    return max(1, min(num_images, int(target_minutes * 60 / seconds_per_image)))
+
+
+def job_minutes(seconds: float, attempt: int) -> int:
+    """Time to ask a cluster for: half as much again and ten minutes to start; twice that in each further attempt."""
+    return round(1.5 * seconds / 60 + 10) * 2 ** (attempt - 1)

@@ -1,0 +1,127 @@
+"""What a target will take, before anything is submitted."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tabulate import tabulate
+
+from eddpm.config import SpaceConfig, read_yaml
+from eddpm.errors import ConfigError
+from eddpm.project import Project
+from eddpm.projectfile import load_project
+from eddpm.stages.status import number, speed_source
+
+SNAKEFILE = Path(__file__).parents[2] / "workflow/Snakefile"
+TRAINING = ("train_denoiser", "train_classifier")
+SAMPLING = ("sample_shard", "sample_sweep")
+
+# float32 numbers per image: pooled, spatial and class scores (evaluation/extractors.py).
+INCEPTION = 2048 + 7 * 17 * 17 + 1008
+EFFICIENTNET = 1280 + 7 * 14 * 14 + 1000
+
+_UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
+
+Shard = tuple[str, str]  # run, shard
+
+
+class Planned(NamedTuple):
+    """What a dry run would do."""
+
+    jobs: Counter[str]  # by rule
+    shards: dict[str, list[Shard]]  # by rule: whose samples, or features, it would write
+
+
+def plan(config: Path, targets: list[str]) -> None:
+    """Print the jobs that remain to be done for `targets` by rule, the hours of sampling, and the disk it fills."""
+    project = load_project(read_yaml(config), str(config))
+    planned = parse_dry_run(dry_run(config, targets))
+    if not planned.jobs:
+        print(f"Nothing to be done for {' '.join(targets)}.")
+        return
+    images = {rule: count_images(project, shards) for rule, shards in planned.shards.items()}
+    hours = {rule: sampling_seconds(project, images[rule]) / 3600 for rule in SAMPLING if rule in images}
+    size_of = {"extract_features": feature_bytes, **dict.fromkeys(SAMPLING, image_bytes)}
+    sizes = {rule: size_of[rule](project) * images[rule].total() for rule in size_of if rule in images}
+    rows = [
+        (rule, jobs, number(hours[rule]) if rule in hours else "", _size(sizes[rule]) if rule in sizes else "")
+        for rule, jobs in planned.jobs.most_common()
+    ]
+    rows.append(("all", planned.jobs.total(), number(sum(hours.values())), _size(sum(sizes.values()))))
+    align = ("left", "right", "right", "right")
+    print(tabulate(rows, ("rule", "jobs", "GPU-hours", "disk"), colalign=align, disable_numparse=True))
+    print("\nGPU-hours: of sampling, on one GPU each; disk: of samples and features.")
+    print(f"By {speed_source(project)}.")
+    if any(rule in planned.jobs for rule in TRAINING):
+        print("Training is counted, but its hours are not estimated.")
+
+
+def dry_run(config: Path, targets: list[str]) -> str:
+    """What Snakemake prints of a dry run in the working directory. Raises ConfigError where it cannot plan."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", str(config)]
+    # Unfinished files of jobs at work are yet to be made; one core, since a dry run wants a number.
+    command += ["--cores", "1", "--dry-run", "--rerun-incomplete", "--nolock", "--nocolor", "--", *targets]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ConfigError(f"--targets {' '.join(targets)}: {_reason(done.stdout + done.stderr)}")
+    return done.stdout
+
+
+def parse_dry_run(printed: str) -> Planned:
+    """The jobs in what `snakemake --dry-run` prints; `all` and the like, which only gather, are none."""
+    jobs, shards, rule = Counter(), {}, ""
+    for line in printed.splitlines():
+        if match := re.fullmatch(r"(?:local)?rule (\w+):", line):
+            rule = match[1]
+        elif line.startswith("    output: "):
+            jobs[rule] += 1
+            shards.setdefault(rule, []).extend(re.findall(r"/runs/([^/]+)/(?:samples|features)/(\d+)\.npz", line))
+    return Planned(jobs, shards)
+
+
+def count_images(project: Project, shards: Iterable[Shard]) -> Counter[str]:
+    """How many images there are in some shards, by run."""
+    count = Counter()
+    for run, shard in shards:
+        start, stop = project.shards(run)[shard]
+        count[run] += stop - start
+    return count
+
+
+def sampling_seconds(project: Project, images: Mapping[str, int]) -> float:
+    """What it takes to sample so many images of each run, one after the other."""
+    return sum(count * project.image_seconds(project.all_runs[run]) for run, count in images.items())
+
+
+def feature_bytes(project: Project) -> int:
+    """Bytes on disk of the features of one image, in all spaces."""
+    return 4 * sum(_dimensions(project, space) for space in project.measure().spaces)
+
+
+def image_bytes(project: Project) -> int:
+    """Bytes on disk of one sample: its pixels, its label and its number."""
+    return project.dataset.image_size**2 * project.dataset.image_channels + 8 + 8
+
+
+def _dimensions(project: Project, space: SpaceConfig) -> int:
+    if network := space.classifier:
+        side = network.image_size // 2 ** (len(network.channel_mult) - 1)
+        return network.level_channels[-1] + 7 * side**2 + network.num_classes
+    pixels = project.dataset.image_size**2 * project.dataset.image_channels
+    return {"pixels": pixels, "inception": INCEPTION, "efficientnet-lite0": EFFICIENTNET}[space.name]
+
+
+def _size(count: float) -> str:
+    unit = next((unit for unit in ("kB", "MB") if count < 1000 * _UNITS[unit]), "GB")
+    return f"{number(count / _UNITS[unit])} {unit}"
+
+
+def _reason(printed: str) -> str:
+    """What Snakemake says of a failure, in one line."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    named = next((k for k, line in enumerate(lines) if re.match(r"\w+(Exception|Error)\b", line)), len(lines) - 2)
+    return " ".join(lines[named + 1 :])

@@ -1,0 +1,164 @@
+"""How far an experiment is, from its files alone: nobody is asked, so it works while jobs run, on any machine."""
+
+import csv
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from tabulate import tabulate
+
+from eddpm.artifacts import array_length
+from eddpm.config import read_yaml
+from eddpm.errors import ArtifactError
+from eddpm.project import Project, slug
+from eddpm.projectfile import load_project
+
+COLUMNS = ("run", "images", "images/s", "hours", "hours left", "failed")
+LOG_TAIL = 16_384  # bytes
+
+
+class Job(NamedTuple):
+    """Where the job that samples a shard writes, and what it makes."""
+
+    log: Path
+    benchmark: Path
+    num_images: int
+
+
+class Progress(NamedTuple):
+    """What there is of a run, and what it took."""
+
+    done: int  # images
+    wanted: int
+    seconds: float  # of jobs that have finished
+    image_seconds: float | None  # measured: the median over finished shards
+    seconds_left: float
+    failures: dict[Path, str]  # log -> its error, of jobs whose shards are not there
+
+
+def status(config: Path) -> None:
+    """Print a row per run: images, images per second, job-hours so far and left; then the errors of failed jobs."""
+    project = load_project(read_yaml(config), str(config))
+    runs = {run: progress(project, run) for run in project.all_runs}
+    total = Progress(
+        done=sum(run.done for run in runs.values()),
+        wanted=sum(run.wanted for run in runs.values()),
+        seconds=sum(run.seconds for run in runs.values()),
+        image_seconds=None,
+        seconds_left=sum(run.seconds_left for run in runs.values()),
+        failures={log: error for run in runs.values() for log, error in run.failures.items()},
+    )
+    rows = [_row(name, run) for name, run in {**runs, "all": total}.items()]
+    print(tabulate(rows, COLUMNS, colalign=("left", *["right"] * 5), disable_numparse=True))
+    print("\nhours: of a job, on one GPU where it has one; so far: of finished jobs, the last try of each.")
+    if any(run.image_seconds is None and run.seconds_left for run in runs.values()):
+        print(f"~: nothing measured yet; by {speed_source(project)}.")
+    for log, error in total.failures.items():
+        print(f"failed: {log}: {error}")
+
+
+def progress(project: Project, run: str) -> Progress:
+    """The state of a run, by slug, below the working directory.
+
+    A shard of another size than the project asks for will be made anew, and does not count.
+    """
+    samples = Path(f"results/{project.experiment}/runs/{run}/samples")
+    present = _names(samples)
+    done, seconds, rates, failures = 0, 0.0, [], {}
+    for shard, (start, stop) in project.shards(run).items():
+        job = job_of(project, run, shard)
+        took = _seconds(job.benchmark) * (stop - start) / job.num_images  # a sweep's job makes shards of several runs
+        seconds += took
+        if f"{shard}.npz" in present and _count(samples / f"{shard}.npz") == stop - start:
+            done += stop - start
+            rates += [took / (stop - start)] if took else []
+            continue
+        if f"{shard}.unfinished" in present:
+            batches = sum(map(_count, (samples / f"{shard}.unfinished").glob("*.npz")))
+            done += min(batches, stop - start)
+        if error := last_error(job.log):
+            failures[job.log] = error
+    wanted = project.all_runs[run].num_images
+    rate = median(rates) if rates else None
+    expected = rate or project.image_seconds(project.all_runs[run])
+    return Progress(done, wanted, seconds, rate, (wanted - done) * expected, failures)
+
+
+def job_of(project: Project, run: str, shard: str) -> Job:
+    """The job that samples a shard: one of its own, or that of its method's sweep."""
+    if project.sweep_shares_jobs and run in project.sweep_runs:
+        rule, name = "sample_sweep", slug(project.sweep_runs[run].method)
+        num_images = project.sweep.num_images * len(project.sweep.scales)
+    else:
+        rule, name = "sample_shard", f"{run}/{shard}"
+        start, stop = project.shards(run)[shard]
+        num_images = stop - start
+    place = f"{project.experiment}/{rule}/{name}"
+    return Job(Path(f"logs/{place}.log"), Path(f"benchmarks/{place}.tsv"), num_images)
+
+
+def last_error(log: Path) -> str | None:
+    """The error that a log ends with: the line of a verb that stopped, or of an exception; None where there is none."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_TAIL))
+            lines = file.read().decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return None
+    lines = [line for line in lines if line.strip()]
+    if lines and re.match(r"eddpm [a-z-]+: ", lines[-1]):
+        return lines[-1]
+    tracebacks = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    # An exception's message may go on for lines after the one that says most.
+    after = lines[tracebacks[-1] + 1 :] if tracebacks else []
+    return next((line for line in after if not line.startswith(" ")), None)
+
+
+def speed_source(project: Project) -> str:
+    """Whose figures `cost` goes by."""
+    if project.sampling.speed:
+        return "the speed that the config gives (sampling.speed)"
+    return "published speeds of ADM at 256 pixels on an A100; `eddpm calibrate` measures yours"
+
+
+def number(value: float) -> str:
+    """About three digits, never an exponent: 0.07, 12.3, 1,300."""
+    return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"
+
+
+def _row(name: str, run: Progress) -> Iterator[str]:
+    estimated = "~" if run.image_seconds is None and run.seconds_left and name != "all" else ""
+    yield name
+    yield f"{run.done:,} of {run.wanted:,}"
+    yield number(1 / run.image_seconds) if run.image_seconds else ""
+    yield number(run.seconds / 3600)
+    yield estimated + number(run.seconds_left / 3600)
+    yield str(len(run.failures)) if run.failures else ""
+
+
+def _names(folder: Path) -> set[str]:
+    """What lies in a folder, asked once: far cheaper on a shared file system than a question per shard."""
+    try:
+        return set(os.listdir(folder))
+    except FileNotFoundError:
+        return set()
+
+
+def _count(samples: Path) -> int:
+    """Images in a shard or a batch; none in what is damaged, or was finished and cleared away meanwhile."""
+    try:
+        return array_length(samples, "index")
+    except ArtifactError:
+        return 0
+
+
+def _seconds(benchmark: Path) -> float:
+    """What Snakemake measured of a job; 0 where it has not, or is writing it now."""
+    try:
+        with open(benchmark, newline="") as file:
+            return sum(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
+    except (OSError, KeyError, TypeError, ValueError):
+        return 0.0

@@ -1,0 +1,198 @@
+"""How far runs are, read from shards, batches, benchmarks and logs alone."""
+
+import numpy as np
+import pytest
+import yaml
+from tiny import tiny_project, tiny_values
+
+from eddpm.artifacts import write_npz
+from eddpm.stages import status as stage
+
+RUN = "uadm25-g"  # 1000 images in shards of 8
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The tiny project, with its config, in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tiny_values()))
+    return tiny_project()
+
+
+@pytest.fixture
+def write(tmp_path):
+    def shard(name, count, run=RUN):
+        index = np.arange(count)
+        write_npz(tmp_path / f"results/digits/runs/{run}/samples/{name}.npz", arr_0=np.zeros((count, 8)), index=index)
+
+    def batch(shard, first, count, run=RUN):
+        path = tmp_path / f"results/digits/runs/{run}/samples/{shard}.unfinished/{first:08d}.npz"
+        write_npz(path, images=np.zeros((count, 8)), index=np.arange(first, first + count))
+        return path
+
+    def benchmark(job, seconds):
+        path = tmp_path / f"benchmarks/digits/{job}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:00\t-\n")
+
+    def log(job, text):
+        path = tmp_path / f"logs/digits/{job}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    return {"shard": shard, "batch": batch, "benchmark": benchmark, "log": log}
+
+
+def rows(capsys) -> dict[str, list[str]]:
+    """The printed table by run, cells split at gaps of two spaces."""
+    stage.status(stage.Path("config.yaml"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "  " in line and not line.startswith("-")]
+    return {line.split()[0]: line.split() for line in lines}
+
+
+def test_a_fresh_project_has_all_to_do_at_the_pace_of_the_cost_figures(project, capsys):
+    states = {run: stage.progress(project, run) for run in project.all_runs}
+    for run, state in states.items():
+        row = project.all_runs[run]
+        assert (state.done, state.wanted, state.seconds, state.image_seconds) == (0, row.num_images, 0, None)
+        assert state.seconds_left == pytest.approx(row.num_images * project.image_seconds(row))
+        assert state.failures == {}
+    printed = rows(capsys)
+    assert printed.keys() - {"run", "all"} == project.all_runs.keys()
+    assert printed["all"][1:4] == ["0", "of", f"{sum(state.wanted for state in states.values()):,}"]
+
+
+def test_finished_shards_and_batches_count_and_shards_of_another_size_do_not(project, write):
+    write["shard"]("0000", 8)
+    write["shard"]("0001", 5)  # of another shard size
+    write["batch"]("0002", 16, 3)
+    write["batch"]("0002", 19, 3)
+    write["batch"]("0003", 24, 3).write_bytes(b"half")
+    write["batch"]("0000", 0, 3)  # being cleared away
+    (stage.Path(f"results/digits/runs/{RUN}/samples") / "0004.npz").write_bytes(b"")
+    assert stage.progress(project, RUN).done == 8 + 6
+
+
+def test_batches_of_a_larger_shard_fill_no_more_than_this_one(project, write):
+    for first in (0, 6, 12):
+        write["batch"]("0000", first, 6)
+    assert stage.progress(project, RUN).done == 8
+
+
+def test_no_images_are_read(project, write, monkeypatch):
+    write["shard"]("0000", 8)
+    write["batch"]("0001", 8, 3)
+
+    def refuse(*arguments, **options):
+        raise AssertionError("read an array")
+
+    monkeypatch.setattr(np.lib.format, "read_array", refuse)
+    assert stage.progress(project, RUN).done == 11
+
+
+def test_the_pace_is_the_median_shard_s_so_that_a_resumed_one_does_not_flatter_it(project, write):
+    for shard, seconds in (("0000", 16), ("0001", 1), ("0002", 17)):
+        write["shard"](shard, 8)
+        write["benchmark"](f"sample_shard/{RUN}/{shard}", seconds)
+    write["benchmark"](f"sample_shard/{RUN}/0003", 100)  # its shard is being made anew
+    state = stage.progress(project, RUN)
+    assert state.seconds == 16 + 1 + 17 + 100
+    assert state.image_seconds == 2
+    assert state.seconds_left == (1000 - 24) * 2
+
+
+def test_a_benchmark_that_is_being_written_is_no_measurement(project, write):
+    write["shard"]("0000", 8)
+    for text in ("", "s\th:m:s\n", "s\th:m:s\n\n", "s\n-\n"):
+        write["benchmark"](f"sample_shard/{RUN}/0000", 1)
+        stage.Path(f"benchmarks/digits/sample_shard/{RUN}/0000.tsv").write_text(text)
+        assert stage.progress(project, RUN).image_seconds is None
+
+
+def test_the_time_of_a_sweep_is_shared_by_its_scales(project, write):
+    sweep = project.sweep_of("UADM(25)-G")
+    for run in sweep:
+        write["shard"]("0000", project.sweep.num_images, run)
+    write["benchmark"](f"sample_sweep/{RUN}", 32)
+    states = [stage.progress(project, run) for run in sweep]
+    assert sum(state.seconds for state in states) == 32
+    assert [1 / state.image_seconds for state in states] == [8 * len(sweep) / 32] * len(sweep)
+    assert [state.seconds_left for state in states] == [0] * len(sweep)
+
+
+def test_a_sweep_of_several_shards_has_a_job_for_each(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = tiny_project(sweep=tiny_values()["sweep"] | {"num_images": 20})
+    job = stage.job_of(project, f"{RUN}-at-1", "0002")
+    assert (str(job.log), job.num_images) == (f"logs/digits/sample_shard/{RUN}-at-1/0002.log", 4)
+
+
+TRACEBACK = """12:00:00 UADM: 8 of 8 images to sample
+Traceback (most recent call last):
+  File "sample.py", line 1, in sample
+    x = 1 / 0
+ZeroDivisionError: division by zero
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "sample.py", line 2, in sample
+    launch()
+torch.AcceleratorError: CUDA error: an illegal memory access was encountered
+CUDA kernel errors might be asynchronously reported at some other API call.
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("12:00:00 UADM: 8 images\neddpm sample-shard: UADM: not finite\n", "eddpm sample-shard: UADM: not finite"),
+        (TRACEBACK, "torch.AcceleratorError: CUDA error: an illegal memory access was encountered"),
+        ("x" * 40_000 + "\n" + TRACEBACK, "torch.AcceleratorError: CUDA error"),
+        ("12:00:00 UADM: 8 of 8 images to sample on cpu\n", None),  # at work, or killed: a log cannot tell
+        ("a.py:1: UserWarning: slow\n  warnings.warn()\n", None),
+        ("\n\n", None),
+        ("", None),
+    ],
+)
+def test_the_error_of_a_log_is_the_line_that_says_it(tmp_path, text, error):
+    log = tmp_path / "a.log"
+    log.write_text(text)
+    found = stage.last_error(log)
+    assert found.startswith(error) and "\n" not in found if error else found is None
+
+
+def test_a_log_that_is_not_there_or_no_text_has_no_error(tmp_path):
+    (tmp_path / "b.log").write_bytes(b"\xff\xfe\x00")
+    assert stage.last_error(tmp_path / "a.log") is None
+    assert stage.last_error(tmp_path / "b.log") is None
+
+
+def test_a_failed_job_is_named_once_and_only_while_its_shard_is_missing(project, write, capsys):
+    error = "eddpm sample-shard: out of luck"
+    for shard in ("0000", "0001"):
+        write["log"](f"sample_shard/{RUN}/{shard}", f"{error}\n")
+    write["log"]("sample_sweep/cadm25-g", f"{error}\n")  # of several runs
+    write["shard"]("0000", 8)  # made by a retry
+    stage.status(stage.Path("config.yaml"))
+    failed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("failed: ")]
+    assert failed == [
+        f"failed: logs/digits/sample_shard/{RUN}/0001.log: {error}",
+        f"failed: logs/digits/sample_sweep/cadm25-g.log: {error}",
+    ]
+
+
+def test_the_table_shows_what_is_there(project, write, capsys):
+    for shard in ("0000", "0001"):
+        write["shard"](shard, 8)
+        write["benchmark"](f"sample_shard/{RUN}/{shard}", 720)
+    write["log"](f"sample_shard/{RUN}/0002", "eddpm sample-shard: out of luck\n")
+    # 90 seconds an image
+    assert rows(capsys)[RUN] == [RUN, "16", "of", "1,000", "0.01", "0.40", "24.6", "1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0.00"), (0.066, "0.07"), (9.5, "9.50"), (12.34, "12.3"), (1300.4, "1,300")]
+)
+def test_numbers_have_about_three_digits(value, text):
+    assert stage.number(value) == text
