@@ -256,7 +256,7 @@ def test_a_process_that_fails_ends_the_job_and_leaves_no_half_shard(tmp_path, fo
 
 
 SLOW = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from eddpm.config import DatasetConfig
 from eddpm.data import shards
@@ -268,6 +268,7 @@ def slow(source, entry, channels, read=Source.read):
     time.sleep(0.05)
     return read(source, entry, channels)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where the tests run in the background
 Source.read = slow
 shards.SHARD_IMAGES = 50
 config = DatasetConfig(source=sys.argv[1], image_size=32, image_channels=3, num_classes=10)
