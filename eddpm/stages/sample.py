@@ -82,6 +82,7 @@ def _sample(sampler: "GuidedSampler", todo: np.ndarray, batch_size: int) -> Iter
                         f" {device_name(sampler.device)}; take a larger GPU, or half precision"
                     ) from None
                 batch_size = size // 2
+                torch.cuda.empty_cache()  # what is left of the larger batch may lie in pieces
                 say(f"{size} images are too many for the memory of this GPU; goes on with {batch_size} at once")
                 continue
             yield batch

@@ -122,7 +122,7 @@ wildcard_constraints:
     classifier=one_of(project.classifiers),
     guide=one_of(project.guides),
     part=one_of(SETTINGS),
-    shard=r"\d{4}",
+    shard=r"\d{4,6}",
     asset=one_of(ASSETS),
     table=one_of(TABLES),
     figure=one_of(FIGURES),
