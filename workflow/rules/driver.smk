@@ -1,0 +1,70 @@
+# What a snakemake makes sure of before its first job: that it is alone, and that nothing is missing.
+import fcntl
+import shutil
+import subprocess
+import time
+
+from snakemake.exceptions import WorkflowError
+
+from eddpm.projectfile import missing_files
+
+
+def refuse_second_driver():
+    """Hold a lock that ends with this process, so that after a kill the same command goes on."""
+    global driver_lock  # it is freed with its file
+    driver_lock = open(".snakemake/driver.lock", "w")
+    try:
+        fcntl.flock(driver_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError(
+            f"{Path.cwd()}: another snakemake is at work here; wait for it, or stop it first"
+        ) from None
+
+
+def cancel_leftover_jobs():
+    """End the Slurm jobs of a former snakemake in this folder that was killed before it could.
+
+    They would sample beside their successors; and where one fails, Snakemake removes its output, whoever finished it.
+    """
+    left = leftover_jobs()
+    if left:
+        print(
+            f"Cancelling Slurm jobs of a former snakemake here: {', '.join(left)}",
+            file=sys.stderr,
+        )
+    deadline = time.monotonic() + 120
+    while left:
+        # Those that have just ended are no error.
+        subprocess.run(["scancel", *left], capture_output=True)
+        if time.monotonic() > deadline:
+            raise WorkflowError(
+                f"{Path.cwd()}: Slurm jobs {', '.join(left)} of a former snakemake do not end; try again once they have"
+            )
+        time.sleep(1)
+        left = leftover_jobs()
+
+
+def leftover_jobs():
+    """The Slurm jobs that Snakemake submitted from this folder: by their comments, which are its own."""
+    if not shutil.which("squeue"):
+        return []
+    listed = subprocess.run(
+        ["squeue", "--me", "--noheader", "--format=%A %k %Z"],
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode and not workflow.local_exec:
+        raise WorkflowError(f"squeue: {listed.stderr.strip()}")
+    jobs = [line.split(" ", 2) for line in listed.stdout.splitlines()]
+    return [
+        job
+        for job, comment, folder in jobs
+        if comment.startswith(("rule_", "group_"))
+        and Path(folder).resolve() == Path.cwd()
+    ]
+
+
+def refuse_missing_files():
+    """Name all that is missing at once, before any job starts."""
+    if missing := missing_files(project):
+        raise WorkflowError("files that the project names are missing:", *missing)
