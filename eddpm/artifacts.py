@@ -6,6 +6,7 @@ Images lie on disk as uint8 (N, H, W, C), as in ADM's sample batches: `arr_0` im
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import zipfile
 import zlib
@@ -25,7 +26,8 @@ def atomic(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` that becomes `path` when the block ends well, and vanishes when it does not."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # By host and process: on a shared file system a job that was given up may still be writing on another node.
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)

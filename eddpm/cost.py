@@ -1,5 +1,7 @@
 """What sampling costs: from how fast a job goes to the time of a run, a shard, and the size of shards."""
 
+import functools
+
 from eddpm.config import PositiveFloat, Settings
 from eddpm.diffusion.respacing import kept_timesteps
 
@@ -15,6 +17,7 @@ class Speed(Settings):
 PUBLISHED = Speed(guided=17.5, unguided=30.0)
 
 
+@functools.cache  # asked for every job, of a few kinds of runs
 def image_seconds(speed: Speed | None, diffusion_steps: int, steps: str, guided: bool) -> float:
     """Seconds for one image of so many (respaced) steps; without a speed, by the published one."""
     speed = speed or PUBLISHED
@@ -29,3 +32,12 @@ def shard_size(target_minutes: float, seconds_per_image: float, num_images: int)
 def job_minutes(seconds: float, attempt: int) -> int:
     """Time to ask a cluster for: half as much again and ten minutes to start; twice that in each further attempt."""
     return round(1.5 * seconds / 60 + 10) * 2 ** (attempt - 1)
+
+
+def job_megabytes(held: float, attempt: int) -> int:
+    """Memory to ask a cluster for, given the bytes of images or features that a job holds.
+
+    8 GB for torch and the largest published networks, read and built, and the data twice, since parts are joined;
+    twice that in each further attempt.
+    """
+    return round(8000 + 2 * held / 1e6) * 2 ** (attempt - 1)

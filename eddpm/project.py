@@ -161,8 +161,13 @@ class Project(Settings):
 
     @cached_property
     def sweep_shares_jobs(self) -> bool:
-        """Whether a sweep is small enough for all scales of a method to share a job: one shard for each scale."""
-        return all(self.shard_size(row) == row.num_images for row in self.sweep_runs.values())
+        """Whether a sweep is small enough for all scales of a method to share a job, with one shard for each scale."""
+        most = self.sampling.target_minutes_per_shard
+        together = self.sweep.num_images * len(self.sweep.scales)
+        return all(
+            self.shard_size(row) == row.num_images and not (most and self.image_seconds(row) * together > 60 * most)
+            for row in self.sweep_runs.values()
+        )
 
     def sweep_of(self, method: str) -> list[str]:
         """The slugs of one method's sweep, by rising scale."""

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from eddpm.config import SpaceConfig, read_yaml
+from eddpm.config import read_yaml
+from eddpm.demand import feature_bytes, image_bytes
 from eddpm.errors import ConfigError
 from eddpm.project import Project
 from eddpm.projectfile import load_project
@@ -19,10 +20,6 @@ from eddpm.stages.status import number, speed_source
 SNAKEFILE = Path(__file__).parents[2] / "workflow/Snakefile"
 TRAINING = ("train_denoiser", "train_classifier")
 SAMPLING = ("sample_shard", "sample_sweep")
-
-# float32 numbers per image: pooled, spatial and class scores (evaluation/extractors.py).
-INCEPTION = 2048 + 7 * 17 * 17 + 1008
-EFFICIENTNET = 1280 + 7 * 14 * 14 + 1000
 
 _UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
 
@@ -95,24 +92,6 @@ def count_images(project: Project, shards: Iterable[Shard]) -> Counter[str]:
 def sampling_seconds(project: Project, images: Mapping[str, int]) -> float:
     """What it takes to sample so many images of each run, one after the other."""
     return sum(count * project.image_seconds(project.all_runs[run]) for run, count in images.items())
-
-
-def feature_bytes(project: Project) -> int:
-    """Bytes on disk of the features of one image, in all spaces."""
-    return 4 * sum(_dimensions(project, space) for space in project.measure().spaces)
-
-
-def image_bytes(project: Project) -> int:
-    """Bytes on disk of one sample: its pixels, its label and its number."""
-    return project.dataset.image_size**2 * project.dataset.image_channels + 8 + 8
-
-
-def _dimensions(project: Project, space: SpaceConfig) -> int:
-    if network := space.classifier:
-        side = network.image_size // 2 ** (len(network.channel_mult) - 1)
-        return network.level_channels[-1] + 7 * side**2 + network.num_classes
-    pixels = project.dataset.image_size**2 * project.dataset.image_channels
-    return {"pixels": pixels, "inception": INCEPTION, "efficientnet-lite0": EFFICIENTNET}[space.name]
 
 
 def _size(count: float) -> str:

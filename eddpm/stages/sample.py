@@ -138,10 +138,11 @@ class GuidedSampler:
         broken = np.flatnonzero(finite_steps < len(self.schedule))
         if len(broken):
             step = finite_steps[broken[0]]
+            half = "" if self.config.precision == "float32" else ", or sample in float32"
             raise ArtifactError(
                 f"{self.config.name}: image {index[broken[0]]} and {len(broken) - 1} more are not finite, from step"
                 f" {step + 1} of {len(self.schedule)} (t = {self.schedule.timesteps[-1 - step]}) at scale"
-                f" {self.config.scale:g} in {self.config.precision}; lower the scale, or sample in float32"
+                f" {self.config.scale:g} in {self.config.precision}; lower the scale{half}"
             )
 
     def _denoise_fn(self, y: Tensor) -> Callable[[Tensor, Tensor], Tensor]:

@@ -2,6 +2,8 @@
 
 import inspect
 import json
+import os
+import signal
 import subprocess
 import sys
 from importlib import import_module
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from eddpm.artifacts import write_json, write_npz
+from eddpm.artifacts import atomic, write_json, write_npz
 from eddpm.cli import VERBS, build_parser, main
 from eddpm.stages import report
 
@@ -213,3 +215,20 @@ def test_tables_are_made_without_torch(tmp_path):
     program = f"import sys; from eddpm.cli import main; print(main({argv!r}), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "False"]
+
+
+def test_sigterm_in_the_middle_of_writing_leaves_no_file_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def half_a_file(config):
+        with atomic(config.with_name("samples.npz")) as temporary:
+            temporary.write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("it went on")
+
+    monkeypatch.setattr("eddpm.stages.status.status", half_a_file)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop:
+        main(["status", "--config", str(tmp_path / "config.yaml")])
+    assert stop.value.code == 143
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().err == "eddpm status: stopped by SIGTERM; the same command goes on from what is finished\n"
+    assert signal.getsignal(signal.SIGTERM) is before

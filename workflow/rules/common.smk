@@ -9,8 +9,8 @@ import yaml
 REPO = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPO))
 
+from eddpm import demand
 from eddpm.config import INCEPTION_FILE
-from eddpm.cost import job_minutes
 from eddpm.errors import EddpmError
 from eddpm.project import slug
 from eddpm.projectfile import load_project
@@ -186,18 +186,36 @@ def shard_stop(wildcards):
 
 
 def shard_minutes(wildcards, attempt):
-    start, stop = project.shards(wildcards.run)[wildcards.shard]
-    row = project.all_runs[wildcards.run]
-    return job_minutes((stop - start) * project.image_seconds(row), attempt)
+    return demand.shard_minutes(project, wildcards.run, wildcards.shard, attempt)
+
+
+def shard_megabytes(wildcards, attempt):
+    images = demand.shard_images(project, wildcards.run, wildcards.shard)
+    return demand.sampling_megabytes(project, images, attempt)
+
+
+def shard_features_megabytes(wildcards, attempt):
+    images = demand.shard_images(project, wildcards.run, wildcards.shard)
+    return demand.measuring_megabytes(project, images, attempt)
+
+
+def run_features_megabytes(wildcards, attempt):
+    images = project.all_runs[wildcards.run].num_images
+    return demand.measuring_megabytes(project, images, attempt)
 
 
 def sweep_minutes(wildcards, attempt):
-    """Of the sweep of the method {run}: all scales, one after the other."""
-    scales = project.sweep_of(project.table_runs[wildcards.run].run)
-    rows = [project.sweep_runs[scale] for scale in scales]
-    return job_minutes(
-        sum(row.num_images * project.image_seconds(row) for row in rows), attempt
-    )
+    method = project.table_runs[wildcards.run].run
+    return demand.sweep_minutes(project, method, attempt)
+
+
+def sweep_megabytes(wildcards, attempt):
+    """Scales are sampled, and measured, one after the other."""
+    return demand.sampling_megabytes(project, project.sweep.num_images, attempt)
+
+
+def sweep_features_megabytes(wildcards, attempt):
+    return demand.measuring_megabytes(project, project.sweep.num_images, attempt)
 
 
 def of_each_scale(file):

@@ -1,24 +1,21 @@
 # What a snakemake makes sure of before its first job: that it is alone, and that nothing is missing.
-import fcntl
 import shutil
 import subprocess
 import time
 
 from snakemake.exceptions import WorkflowError
 
+from eddpm.driver import Hold
 from eddpm.projectfile import missing_files
 
 
 def refuse_second_driver():
-    """Hold a lock that ends with this process, so that after a kill the same command goes on."""
-    global driver_lock  # it is freed with its file
-    driver_lock = open(".snakemake/driver.lock", "w")
+    """Hold this folder until the process ends, so that after a kill the same command goes on."""
+    global hold  # released with its object
     try:
-        fcntl.flock(driver_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WorkflowError(
-            f"{Path.cwd()}: another snakemake is at work here; wait for it, or stop it first"
-        ) from None
+        hold = Hold(Path(".snakemake"))
+    except EddpmError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def cancel_leftover_jobs():

@@ -20,6 +20,8 @@ rule compute_metrics:
     conda:
         "../../environment.yml"
     threads: 1
+    resources:
+        mem_mb=run_features_megabytes,
     shell:
         "python -m eddpm compute-metrics --settings {input.settings} --run {input.run}"
         " --samples {input.samples} --features {input.features}"

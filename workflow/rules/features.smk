@@ -32,6 +32,8 @@ rule extract_features:
     conda:
         "../../environment.yml"
     threads: 1
+    resources:
+        mem_mb=shard_features_megabytes,
     shell:
         "python -m eddpm extract-features --settings {input.settings}"
         " --samples {input.samples} --weights {input.weights:q}"

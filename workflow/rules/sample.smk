@@ -21,6 +21,7 @@ rule sample_shard:
         # A resource, since another batch size changes no image and should sample none again.
         batch_size=project.sampling.batch_size,
         runtime=shard_minutes,
+        mem_mb=shard_megabytes,
     params:
         start=shard_start,
         stop=shard_stop,

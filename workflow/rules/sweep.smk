@@ -20,6 +20,7 @@ rule sample_sweep:
     resources:
         batch_size=project.sampling.batch_size,
         runtime=sweep_minutes,
+        mem_mb=sweep_megabytes,
     params:
         stop=project.sweep.num_images,
     shell:
@@ -47,6 +48,8 @@ rule measure_sweep:
     conda:
         "../../environment.yml"
     threads: 1
+    resources:
+        mem_mb=sweep_features_megabytes,
     shell:
         "python -m eddpm measure-sweep --settings {input.settings} --runs {input.runs}"
         " --samples {input.samples} --weights {input.weights:q} --references {input.references}"

@@ -7,6 +7,7 @@ from tiny import tiny_project, tiny_values, write_settings
 
 from eddpm.artifacts import Samples, write_samples
 from eddpm.config import SpaceConfig
+from eddpm.demand import EFFICIENTNET, _dimensions, feature_bytes, image_bytes
 from eddpm.errors import ConfigError
 from eddpm.evaluation.extractors import efficientnet_lite0
 from eddpm.stages import plan as stage
@@ -79,7 +80,7 @@ def test_hours_and_bytes_are_those_of_the_shards_that_are_missing(planned):
     cells = {line.split()[0]: line.split()[1:] for line in planned(PRINTED, speed=speed).splitlines() if line}
     assert cells["sample_shard"] == ["2", f"{16 * 25 / 2e-3 / 3600:.1f}", f"{16 * (64 + 16) / 1000:.2f}", "kB"]
     assert cells["sample_sweep"] == ["1", f"{16 * 25 / 1e-3 / 3600:,.0f}", f"{16 * (64 + 16) / 1000:.2f}", "kB"]
-    assert cells["extract_features"] == ["1", f"{8 * stage.feature_bytes(project) / 1000:.1f}", "kB"]
+    assert cells["extract_features"] == ["1", f"{8 * feature_bytes(project) / 1000:.1f}", "kB"]
     assert cells["train_denoiser"] == ["1"]
     assert cells["all"][0] == "6"
 
@@ -115,22 +116,22 @@ def test_files_on_disk_are_as_large_as_planned(tiny, tmp_path):
     images, index = np.zeros((count, 8, 8, 1), np.uint8), np.arange(count)
     write_samples(samples, Samples(images, index % 10, {"index": index}))
     extract_features(write_settings(tmp_path / "m.yaml", project.measure()), samples, [tiny.weights["clean"]], features)
-    for path, size in ((samples, stage.image_bytes(project)), (features, stage.feature_bytes(project))):
+    for path, size in ((samples, image_bytes(project)), (features, feature_bytes(project))):
         headers = path.stat().st_size - count * size
         assert 0 < headers < 3000, path
 
 
 def test_efficientnet_gives_as_many_numbers_as_planned():
     features = efficientnet_lite0("cpu")(np.zeros((1, 8, 8, 3), np.uint8))
-    assert sum(values.shape[1] for values in features) == stage.EFFICIENTNET
+    assert sum(values.shape[1] for values in features) == EFFICIENTNET
 
 
 def test_spaces_of_published_networks_add_up():
     sweep = tiny_values()["sweep"] | {"best": {"minimise": "pixels/fid"}}
     project = tiny_project(evaluation={"spaces": ["pixels"]}, sweep=sweep)
-    assert stage.feature_bytes(project) == 4 * 64
+    assert feature_bytes(project) == 4 * 64
     inception = SpaceConfig(name="inception", inception_resize="clean")
-    assert stage._dimensions(project, inception) == 2048 + 2023 + 1008
+    assert _dimensions(project, inception) == 2048 + 2023 + 1008
 
 
 def test_a_target_that_nothing_makes_is_one_line(tmp_path, monkeypatch):
