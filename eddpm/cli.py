@@ -213,7 +213,7 @@ def main(argv: list[str] | None = None) -> int:
 
 @contextmanager
 def _ended_by_sigterm(verb: str) -> Iterator[None]:
-    """SIGTERM, a cluster's at a time limit or scancel, ends the block as an exception would: with its files in order."""
+    """SIGTERM (a time limit, scancel) ends the block as an exception would: with its files in order."""
     first = os.getpid()
 
     def end(*_) -> None:

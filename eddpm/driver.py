@@ -22,7 +22,7 @@ class Hold:
 
     def __init__(self, folder: Path):
         self._folder, self._sign = folder, folder / "driver.sign"
-        self._lock = open(folder / "driver.lock", "w")  # freed with this object
+        self._lock = open(folder / "driver.lock", "w")  # noqa: SIM115, freed with this object
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             locked = True

@@ -230,5 +230,7 @@ def test_sigterm_in_the_middle_of_writing_leaves_no_file_and_says_how_to_go_on(t
         main(["status", "--config", str(tmp_path / "config.yaml")])
     assert stop.value.code == 143
     assert list(tmp_path.iterdir()) == []
-    assert capsys.readouterr().err == "eddpm status: stopped by SIGTERM; the same command goes on from what is finished\n"
+    assert (
+        capsys.readouterr().err == "eddpm status: stopped by SIGTERM; the same command goes on from what is finished\n"
+    )
     assert signal.getsignal(signal.SIGTERM) is before

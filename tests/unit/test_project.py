@@ -158,8 +158,8 @@ def test_a_target_in_minutes_gives_each_run_shards_by_its_own_cost(table):
     # 25 steps: 60 s are 240 guided images, or 480.
     assert list(project.shards("uadm25-g").values())[:2] == [(0, 240), (240, 480)]
     assert [stop - start for start, stop in project.shards("uadm25").values()] == [480, 480, 40]
-    assert project.sweep_shares_jobs  # 120 images each
-    assert not load(table, sampling=sampling, sweep__num_images=241).sweep_shares_jobs
+    assert load(table, sampling=sampling, sweep__num_images=48).sweep_shares_jobs  # at five scales
+    assert not load(table, sampling=sampling, sweep__num_images=49).sweep_shares_jobs
     before = load(table, sampling={"shard_size": 10, "batch_size": 4})
     assert changed_settings(before, project) == set()
 
