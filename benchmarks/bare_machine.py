@@ -18,10 +18,11 @@ import yaml
 
 from eddpm.artifacts import write_json, write_text
 from eddpm.cli import main as eddpm
-from eddpm.config import INCEPTION_FILE, Settings, SpaceConfig, read_yaml
+from eddpm.config import INCEPTION_FILE, SpaceConfig
 from eddpm.project import TEMPERED, Project
 from eddpm.projectfile import load_project, missing_files
 from eddpm.runtime import device_name, pick_device
+from eddpm.settings import Settings, read_yaml
 
 LEAST = {"iterations": 2, "num_images": 40}  # however small the fraction
 

@@ -18,12 +18,13 @@ import yaml
 from metrics import machine
 
 from eddpm.artifacts import Samples, write_samples
-from eddpm.config import TrainClassifierConfig, load_settings, parse_settings
+from eddpm.config import TrainClassifierConfig
 from eddpm.data.loader import training_batches
 from eddpm.data.store import Store
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
 from eddpm.models.build import build_classifier
 from eddpm.runtime import device_name, pick_device
+from eddpm.settings import load_settings, parse_settings
 from eddpm.stages.data import prepare_dataset
 from eddpm.stages.train import ClassifierTask
 from eddpm.training.distributed import World

@@ -1,18 +1,15 @@
 """Everything a user can set: strict, frozen, checked before any work. Imports no torch (the Snakefile reads this).
 
 Each stage has one class here: the slice of the project (project.py) that decides its output, no more. The workflow
-writes it as settings.yaml beside that output, and the stage reads it back with `load_settings`.
+writes it as settings.yaml beside that output, and the stage reads it back with `load_settings` (settings.py).
 """
 
-import difflib
 import re
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from eddpm.errors import ConfigError
+from eddpm.settings import Settings
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -35,12 +32,6 @@ def _check_respacing(steps: str) -> str:
 
 
 Respacing = Annotated[str, AfterValidator(_check_respacing)]
-
-
-class Settings(BaseModel):
-    """Base of all settings: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 # Networks, by ADM's flag names ------------------------------------------------------------------------------------
@@ -265,7 +256,7 @@ class Criterion(Settings):
     """
 
     minimise: str
-    at_least: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
+    at_least: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(default_factory=dict)
 
 
 class ChoiceConfig(Settings):
@@ -273,69 +264,3 @@ class ChoiceConfig(Settings):
 
     criterion: Criterion
     run: SampleConfig
-
-
-# Reading ----------------------------------------------------------------------------------------------------------
-
-AnySettings = TypeVar("AnySettings", bound=Settings)
-
-_MARKS = ("[key]", "constrained-float")  # pydantic's own, within the path to a value
-
-
-def parse_settings(cls: type[AnySettings], values: Any, place: str) -> AnySettings:
-    """Check plain `values` against `cls`. Raises ConfigError with the first mistake: place, key, value, remedy."""
-    try:
-        return cls.model_validate(values)
-    except ValidationError as error:
-        # A misspelled key is also a missing one: unknown keys come first.
-        first = min(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
-        key = ".".join(str(part) for part in first["loc"] if part not in _MARKS)
-        raise ConfigError(": ".join(filter(None, (place, key, _explain(first, cls))))) from None
-
-
-def _explain(error: dict, cls: type[Settings]) -> str:
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(cls, error["loc"][:-1])
-        close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        return f"unknown key; did you mean '{close[0]}'?" if close else f"unknown key; known: {', '.join(known)}"
-    if error["type"] == "missing":
-        return "missing; add this key"
-    if error["type"] == "value_error" and isinstance(error["input"], dict):
-        return message  # about several keys, which it names
-    return f"value {error['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _known_keys(cls: type[Settings], path: tuple) -> list[str]:
-    """The keys of the settings class that sits at `path` below `cls`."""
-    parts = iter(path)
-    for field in parts:
-        annotation = cls.model_fields[field].annotation
-        if get_origin(annotation) in (dict, tuple):
-            next(parts)  # the entry's own name or number
-        cls = _settings_in(annotation)
-    return list(cls.model_fields)
-
-
-def _settings_in(annotation: Any) -> type[Settings] | None:
-    """The settings class within dict[...], tuple[...] or a union."""
-    if isinstance(annotation, type) and issubclass(annotation, Settings):
-        return annotation
-    return next(filter(None, map(_settings_in, get_args(annotation))), None)
-
-
-def load_settings(cls: type[AnySettings], path: Path) -> AnySettings:
-    """Read a settings file (YAML) strictly."""
-    return parse_settings(cls, read_yaml(path), str(path))
-
-
-def read_yaml(path: Path) -> dict:
-    try:
-        values = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or a date that is none
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend the file") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: holds {type(values).__name__}, not key: value pairs; see config/README.md")
-    return values

@@ -2,8 +2,9 @@
 
 import functools
 
-from eddpm.config import PositiveFloat, Settings
+from eddpm.config import PositiveFloat
 from eddpm.diffusion.respacing import kept_timesteps
+from eddpm.settings import Settings
 
 
 class Speed(Settings):

@@ -29,16 +29,15 @@ from eddpm.config import (
     Respacing,
     SampleConfig,
     Seed,
-    Settings,
     SpaceConfig,
     TrainClassifierConfig,
     TrainDenoiserConfig,
     TrainingConfig,
     UNetArchitecture,
     UNetConfig,
-    parse_settings,
 )
 from eddpm.cost import Speed, image_seconds, shard_size
+from eddpm.settings import Settings, parse_settings
 
 TEMPERED = "+temperature"  # what the name of a classifier ends with, if its logits are divided by fitted temperatures
 TEMPERATURES = 10  # noise levels that have one each

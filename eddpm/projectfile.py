@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from eddpm.config import parse_settings
 from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
 from eddpm.project import TEMPERED, Project, Run
+from eddpm.settings import parse_settings
 
 
 def load_project(values: dict[str, Any], place: str) -> Project:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from eddpm.artifacts import save_model
-from eddpm.config import EncoderConfig, SampleConfig, UNetConfig, read_yaml
+from eddpm.config import EncoderConfig, SampleConfig, UNetConfig
 from eddpm.cost import PUBLISHED
 from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
@@ -17,6 +17,7 @@ from eddpm.models.build import build_classifier, build_denoiser
 from eddpm.project import Project
 from eddpm.projectfile import load_project
 from eddpm.runtime import device_name
+from eddpm.settings import read_yaml
 from eddpm.stages.sample import GuidedSampler
 
 STEPS = 5  # that are timed; each further one takes as long

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from eddpm.artifacts import load_checkpoint, save_model, write_text
-from eddpm.config import EncoderConfig, MeasureClassifierConfig, load_settings
+from eddpm.config import EncoderConfig, MeasureClassifierConfig
 from eddpm.data.loader import labelled_batches
 from eddpm.data.store import Store, open_store
 from eddpm.diffusion.schedule import make_schedule
@@ -19,6 +19,7 @@ from eddpm.errors import ArtifactError, ConfigError
 from eddpm.models.build import build_classifier, load_weights
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.runtime import device_name, pick_device, progress, say
+from eddpm.settings import load_settings
 from eddpm.training.noise_levels import level_edges, level_logits, noise_levels
 from eddpm.training.temperature import BOUNDS
 from eddpm.training.temperature import fit_temperature as fit_level

@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 from eddpm.artifacts import read_json, write_json, write_text
-from eddpm.config import DatasetConfig, load_settings
+from eddpm.config import DatasetConfig
 from eddpm.data.parts import open_parts
 from eddpm.data.shards import ShardPlan, make_shards, plan_shards
 from eddpm.errors import ArtifactError
+from eddpm.settings import load_settings
 
 Failure = tuple[str, str, str]  # part, file, reason
 

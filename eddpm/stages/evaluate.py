@@ -14,8 +14,6 @@ from eddpm.config import (
     SampleConfig,
     SpaceConfig,
     TrainClassifierConfig,
-    load_settings,
-    parse_settings,
 )
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.bootstrap import MOST_IMAGES, REPLICATES, half_samples, standard_error
@@ -23,6 +21,7 @@ from eddpm.evaluation.features import Extractor, FeatureSet
 from eddpm.evaluation.metrics import Reference, hits, measure, standard_errors
 from eddpm.reporting.tables import scores
 from eddpm.runtime import device_name, pick_device, say
+from eddpm.settings import load_settings, parse_settings
 from eddpm.stages.features import (
     check_count,
     collect,

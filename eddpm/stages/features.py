@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from eddpm.artifacts import ImageFile, load_checkpoint, read_npz, sha256, write_npz, write_sample_batch
-from eddpm.config import EncoderConfig, MeasureConfig, SpaceConfig, load_settings
+from eddpm.config import EncoderConfig, MeasureConfig, SpaceConfig
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation import extractors
@@ -19,6 +19,7 @@ from eddpm.evaluation.metrics import Reference
 from eddpm.models.build import build_classifier, load_weights
 from eddpm.models.encoder import EncoderFeatures
 from eddpm.runtime import pick_device, progress, say
+from eddpm.settings import load_settings
 
 REFERENCE_IMAGES = 10_000  # kept for precision and recall, as in ADM's reference batches
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from eddpm.config import read_yaml
 from eddpm.demand import feature_bytes, image_bytes
 from eddpm.errors import ConfigError
 from eddpm.project import Project
 from eddpm.projectfile import load_project
+from eddpm.settings import read_yaml
 from eddpm.stages.status import number, speed_source
 
 SNAKEFILE = Path(__file__).parents[2] / "workflow/Snakefile"

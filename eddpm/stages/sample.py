@@ -17,7 +17,7 @@ from eddpm.artifacts import (
     write_npz,
     write_samples,
 )
-from eddpm.config import SampleConfig, load_settings
+from eddpm.config import SampleConfig
 from eddpm.diffusion.guidance import RULES, Guidance, GuideFn, classifier_guidance
 from eddpm.diffusion.sampling import Step, sample_ddim, sample_ddpm
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule, respace
@@ -25,6 +25,7 @@ from eddpm.errors import ArtifactError, ConfigError
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
 from eddpm.models.layers import set_trunk_dtype
 from eddpm.runtime import ImageNoise, device_name, image_labels, pick_device, progress, say, to_uint8
+from eddpm.settings import load_settings
 
 TRACED = ("entropy", "target_probability", "gradient_norm", "log10_scale", "guidance_norm")
 

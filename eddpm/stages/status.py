@@ -11,10 +11,10 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from eddpm.artifacts import array_length
-from eddpm.config import read_yaml
 from eddpm.errors import ArtifactError
 from eddpm.project import Project, slug
 from eddpm.projectfile import load_project
+from eddpm.settings import read_yaml
 
 COLUMNS = ("run", "images", "images/s", "hours", "hours left", "failed")
 LOG_TAIL = 16_384  # bytes

@@ -9,8 +9,9 @@ from pathlib import Path
 import yaml
 
 from eddpm.artifacts import read_json, write_text
-from eddpm.config import ChoiceConfig, load_settings
+from eddpm.config import ChoiceConfig
 from eddpm.errors import ArtifactError
+from eddpm.settings import load_settings
 
 
 def sample_sweep(

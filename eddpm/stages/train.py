@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from eddpm.artifacts import load_checkpoint, save_model, save_training_state, sha256, write_text
-from eddpm.config import TrainClassifierConfig, TrainDenoiserConfig, load_settings
+from eddpm.config import TrainClassifierConfig, TrainDenoiserConfig
 from eddpm.data.loader import labelled_batches, training_batches
 from eddpm.data.store import Store, open_store
 from eddpm.diffusion.process import at, q_sample
@@ -25,6 +25,7 @@ from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
 from eddpm.runtime import device_name, say
+from eddpm.settings import load_settings
 from eddpm.training.classification import classification_loss
 from eddpm.training.denoising import denoising_loss
 from eddpm.training.distributed import World, join_world

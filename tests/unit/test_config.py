@@ -16,15 +16,13 @@ from eddpm.config import (
     MeasureConfig,
     Name,
     SampleConfig,
-    Settings,
     TrainClassifierConfig,
     TrainDenoiserConfig,
     UNetArchitecture,
     UNetConfig,
-    load_settings,
-    parse_settings,
 )
 from eddpm.errors import ConfigError
+from eddpm.settings import Settings, load_settings, parse_settings
 
 REPO = Path(__file__).parents[2]
 UNET = {

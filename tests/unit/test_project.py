@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eddpm.config import SampleConfig, parse_settings
+from eddpm.config import SampleConfig
 from eddpm.errors import ConfigError
 from eddpm.project import Project, slug
 from eddpm.projectfile import load_project, missing_files
+from eddpm.settings import parse_settings
 
 REPO = Path(__file__).parents[2]
 DIGITS = yaml.safe_load((REPO / "config/digits/config.yaml").read_text())

@@ -8,9 +8,9 @@ import torch
 import yaml
 from tiny import tiny_project, tiny_values
 
-from eddpm.config import read_yaml
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.projectfile import load_project
+from eddpm.settings import read_yaml
 from eddpm.stages import calibrate as stage
 
 RUN = "uadm25-g-eds"

@@ -7,8 +7,9 @@ import yaml
 from tiny import write_settings
 
 from eddpm.artifacts import write_json
-from eddpm.config import SampleConfig, load_settings
+from eddpm.config import SampleConfig
 from eddpm.errors import ArtifactError
+from eddpm.settings import load_settings
 from eddpm.stages import sweep as stage
 from eddpm.stages.evaluate import compute_metrics
 from eddpm.stages.sample import sample_shard
