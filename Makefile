@@ -10,16 +10,11 @@ CORES ?= 2
 RESULTS := results/digits
 
 .PHONY: demo test check docs
-.DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- all
-	@$(MAKE) --no-print-directory $(RESULTS)/report.html
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- all report
 	@echo; cat $(RESULTS)/tables/main.md; echo; cat $(RESULTS)/tables/best_scale.md
 	@echo; echo "Tables, figures and report.html: $(RESULTS)/"
-
-$(RESULTS)/report.html: $(wildcard $(RESULTS)/tables/*.csv $(RESULTS)/figures/*.png)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 --quiet all --report $@ -- all
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest

@@ -17,10 +17,12 @@ import torch
 import yaml
 
 from eddpm.artifacts import write_json, write_text
+from eddpm.assets import missing_files
 from eddpm.cli import main as eddpm
 from eddpm.config import INCEPTION_FILE, SpaceConfig
+from eddpm.exhibits import tables_of
 from eddpm.project import TEMPERED, Project
-from eddpm.projectfile import load_project, missing_files
+from eddpm.projectfile import load_project
 from eddpm.runtime import device_name, pick_device
 from eddpm.settings import Settings, read_yaml
 
@@ -173,9 +175,11 @@ class Measuring:
 def draw(machine: Machine) -> None:
     """Tables and figures of what was measured."""
     project, results = machine.project, machine.results
-    for table, runs in (("main", project.table_runs), ("best_scale", project.best_runs), ("sweep", project.sweep_runs)):
-        outputs = {suffix: results / f"tables/{table}.{suffix}" for suffix in ("csv", "md", "tex")}
-        machine.run("make-table", outputs, metrics=[results / f"runs/{run}/metrics.json" for run in runs])
+    for name, table in tables_of(project).items():
+        outputs = {suffix: results / f"tables/{name}.{suffix}" for suffix in ("csv", "md", "tex")}
+        metrics = [results / f"runs/{run}/metrics.json" for run in table.runs]
+        names = [row.run for row in table.runs.values()]
+        machine.run("make-table", outputs, runs=names, metrics=metrics, caption=table.caption)
     guided = {run: row.run for run, row in project.table_runs.items() if row.classifier}
     rows = {run: row.run for run, row in project.table_runs.items()}
     levels = [results / f"classifiers/{name}/noise_levels.jsonl" for name in project.guides]
@@ -202,7 +206,7 @@ def open_project(path: Path, fraction: float) -> Project:
     values = read_yaml(path)
     project = load_project(values if fraction == 1 else shrunk(values, fraction), str(path))
     if missing := missing_files(project):
-        raise SystemExit("\n".join(missing))
+        raise SystemExit("\n".join(file.message for file in missing))
     if fraction < 1:
         values = project.model_dump()
         for row in values["runs"]:

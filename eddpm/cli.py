@@ -1,6 +1,6 @@
 """The command line: one verb per rule of the workflow, every path explicit, and verbs for a person: `evaluate`, and
-`calibrate`, `plan` and `status` of a project, below the working directory. Exit 0, or 2 with one line on stderr; 143
-after SIGTERM, which leaves no half-written file."""
+`calibrate`, `plan`, `status` and `tables` of a project, below the working directory. Exit 0, or 2 with one line on
+stderr; 143 after SIGTERM, which leaves no half-written file."""
 
 import argparse
 import os
@@ -18,6 +18,8 @@ from eddpm.errors import EddpmError
 _PATH = {"type": Path, "required": True}
 _PATHS = {"type": Path, "nargs": "+", "required": True}
 _OPTIONAL_PATHS = {"type": Path, "nargs": "*", "default": []}
+_RUNS = {"nargs": "+", "required": True, "help": "the name of each row, in order"}
+_MEASURED = {**_OPTIONAL_PATHS, "help": "the metrics.json of the runs that have one; the others are shown as missing"}
 _CONFIG = {**_PATH, "help": "the project, such as config/digits/config.yaml"}
 _COUNT = {"type": int, "required": True}  # images
 _NUMBER = {"type": int, "default": 1}
@@ -96,7 +98,11 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
     "fetch-asset": (
         "assets",
         "bring a published file here, and check it",
-        {"source": {"required": True}, "digest": {"required": True}, "asset": _PATH},
+        {
+            "source": {"required": True, "help": "a URL, or a path"},
+            "digest": {"nargs": "?", "help": "SHA-256; named without a value: that of the first file to come"},
+            "asset": _PATH,
+        },
     ),
     "extract-references": (
         "features",
@@ -156,17 +162,46 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
     "make-table": (
         "report",
         "a table of measured runs as csv, markdown and LaTeX",
-        {"metrics": _PATHS, "caption": {"default": ""}, "csv": _PATH, "md": _PATH, "tex": _PATH},
+        {"runs": _RUNS, "metrics": _MEASURED, "caption": {"default": ""}, "csv": _PATH, "md": _PATH, "tex": _PATH},
+    ),
+    "compare-published": (
+        "report",
+        "measured runs beside published numbers as csv, markdown and LaTeX",
+        {
+            "runs": _RUNS,
+            "metrics": _MEASURED,
+            "published": {**_PATH, "help": "such as config/imagenet256/published.tsv"},
+            "caption": {"default": ""},
+            "csv": _PATH,
+            "md": _PATH,
+            "tex": _PATH,
+        },
     ),
     "plot-figure": (
         "report",
         "a figure as PNG and PDF",
         {
-            "figure": {"choices": ["samples", "trace", "noise_levels", "fronts", "scales"], "required": True},
+            "figure": {
+                "choices": ["samples", "trace", "noise_levels", "fronts", "scales", "precision_recall"],
+                "required": True,
+            },
             "inputs": _PATHS,
             "labels": {"nargs": "*", "default": []},
             "png": _PATH,
             "pdf": _PATH,
+        },
+    ),
+    "make-report": (
+        "page",
+        "tables, figures, settings, provenance and cost on one HTML page",
+        {
+            "experiment": {"required": True},
+            "metrics": _OPTIONAL_PATHS,
+            "tables": {**_PATHS, "help": "in markdown"},
+            "figures": {**_PATHS, "help": "as PNG"},
+            "configs": {**_PATHS, "help": "configuration files, shown as they are"},
+            "benchmarks": {**_PATH, "help": "the folder of the experiment's Snakemake benchmarks"},
+            "report": _PATH,
         },
     ),
     "calibrate": (
@@ -183,6 +218,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         },
     ),
     "status": ("status", "how far each run is, and what failed", {"config": _CONFIG}),
+    "tables": ("tables", "write the tables of what is measured so far, and print the first", {"config": _CONFIG}),
 }
 
 

@@ -16,7 +16,7 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 # The 2015 Inception network of FID, as the TorchScript that clean-fid reads.
@@ -189,6 +189,13 @@ class MeasureClassifierConfig(Settings):
     seed: Seed = 0
 
 
+def _check_timesteps(timesteps: str) -> str:
+    bounds = re.fullmatch("([0-9]+)-([0-9]+)", timesteps)
+    if not bounds or int(bounds[1]) > int(bounds[2]):
+        raise ValueError("write the lowest and the highest timestep, both included: '500-999'")
+    return timesteps
+
+
 class SampleConfig(Settings):
     """All that decides what image i of a run looks like, apart from the weights."""
 
@@ -203,6 +210,18 @@ class SampleConfig(Settings):
     scale: NonNegative
     seed: Seed
     precision: Precision = "float32"
+    entropy_classes: Annotated[int, Field(ge=2)] | None = None  # K of EDS's log K / H; null: as the classifier has
+    eds_timesteps: Annotated[str, AfterValidator(_check_timesteps)] | None = None  # where EDS acts; null: everywhere
+    gradient_at: Literal["x_t", "mean"] = "x_t"  # mean: that of x_{t-1}, at the timestep of x_{t-1}
+    labels: Literal["balanced", "random"] = "balanced"
+
+    @model_validator(mode="after")
+    def _options_fit(self):
+        if self.guidance != "entropy" and (self.entropy_classes or self.eds_timesteps):
+            raise ValueError("entropy_classes and eds_timesteps need guidance 'entropy'; set it, or both to null")
+        if (self.sampler, self.gradient_at) == ("ddim", "mean"):
+            raise ValueError("gradient_at 'mean' is derived for sampler 'ddpm' alone; set that, or gradient_at 'x_t'")
+        return self
 
 
 class InceptionConfig(Settings):
@@ -215,7 +234,7 @@ class InceptionConfig(Settings):
 
 
 Replicates = Annotated[int, Field(ge=2)] | Literal[0]
-_SPACES = "^(pixels|inception|efficientnet-lite0|classifier:[a-z0-9][a-z0-9_-]*)$"
+_SPACES = "^(pixels|inception|efficientnet-lite0|classifier:[a-z0-9][a-z0-9._-]*)$"
 
 
 class EvaluationConfig(Settings):

@@ -1,19 +1,18 @@
 """A project, and what follows from it.
 
 A `Project` (projectfile.py reads it from one YAML file and one table of runs) knows every run (typed rows, the rows of
-the scale sweep, the rows at the best scale) and every classifier, and gives each stage its slice of settings.
+the scale sweep, the rows at the best scale, those of ablations) and every network, and gives each stage its slice of
+settings.
 """
 
-import re
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from eddpm.config import (
     ChoiceConfig,
     ClassifierLossConfig,
-    Criterion,
     DatasetConfig,
     DiffusionConfig,
     EncoderArchitecture,
@@ -22,13 +21,11 @@ from eddpm.config import (
     MeasureClassifierConfig,
     MeasureConfig,
     Name,
-    NonNegative,
     Positive,
     PositiveFloat,
     Precision,
-    Respacing,
     SampleConfig,
-    Seed,
+    Sha256,
     SpaceConfig,
     TrainClassifierConfig,
     TrainDenoiserConfig,
@@ -37,23 +34,39 @@ from eddpm.config import (
     UNetConfig,
 )
 from eddpm.cost import Speed, image_seconds, shard_size
+from eddpm.runs import Ablation, Run, Sweep
 from eddpm.settings import Settings, parse_settings
 
 TEMPERED = "+temperature"  # what the name of a classifier ends with, if its logits are divided by fitted temperatures
 TEMPERATURES = 10  # noise levels that have one each
 
 
-class Denoiser(Settings):
-    class_cond: bool
-    network: UNetArchitecture
-    training: TrainingConfig
+class Checkpoint(Settings):
+    """Weights that are there already: a published .pt file, or a .safetensors file."""
+
+    source: str  # a URL, or the path of the file
+    sha256: Sha256 | None = None  # null: recorded when the file is fetched, and asked of it from then on
+
+
+class _Network(Settings):
+    training: TrainingConfig | None = None
+    checkpoint: Checkpoint | None = None
     microbatch: Positive | None = None  # images that a process computes at once; null: all of its share
 
+    @model_validator(mode="after")
+    def _weights_have_one_origin(self):
+        if (self.training is None) == (self.checkpoint is None):
+            raise ValueError("training or checkpoint says where the weights come from; give one of the two")
+        return self
 
-class Classifier(Settings):
+
+class Denoiser(_Network):
+    class_cond: bool
+    network: UNetArchitecture
+
+
+class Classifier(_Network):
     network: EncoderArchitecture
-    training: TrainingConfig
-    microbatch: Positive | None = None
     noised: bool = True
     loss: ClassifierLossConfig = ClassifierLossConfig()
 
@@ -77,39 +90,6 @@ class Sampling(Settings):
         return self
 
 
-class Sweep(Settings):
-    """Every guided row of the runs table over one grid of scales, on images of another seed."""
-
-    scales: tuple[PositiveFloat, ...] = Field(min_length=1)
-    num_images: Positive
-    seed: Seed
-    best: Criterion
-
-
-class Run(Settings):
-    """One row of the runs table, or one generated from it."""
-
-    run: Annotated[str, Field(min_length=1)]  # the paper's name
-    denoiser: str
-    classifier: str | None
-    sampler: Literal["ddpm", "ddim"]
-    steps: Respacing
-    guidance: Literal["none", "constant", "entropy"]
-    scale: NonNegative | Literal["best"]
-    seed: Seed
-    num_images: Positive
-    method: str = ""  # of a generated row: the row of the table it varies
-
-    @property
-    def slug(self) -> str:
-        return slug(self.run)
-
-
-def slug(name: str) -> str:
-    """The path-safe form of a run's name: UADM(25)-G+EDS+ECT is uadm25-g-eds-ect."""
-    return re.sub(r"[^a-z0-9.]+", "-", re.sub(r"[()]", "", name.lower())).strip("-.")
-
-
 class Project(Settings):
     """A checked project file with its table of runs."""
 
@@ -122,37 +102,42 @@ class Project(Settings):
     evaluation: EvaluationConfig
     runs: tuple[Run, ...]
     sweep: Sweep
+    ablations: dict[Name, Ablation] = Field(default_factory=dict)
+    published: str | None = None  # a table of published numbers, to set the runs' beside
 
     # The runs -----------------------------------------------------------------------------------------------------
 
     @cached_property
+    def table_runs(self) -> dict[str, Run]:
+        """The rows of the runs table, by slug."""
+        return _by_slug(self.runs)
+
+    @cached_property
     def sweep_runs(self) -> dict[str, Run]:
-        """Each guided row at each scale of the grid, by slug."""
-        changes = {"seed": self.sweep.seed, "num_images": self.sweep.num_images}
-        rows = [
-            row.model_copy(update={"run": f"{row.run} at {scale:g}", "method": row.run, "scale": scale, **changes})
-            for row in self._guided
-            for scale in self.sweep.scales
-        ]
-        return {row.slug: row for row in rows}
+        """Each guided row at each scale of its grid."""
+        return _by_slug(self.sweep.rows(self._guided))
 
     @cached_property
     def best_runs(self) -> dict[str, Run]:
-        """Each guided row at the scale that its sweep finds best, by slug."""
-        rows = [
+        """Each guided row at the scale that its sweep finds best."""
+        return _by_slug(
             row.model_copy(update={"run": f"{row.run} at best", "method": row.run, "scale": "best"})
             for row in self._guided
-        ]
-        return {row.slug: row for row in rows}
+        )
 
     @cached_property
-    def table_runs(self) -> dict[str, Run]:
-        """The rows of the runs table, by slug."""
-        return {row.slug: row for row in self.runs}
+    def ablation_runs(self) -> dict[str, dict[str, Run]]:
+        """The rows of each ablation, those of the table among them."""
+        rows = {row.run: row for row in self.runs}
+        return {
+            name: _by_slug(variant for row in ablation.rows for variant in ablation.variants(rows[row]))
+            for name, ablation in self.ablations.items()
+        }
 
     @cached_property
     def all_runs(self) -> dict[str, Run]:
-        return self.table_runs | self.sweep_runs | self.best_runs
+        ablated = {run: row for rows in self.ablation_runs.values() for run, row in rows.items()}
+        return ablated | self.table_runs | self.sweep_runs | self.best_runs
 
     @property
     def _guided(self) -> list[Run]:
@@ -162,11 +147,14 @@ class Project(Settings):
     def sweep_shares_jobs(self) -> bool:
         """Whether a sweep is small enough for all scales of a method to share a job, with one shard for each scale."""
         most = self.sampling.target_minutes_per_shard
-        together = self.sweep.num_images * len(self.sweep.scales)
-        return all(
-            self.shard_size(row) == row.num_images and not (most and self.image_seconds(row) * together > 60 * most)
-            for row in self.sweep_runs.values()
-        )
+
+        def fits(row: Run) -> bool:
+            together = self.sweep.num_images * len(self.sweep.grid(row.method))
+            return self.shard_size(row) == row.num_images and not (
+                most and self.image_seconds(row) * together > 60 * most
+            )
+
+        return len(self.sweep.grids) == 1 and all(map(fits, self.sweep_runs.values()))
 
     def sweep_of(self, method: str) -> list[str]:
         """The slugs of one method's sweep, by rising scale."""
@@ -236,19 +224,21 @@ class Project(Settings):
     def sample(self, run: str) -> SampleConfig:
         """The settings of a run; at the best scale, which is not known yet, with scale 0."""
         row = self.all_runs[run]
-        return SampleConfig(
-            name=row.run,
-            denoiser=self.unet(row.denoiser),
-            classifier=self.encoder(row.classifier) if row.classifier else None,
-            num_classes=self.dataset.num_classes,
-            diffusion=self.diffusion,
-            sampler=row.sampler,
-            steps=row.steps,
-            guidance=row.guidance,
-            scale=0.0 if row.scale == "best" else row.scale,
-            seed=row.seed,
-            precision=self.sampling.precision,
-        )
+        return self.sample_row(row, f"run '{row.run}'")
+
+    def sample_row(self, row: Run, place: str) -> SampleConfig:
+        """`sample` of any row. Raises ConfigError, naming `place`, where its columns do not go together."""
+        columns = ("sampler", "steps", "guidance", "seed", "entropy_classes", "eds_timesteps", "gradient_at", "labels")
+        parts = {
+            "name": row.run,
+            "denoiser": self.unet(row.denoiser),
+            "classifier": self.encoder(row.classifier) if row.classifier else None,
+            "num_classes": self.dataset.num_classes,
+            "diffusion": self.diffusion,
+            "scale": 0.0 if row.scale == "best" else row.scale,
+            "precision": self.sampling.precision,
+        }
+        return parse_settings(SampleConfig, {**row.model_dump(include=set(columns)), **parts}, place)
 
     def choice(self, run: str) -> ChoiceConfig:
         return ChoiceConfig(criterion=self.sweep.best, run=self.sample(run))
@@ -283,3 +273,7 @@ class Project(Settings):
             classifier=None if classifier == name else self.encoder(classifier),
             inception_resize=self.evaluation.inception.resize if name == "inception" else None,
         )
+
+
+def _by_slug(rows: Iterable[Run]) -> dict[str, Run]:
+    return {row.slug: row for row in rows}

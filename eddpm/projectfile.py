@@ -1,13 +1,18 @@
 """Reading a project: its YAML file and its table of runs, with every name in them checked before anything runs."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from eddpm.assets import assets
 from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
-from eddpm.project import TEMPERED, Project, Run
+from eddpm.project import TEMPERED, Project
+from eddpm.runs import Run
 from eddpm.settings import parse_settings
+
+RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
 
 
 def load_project(values: dict[str, Any], place: str) -> Project:
@@ -22,14 +27,14 @@ def load_project(values: dict[str, Any], place: str) -> Project:
     elif "runs" in values:
         raise ConfigError(f"{place}: runs: value {table!r}: give the path of the runs table")
     project = parse_settings(Project, values, place)
-    _check_names(project, place, str(table))
     try:
         for name in project.denoisers:
-            project.train_denoiser(name)
+            project.unet(name)
         for name in project.classifiers:
-            project.train_classifier(name)
+            project.encoder(name)
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}") from None
+    _check_names(project, place, str(table))
     return project
 
 
@@ -60,21 +65,12 @@ def _check_names(project: Project, place: str, table: str) -> None:
         if name not in names:
             raise ConfigError(f"{where}: {kind} '{name}' is not in {place}; known: {', '.join(names)}")
 
-    seen: dict[str, str] = {}
-    for row in project.runs:
-        where = f"{table} row '{row.run}'"
-        if not row.slug or " at " in row.run:
-            raise ConfigError(f"{where}: a name needs a letter or digit, and no ' at ' (of generated rows); rename it")
-        if row.slug in seen:
-            raise ConfigError(f"{where}: would share its folder with '{seen[row.slug]}'; rename one")
-        seen[row.slug] = row.run
+    def check_row(row: Run, where: str) -> None:
         known("denoiser", row.denoiser, project.denoisers, where)
         if row.classifier:
             known("classifier", row.classifier.removesuffix(TEMPERED), project.classifiers, where)
         elif row.guidance != "none":
             raise ConfigError(f"{where}: guidance '{row.guidance}' needs a classifier; name one or write none")
-        if row.guidance != "none" and row.seed == project.sweep.seed:
-            raise ConfigError(f"{where}: seed {row.seed} is the sweep's; scales are chosen on other images, change one")
         if row.num_images <= project.evaluation.nearest_neighbours:
             raise ConfigError(f"{where}: {row.num_images} images are too few for nearest_neighbours; ask for more")
         if row.scale == "best":
@@ -83,10 +79,24 @@ def _check_names(project: Project, place: str, table: str) -> None:
             kept_timesteps(project.diffusion.diffusion_steps, row.steps)
         except ValueError as error:
             raise ConfigError(f"{where}: steps '{row.steps}': {error}; take other steps") from None
+        project.sample_row(row, where)
+
+    seen: dict[str, str] = {}
+    for row in project.runs:
+        where = f"{table} row '{row.run}'"
+        if not row.slug or " at " in row.run or " with " in row.run:
+            raise ConfigError(
+                f"{where}: a name needs a letter or digit, and no ' at ' or ' with ' (of generated rows); rename it"
+            )
+        if row.slug in seen:
+            raise ConfigError(f"{where}: would share its folder with '{seen[row.slug]}'; rename one")
+        seen[row.slug] = row.run
+        if row.guidance != "none" and row.seed == project.sweep.seed:
+            raise ConfigError(f"{where}: seed {row.seed} is the sweep's; scales are chosen on other images, change one")
+        check_row(row, where)
+    _check_generated(project, place, check_row)
     for run in project.table_runs.keys() & (project.sweep_runs.keys() | project.best_runs.keys()):
         raise ConfigError(f"{table} row '{seen[run]}': would share its folder with a generated row; rename it")
-    if len({f"{scale:g}" for scale in project.sweep.scales}) < len(project.sweep.scales):
-        raise ConfigError(f"{place}: sweep.scales: two of {project.sweep.scales} share a name; drop one")
     if len(set(project.evaluation.spaces)) < len(project.evaluation.spaces):
         raise ConfigError(f"{place}: evaluation.spaces: one of {project.evaluation.spaces} comes twice; drop it")
     for name in project.space_classifiers:
@@ -95,31 +105,55 @@ def _check_names(project: Project, place: str, table: str) -> None:
         raise ConfigError(f"{place}: sweep.num_images: too few for evaluation.nearest_neighbours; ask for more")
     for kind, entries in (("denoisers", project.denoisers), ("classifiers", project.classifiers)):
         for name, entry in entries.items():
-            if entry.training.random_crop and not project.dataset.uncropped:
+            if entry.training and entry.training.random_crop and not project.dataset.uncropped:
                 raise ConfigError(
                     f"{place}: {kind}.{name}.training.random_crop: needs more than the centre of an image;"
                     " set dataset.uncropped: true"
                 )
-    reference = project.evaluation.reference
-    if reference and not Path(reference).is_file():
-        raise ConfigError(
-            f"{place}: evaluation.reference: '{reference}' does not exist; give a reference batch, or null"
-        )
-    weights = project.evaluation.inception.source
-    if "inception" in project.evaluation.spaces and "://" not in weights and not Path(weights).is_file():
-        raise ConfigError(f"{place}: evaluation.inception.source: '{weights}' does not exist; give its path, or a URL")
+    sources: dict[str, str] = {}
+    for asset in assets(project):
+        if sources.setdefault(asset.name, asset.source) != asset.source:
+            raise ConfigError(
+                f"{place}: {asset.key}: two sources share the name '{asset.name}', under which they would be kept;"
+                " rename one file"
+            )
+    if project.published and not Path(project.published).is_file():
+        raise ConfigError(f"{place}: published: '{project.published}' does not exist; give its path, or null")
     measured = dict.fromkeys(project.metric_names)
     for name in (project.sweep.best.minimise, *project.sweep.best.at_least):
         if name not in measured:
             raise ConfigError(f"{place}: sweep.best: metric '{name}' is not measured; known: {', '.join(measured)}")
 
 
-def missing_files(project: Project) -> list[str]:
-    """What the project needs from outside and is not there: a line each, with the key that names it."""
-    dataset = project.dataset
-    sources = {"dataset.source": dataset.source, "dataset.validation_source": dataset.validation_source}
-    return [
-        f"{key}: '{source}' does not exist; put your images there, or name another folder, zip or npz"
-        for key, source in sources.items()
-        if source not in (None, "digits") and not Path(source).exists()
-    ]
+def _check_generated(project: Project, place: str, check_row: Callable[[Run, str], None]) -> None:
+    """The grids of the sweep, and the rows of ablations."""
+    if isinstance(grids := project.sweep.scales, dict):
+        guided = [row.run for row in project.runs if row.guidance != "none"]
+        for run in dict.fromkeys([*grids, *guided]):
+            if run not in grids:
+                raise ConfigError(f"{place}: sweep.scales: has no grid for '{run}'; add one")
+            if run not in guided:
+                raise ConfigError(f"{place}: sweep.scales: '{run}' is no guided row; known: {', '.join(guided)}")
+    for grid in project.sweep.grids:
+        if len({f"{scale:g}" for scale in grid}) < len(grid):
+            raise ConfigError(f"{place}: sweep.scales: two of {grid} share a name; drop one")
+    rows, generated = {row.run: row for row in project.runs}, dict(project.table_runs)
+    for name, ablation in project.ablations.items():
+        where = f"{place}: ablations.{name}"
+        if name in RESERVED:
+            raise ConfigError(f"{where}: is the name of another table; rename it")
+        for column in ablation.vary:
+            if column in ("run", "method") or column not in Run.model_fields:
+                columns = [column for column in Run.model_fields if column not in ("run", "method")]
+                raise ConfigError(f"{where}.vary: unknown column '{column}'; known: {', '.join(columns)}")
+        for base in ablation.rows:
+            if base not in rows:
+                raise ConfigError(f"{where}.rows: '{base}' is no row of the table; known: {', '.join(rows)}")
+            try:
+                variants = list(ablation.variants(rows[base]))
+            except ConfigError as error:
+                raise ConfigError(f"{where}: {error}") from None
+            for variant in variants:
+                check_row(variant, f"{where}: row '{variant.run}'")
+                if generated.setdefault(variant.slug, variant) != variant:
+                    raise ConfigError(f"{where}: '{variant.run}' would share its folder with another run; rename one")

@@ -51,9 +51,14 @@ class ImageNoise:
         return noise.to(self._device, non_blocking=True)
 
 
-def image_labels(index: np.ndarray, num_classes: int) -> np.ndarray:
-    """The class asked of each image: its number modulo the class count, so that every class comes equally often."""
-    return (index % num_classes).astype(np.int64)
+def image_labels(index: np.ndarray, num_classes: int, seed: int | None = None) -> np.ndarray:
+    """The class asked of each image: its number modulo the class count, so that every class comes equally often; with
+    a seed, uniformly random and independent, that of image i a function of (seed, i) alone."""
+    if seed is None:
+        return (index % num_classes).astype(np.int64)
+    # The image's noise has the same key. It counts up from 0 and never comes as far as 2^192.
+    generators = (np.random.Philox(key=np.array([seed, i], np.uint64), counter=2**192) for i in index)
+    return np.array([np.random.Generator(each).integers(num_classes) for each in generators], np.int64)
 
 
 def to_float(images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ multiplies it by log C / H(p), so that it recovers. One factor goes to 0 while t
 2. what is back-propagated to x_t is the residual scaled to a largest entry of 1: half precision cannot flush it to 0,
    and what remains of the scale multiplies the gradient afterwards.
 
-A rule gives log s, the logarithm of each sample's guidance scale, from that sample's logits alone.
+A rule gives log s, the logarithm of each sample's guidance scale, from that sample's logits and timestep alone.
 """
 
 import math
@@ -19,25 +19,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# The rules: logits (B, C) float64 and the run's guidance scale -> log s (B,) --------------------------------------
+# The rules: logits (B, C) float64, t (B,) and the run's guidance scale -> log s (B,) ------------------------------
 
-Rule = Callable[[Tensor, float], Tensor]
+Rule = Callable[[Tensor, Tensor, float], Tensor]
 
 
-def none(logits: Tensor, scale: float) -> Tensor:
+def none(logits: Tensor, t: Tensor, scale: float) -> Tensor:
     """s = 0: the classifier is only watched."""
     return torch.full_like(logits[:, 0], -math.inf)
 
 
-def constant(logits: Tensor, scale: float) -> Tensor:
+def constant(logits: Tensor, t: Tensor, scale: float) -> Tensor:
     """s = scale (ADM alg. 1 and 2)."""
     return torch.full_like(logits[:, 0], scale).log()
 
 
-def entropy(logits: Tensor, scale: float) -> Tensor:
-    """s = scale * log C / H(p), EDS: `scale` for a uniform prediction, more for any other; C is the logits' own."""
-    num_classes = logits.shape[-1]
-    return math.log(math.log(num_classes)) - log_entropy(logits) + constant(logits, scale)
+def entropy(
+    logits: Tensor,
+    t: Tensor,
+    scale: float,
+    num_classes: int | None = None,
+    timesteps: tuple[int, int] | None = None,
+) -> Tensor:
+    """s = scale * log K / H(p), EDS, within `timesteps` (lowest and highest, both included); s = scale outside them.
+
+    K is `num_classes`, by default the logits' own C: then s is `scale` for a uniform prediction, more for any other.
+    """
+    log_boost = math.log(math.log(num_classes or logits.shape[-1])) - log_entropy(logits)
+    if timesteps:
+        lowest, highest = timesteps
+        log_boost = torch.where((lowest <= t) & (t <= highest), log_boost, 0.0)
+    return log_boost + constant(logits, t, scale)
 
 
 RULES: dict[str, Rule] = {"none": none, "constant": constant, "entropy": entropy}
@@ -80,7 +92,7 @@ def log_residual(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 class Guidance(NamedTuple):
     """The guidance of one step, and what explains it to an observer: all but `gradient` are (B,) float64."""
 
-    gradient: Tensor  # (B, C, H, W): s * grad log p_y at x_t, what the sampler adds
+    gradient: Tensor  # (B, C, H, W): s * grad log p_y, what the sampler adds
     entropy: Tensor  # H / log C: 1 for a uniform prediction, 0 for a certain one
     target_probability: Tensor  # p_y
     gradient_norm: Tensor  # |grad log p_y|
@@ -104,8 +116,8 @@ def classifier_guidance(
 ) -> GuideFn:
     """A `guide_fn(x_t, t)` for the samplers that guides each sample to its class y (B,) int64.
 
-    `classifier_fn(x_t, t)` gives logits (B, C). The gradient is taken at the noisy x_t and at its own timestep, where
-    the classifier was trained. No gradient flows through s.
+    `classifier_fn(x_t, t)` gives logits (B, C). The gradient is taken at that noisy state and its own timestep, as the
+    classifier was trained; which state it is, the sampler decides. No gradient flows through s.
     """
 
     def guide_fn(x_t: Tensor, t: Tensor) -> Guidance:
@@ -119,7 +131,7 @@ def classifier_guidance(
         (gradient,) = torch.autograd.grad(logits, x_in, direction.to(logits.dtype))
 
         log_largest = log_largest.squeeze(-1)
-        log_scale = rule(z, scale)
+        log_scale = rule(z, t, scale)
         pull = (log_largest + log_scale).clamp_max(_log_limit(gradient.dtype)).exp()
         norm = gradient.flatten(1).double().norm(dim=1)
         return Guidance(

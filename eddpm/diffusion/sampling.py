@@ -1,7 +1,7 @@
 """The two samplers of the paper, each a loop from x_T to x_0: DDPM ancestral (ADM alg. 1) and DDIM (ADM alg. 2).
 
 The networks reach a sampler as callables of (x_t, t), t (B,) int64 being the original timestep of the full schedule:
-`denoise_fn` gives the denoiser's output, `guide_fn` the guidance at x_t (guidance.py). `noise_fn(k)` gives the noise
+`denoise_fn` gives the denoiser's output, `guide_fn` the guidance there (guidance.py). `noise_fn(k)` gives the noise
 (B, C, H, W) of the k-th step taken. `on_step` is told of every step and changes nothing. Nothing in the loops waits
 for the device.
 """
@@ -41,12 +41,18 @@ def sample_ddpm(
     guide_fn: GuideFn | None = None,
     on_step: OnStep | None = None,
     sigma_small: bool = False,
+    guide_at_mean: bool = False,
 ) -> Tensor:
-    """Ancestral sampling from x_T (B, C, H, W): mean + variance * guidance + sigma * noise (ADM alg. 1)."""
+    """Ancestral sampling from x_T (B, C, H, W): mean + variance * guidance + sigma * noise (ADM alg. 1).
+
+    The guidance is that at x_t, as ADM's alg. 1 has it; with `guide_at_mean` that at the mean of x_{t-1} and at the
+    timestep of x_{t-1}, as ADM derives it (eqs. 5 and 6).
+    """
     x_t = x_T
-    for k, step, t in _countdown(schedule, x_T):
+    for k, step, t, t_prev in _countdown(schedule, x_T):
         p = predict(schedule, x_t, step, denoise_fn(x_t, t), sigma_small)
-        guidance = guide_fn(x_t, t) if guide_fn else None
+        guide_at = (p.mean, t_prev) if guide_at_mean else (x_t, t)
+        guidance = guide_fn(*guide_at) if guide_fn else None
         mean = p.mean + p.variance * guidance.gradient if guidance else p.mean
         x_t = mean + p.variance.sqrt() * noise_fn(k) if step > 0 else mean
         if on_step:
@@ -71,7 +77,7 @@ def sample_ddim(
     abar, abar_prev = schedule.alpha_bar, schedule.alpha_bar_prev
     sigmas = eta * ((1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev)).sqrt()
     x_t = x_T
-    for k, step, t in _countdown(schedule, x_T):
+    for k, step, t, _ in _countdown(schedule, x_T):
         p = predict(schedule, x_t, step, denoise_fn(x_t, t))
         eps, x0 = predict_eps(schedule, x_t, step, p.x0), p.x0
         guidance = guide_fn(x_t, t) if guide_fn else None
@@ -87,7 +93,11 @@ def sample_ddim(
 
 
 def _countdown(schedule: NoiseSchedule, x_T: Tensor):
-    """Yield (k, step, t) from the noisiest step to step 0, t (B,) on the device of x_T."""
+    """Yield (k, step, t, t_prev) from the noisiest step to step 0, t and t_prev (B,) on the device of x_T.
+
+    t_prev is the timestep one step cleaner; 0 after step 0, since no network knows a cleaner one.
+    """
     timesteps = schedule.timesteps.to(x_T.device)
+    previous = torch.cat([torch.zeros_like(timesteps[:1]), timesteps[:-1]])
     for k, step in enumerate(reversed(range(len(schedule)))):
-        yield k, step, timesteps[step].expand(len(x_T))
+        yield k, step, timesteps[step].expand(len(x_T)), previous[step].expand(len(x_T))

@@ -1,6 +1,7 @@
 """One function per figure, each from plain tables or arrays to a matplotlib figure, readable in grey."""
 
 import math
+from collections.abc import Iterator
 from itertools import cycle
 
 import matplotlib
@@ -13,11 +14,14 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eddpm.reporting.tables import metric_columns, title
+from eddpm.errors import ArtifactError
+from eddpm.reporting.tables import MISSING, metric_columns, title
 
-# Okabe and Ito's colours, told apart by the colour-blind; marker and dash say the same in grey.
+# Okabe and Ito's colours, told apart by the colour-blind; marker and dash say the same in grey, and a second six are
+# hollow.
 _STYLES = [
-    {"color": color, "marker": marker, "linestyle": dash}
+    {"color": color, "marker": marker, "linestyle": dash, "markerfacecolor": face or color}
+    for face in (None, "white")
     for color, marker, dash in zip(
         ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"],
         ["o", "s", "^", "D", "v", "P"],
@@ -39,12 +43,20 @@ _MEASURED = {
 }
 
 
-def plot_samples(images: dict[str, np.ndarray], per_method: int = 20) -> Figure:
-    """One row of images per method, image k of every row from the same noise and class: uint8 (N, H, W, C) each."""
-    figure, axes = plt.subplots(len(images), 1, figsize=(9, 0.5 * len(images)), squeeze=False, layout="constrained")
+def plot_samples(images: dict[str, np.ndarray]) -> Figure:
+    """One row of images per method, image k of every row from the same noise and class: uint8 (N, H, W, C) each.
+
+    A row shows 20 small images, or 8 of more than 32 pixels.
+    """
+    size = max(pictures.shape[1] for pictures in images.values())
+    shown, gap = (20 if size <= 32 else 8), max(1, size // 32)
+    labels = 0.08 * max(map(len, images)) + 0.1  # inches, of 9
+    height = (9 - labels) / shown + 0.08
+    grid = {"left": labels / 9, "right": 1, "bottom": 0, "top": 1, "hspace": 0}
+    figure, axes = plt.subplots(len(images), 1, figsize=(9, height * len(images)), squeeze=False, gridspec_kw=grid)
     for axis, (method, pictures) in zip(axes[:, 0], images.items(), strict=True):
-        row = np.pad(pictures[:per_method], [(0, 0), (0, 1), (0, 1), (0, 0)], constant_values=255)
-        axis.imshow(np.concatenate(list(row), axis=1).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        row = np.pad(pictures[:shown], [(0, 0), (0, gap), (0, gap), (0, 0)], constant_values=255)
+        axis.imshow(np.concatenate(list(row), axis=1).squeeze(), cmap="gray", vmin=0, vmax=255)
         axis.set_ylabel(method, rotation=0, ha="right", va="center", fontsize=8)
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
@@ -52,18 +64,38 @@ def plot_samples(images: dict[str, np.ndarray], per_method: int = 20) -> Figure:
 
 
 def plot_trace(traces: dict[str, pd.DataFrame]) -> Figure:
-    """What guides the sampler along the steps, from noise on the left: a row of panels per denoiser."""
+    """What guides the sampler along the steps, from noise on the left: a row of panels per denoiser.
+
+    Lines are means over the images, the bands around them one standard deviation to each side.
+    """
     families = list(dict.fromkeys(method.partition("-")[0] for method in traces))
     figure, axes = plt.subplots(
         len(families), len(_TRACED), figsize=(12, 2.7 * len(families)), squeeze=False, layout="constrained"
     )
     for row, family in zip(axes, families, strict=True):
-        members = [method for method in traces if method.partition("-")[0] == family]
+        members = {method: frame for method, frame in traces.items() if method.partition("-")[0] == family}
         for axis, (quantity, label) in zip(row, _TRACED.items(), strict=True):
-            lines = {method: (traces[method]["t"], traces[method][quantity]) for method in members}
-            _plot_along_t(axis, lines, label, log=quantity.endswith("norm"))
-        row[0].legend(fontsize=7)
+            log = quantity.endswith("norm")
+            lines = {method: (frame["t"], _finite(frame[quantity])) for method, frame in members.items()}
+            _plot_along_t(axis, lines, label, log)
+            for style, frame in zip(cycle(_STYLES), members.values(), strict=False):
+                band = _band(_finite(frame[quantity]), frame[f"{quantity}_std"], quantity)
+                axis.fill_between(frame["t"], *band, color=style["color"], alpha=0.15, linewidth=0)
+        row[0].legend(fontsize=7, title="band: one standard deviation", title_fontsize=7)
     return figure
+
+
+def _finite(values: pd.Series) -> pd.Series:
+    """Values with gaps: the logarithm of a scale of zero cannot be drawn."""
+    return values.where(np.isfinite(values))
+
+
+def _band(mean: pd.Series, deviation: pd.Series, quantity: str) -> tuple[pd.Series, pd.Series]:
+    """One standard deviation to each side, within what is possible; on a log axis a decade below the mean at most."""
+    lower, upper = mean - deviation, mean + deviation
+    if quantity == "entropy":
+        return lower.clip(lower=0), upper.clip(upper=1)
+    return np.maximum(lower, mean / 10) if quantity.endswith("norm") else lower, upper
 
 
 def plot_noise_levels(levels: dict[str, pd.DataFrame]) -> Figure:
@@ -82,7 +114,7 @@ def plot_noise_levels(levels: dict[str, pd.DataFrame]) -> Figure:
 def _plot_along_t(axis: Axes, lines: dict[str, tuple[pd.Series, pd.Series]], label: str, log: bool) -> None:
     """Lines of (t, value) by name, with noise on the left, as a sampler goes."""
     for style, (name, (t, values)) in zip(cycle(_STYLES), lines.items(), strict=False):
-        axis.plot(t, values, label=name, markersize=3, **style)
+        axis.plot(t, values, label=name, markersize=3, markevery=max(1, len(t) // 25), **style)
     axis.set(xlabel="timestep t", title=label)
     axis.invert_xaxis()
     if log:
@@ -91,26 +123,62 @@ def _plot_along_t(axis: Axes, lines: dict[str, tuple[pd.Series, pd.Series]], lab
 
 def plot_fronts(sweep: pd.DataFrame) -> Figure:
     """What diversity each method pays for accuracy: pixel FID and recall over the grid of scales, a line per method."""
-    return _plot_panels(sweep, "accuracy", ["pixels/fid", "pixels/precision", "pixels/recall"])
+    return _plot_curves(sweep, [("accuracy", f"pixels/{name}") for name in ("fid", "precision", "recall")])
 
 
 def plot_scales(sweep: pd.DataFrame) -> Figure:
-    """Every metric against the guidance scale, a line per method."""
-    return _plot_panels(sweep, "scale", metric_columns(sweep))
-
-
-def _plot_panels(sweep: pd.DataFrame, x: str, metrics: list[str]) -> Figure:
-    columns = min(3, len(metrics))
-    rows = math.ceil(len(metrics) / columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 3.2 * rows), squeeze=False, layout="constrained")
-    for axis, metric in zip(axes.flat, metrics, strict=False):
-        for style, (method, line) in zip(cycle(_STYLES), sweep.groupby("method", sort=False), strict=False):
-            line = line.sort_values("scale")
-            axis.plot(line[x], line[metric], label=method, markersize=4, **style)
-        axis.set(xlabel="guidance scale" if x == "scale" else title(x), title=title(metric))
-        if x == "scale":
-            axis.set_xscale("log", base=2)
-    for axis in axes.flat[len(metrics) :]:
-        axis.set_axis_off()
-    axes.flat[0].legend(fontsize=7)
+    """Every metric against the guidance scale, a line per method, with its standard error where that is known."""
+    metrics = metric_columns(sweep)
+    figure = _plot_curves(sweep, [("scale", metric) for metric in metrics])
+    scales = sorted(sweep["scale"].dropna().unique())
+    for axis, metric in zip(figure.axes, metrics, strict=False):
+        axis.set_xscale("log")
+        axis.set_xticks(scales, [f"{scale:g}" for scale in scales])
+        axis.minorticks_off()
+        if f"{metric}_se" in sweep:
+            for style, _, line in _lines(sweep):
+                errors = {"yerr": line[f"{metric}_se"], "ecolor": style["color"], "elinewidth": 0.8}
+                axis.errorbar(line["scale"], line[metric], fmt="none", **errors)
     return figure
+
+
+def plot_precision_recall(sweep: pd.DataFrame) -> Figure:
+    """Precision against recall, a panel per feature space, a line per method from its lowest scale to its highest."""
+    spaces = [metric.removesuffix("/precision") for metric in metric_columns(sweep) if metric.endswith("/precision")]
+    spaces = [space for space in spaces if f"{space}/recall" in sweep]
+    pairs = [(f"{space}/recall", f"{space}/precision") for space in spaces]
+    figure = _plot_curves(sweep, pairs)
+    offset = {"xytext": (3, 3), "textcoords": "offset points"}
+    for axis, (x, y) in zip(figure.axes, pairs, strict=False):
+        axis.margins(0.08)
+        for _, _, line in _lines(sweep.dropna(subset=[x, y])):
+            for _, end in line.iloc[sorted({0, len(line) - 1})].iterrows():
+                axis.annotate(f"{end['scale']:g}", (end[x], end[y]), fontsize=6, color="0.2", **offset)
+    figure.legends[0].set_title("at the ends of a line: its guidance scale", {"size": 7})
+    return figure
+
+
+def _plot_curves(sweep: pd.DataFrame, pairs: list[tuple[str, str]]) -> Figure:
+    """A panel for each pair of columns (x, y), a line per method along rising scales; one legend below."""
+    if not (pairs and {column for pair in pairs for column in pair} <= set(sweep)):
+        raise ArtifactError("sweep: no run has the metrics of this figure; measure one first")
+    columns = min(3, len(pairs))
+    rows = math.ceil(len(pairs) / columns)
+    height = 3.2 * rows + 0.15 * math.ceil(sweep["method"].nunique() / columns) + 0.2
+    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, height), squeeze=False, layout="constrained")
+    for axis, (x, y) in zip(axes.flat, pairs, strict=False):
+        for style, method, line in _lines(sweep):
+            label = method if line[y].notna().any() else f"{method} ({MISSING})"
+            axis.plot(line[x], line[y], label=label, markersize=4, **style)
+        axis.set(xlabel="guidance scale" if x == "scale" else title(x), title=title(y))
+    for axis in axes.flat[len(pairs) :]:
+        axis.set_axis_off()
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=7)
+    return figure
+
+
+def _lines(sweep: pd.DataFrame) -> Iterator[tuple[dict[str, str], str, pd.DataFrame]]:
+    """The style, name and rows of each method by rising scale."""
+    for style, (method, line) in zip(cycle(_STYLES), sweep.groupby("method", sort=False), strict=False):
+        yield style, method, line.sort_values("scale")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from eddpm.artifacts import save_model
+from eddpm.assets import weights_file
 from eddpm.config import EncoderConfig, SampleConfig, UNetConfig
 from eddpm.cost import PUBLISHED
 from eddpm.diffusion.respacing import kept_timesteps
@@ -39,8 +40,8 @@ def calibrate(config: Path, run: str) -> None:
     settings = project.sample(run).model_copy(update={"scale": 0.0, "steps": str(steps)})
     unguided = settings.model_copy(update={"classifier": None, "guidance": "none"})
     with TemporaryDirectory() as folder:
-        denoiser = _weights(project, f"denoisers/{row.denoiser}", build_denoiser, settings.denoiser, folder)
-        classifier = _weights(project, f"classifiers/{row.classifier}", build_classifier, settings.classifier, folder)
+        denoiser = _weights(project, "denoisers", row.denoiser, build_denoiser, settings.denoiser, folder)
+        classifier = _weights(project, "classifiers", row.classifier, build_classifier, settings.classifier, folder)
         untrained = any(path.is_relative_to(folder) for path in (denoiser, classifier))
         with_it, device = measure_speed(settings, denoiser, classifier, index)
         without, _ = measure_speed(unguided, denoiser, None, index)
@@ -71,12 +72,14 @@ def _load(config: Path) -> Project:
     return load_project(values, str(config))
 
 
-def _weights(project: Project, network: str, build: Callable, shape: UNetConfig | EncoderConfig, folder: str) -> Path:
-    """The trained weights of a network; else untrained ones, written below `folder`."""
-    trained = Path(f"results/{project.experiment}/{network}/model.safetensors")
+def _weights(
+    project: Project, kind: str, name: str, build: Callable, shape: UNetConfig | EncoderConfig, folder: str
+) -> Path:
+    """The weights of a network where they are there; else untrained ones, written below `folder`."""
+    trained = Path(weights_file(project, kind, name))
     if trained.exists():
         return trained
-    untrained = Path(folder, network, "model.safetensors")
+    untrained = Path(folder, kind, name, "model.safetensors")
     save_model(untrained, build(shape).state_dict())
     return untrained
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
+from eddpm.assets import downloads, missing_files
 from eddpm.demand import feature_bytes, image_bytes
 from eddpm.errors import ConfigError
 from eddpm.project import Project
@@ -55,6 +56,8 @@ def plan(config: Path, targets: list[str]) -> None:
     print(f"By {speed_source(project)}.")
     if any(rule in planned.jobs for rule in TRAINING):
         print("Training is counted, but its hours are not estimated.")
+    for line in [*(file.message for file in missing_files(project)), *downloads(project)]:
+        print(f"Not here yet: {line}")
 
 
 def dry_run(config: Path, targets: list[str]) -> str:

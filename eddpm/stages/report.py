@@ -3,50 +3,106 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from eddpm.artifacts import atomic, read_json, read_samples, write_text
+from eddpm.artifacts import ImageFile, atomic, read_json, write_text
 from eddpm.errors import ArtifactError
+from eddpm.reporting.published import (
+    COMPARED,
+    comparison_frame,
+    comparison_latex,
+    comparison_markdown,
+    read_published,
+)
 from eddpm.reporting.tables import metrics_frame, to_latex, to_markdown
 
 
-def make_table(metrics: list[Path], caption: str, csv: Path, md: Path, tex: Path) -> None:
-    """Write one table of runs, in the order given, in three formats; the csv has every digit and column."""
-    rows = [read_json(path, "run", "num_images", "metrics", "standard_errors", "provenance") for path in metrics]
-    frame = metrics_frame(rows)
-    caption = f"{caption} {_origin(rows)}"
+def make_table(runs: list[str], metrics: list[Path], caption: str, csv: Path, md: Path, tex: Path) -> None:
+    """Write one table of `runs` in three formats; the csv has every digit and column.
+
+    `metrics` are the metrics.json of those that have been measured; the others are rows that say so.
+    """
+    measured = _measured(runs, metrics)
+    frame = metrics_frame(runs, measured)
+    caption = f"{caption} {_origin(runs, measured)}"
     write_text(csv, frame.to_csv(index=False))
     write_text(md, to_markdown(frame, caption))
     write_text(tex, to_latex(frame, caption))
 
 
-def _origin(rows: list[dict]) -> str:
-    """What made the rows of a table: images, commit, torch and device, each named once."""
+def compare_published(
+    runs: list[str], metrics: list[Path], published: Path, caption: str, csv: Path, md: Path, tex: Path
+) -> None:
+    """Write our numbers of `runs` beside those that others published, in three formats; the csv has a row per number.
+
+    `metrics` are the metrics.json of the runs measured so far, `published` is a table as config/*/published.tsv.
+    """
+    measured = _measured(runs, metrics)
+    for path, row in zip(metrics, measured.values(), strict=True):
+        if not row["metrics"].keys() >= set(COMPARED):
+            raise ArtifactError(f"{path}: has no metrics of the space inception; add it to evaluation.spaces")
+    sources = read_published(published)
+    caption = f"{caption} {_origin(runs, measured)}"
+    write_text(csv, comparison_frame(runs, measured, sources).to_csv(index=False))
+    write_text(md, comparison_markdown(runs, measured, sources, caption))
+    write_text(tex, comparison_latex(runs, measured, sources, caption))
+
+
+def _measured(runs: list[str], metrics: list[Path]) -> dict[str, dict]:
+    """The contents of metrics.json files by the name of their run."""
+    measured = {}
+    for path in metrics:
+        row = read_json(path, "run", "num_images", "metrics", "standard_errors", "provenance")
+        name = row["run"]["name"]
+        if name not in runs or name in measured:
+            fault = "given twice" if name in measured else "not among --runs"
+            raise ArtifactError(f"{path}: run '{name}' is {fault}; give one file for each run of the table at most")
+        measured[name] = row
+    return measured
+
+
+def _origin(runs: list[str], measured: dict[str, dict]) -> str:
+    """What made the rows of a table: images, commit, torch and device, each named once; and how many are missing."""
+    absent = len(set(runs) - measured.keys())
+    missing = f"Missing: {absent} of {len(runs)} runs." if absent else ""
+    if not measured:
+        return missing
+    rows = measured.values()
     counts = " or ".join(f"{count:,}" for count in sorted({row["num_images"] for row in rows}))
     commit, torch, device = (
         ", ".join(dict.fromkeys(row["provenance"][key] for row in rows)) for key in ("commit", "torch", "device")
     )
-    return f"{counts} images per row; commit {commit}; torch {torch}; measured on {device}."
+    return f"{counts} images per row; commit {commit}; torch {torch}; measured on {device}. {missing}".rstrip()
 
 
 def plot_figure(figure: str, inputs: list[Path], labels: list[str], png: Path, pdf: Path) -> None:
     """Draw one figure: "samples" (an npz per label), "trace" (a csv per label), "noise_levels" (a jsonl per label),
-    "fronts" or "scales" (csv of a table).
+    "fronts", "scales" or "precision_recall" (csv of a table).
     """
     from eddpm.reporting import plots
 
     if figure == "samples":
-        drawn = plots.plot_samples({label: read_samples(path).images for label, path in _pair(labels, inputs)})
+        drawn = plots.plot_samples({label: _first_images(path) for label, path in _pair(labels, inputs)})
     elif figure == "trace":
         drawn = plots.plot_trace({label: _read_csv(path) for label, path in _pair(labels, inputs)})
     elif figure == "noise_levels":
         drawn = plots.plot_noise_levels({label: _read_levels(path) for label, path in _pair(labels, inputs)})
     else:
-        draw = {"fronts": plots.plot_fronts, "scales": plots.plot_scales}[figure]
+        draw = {
+            "fronts": plots.plot_fronts,
+            "scales": plots.plot_scales,
+            "precision_recall": plots.plot_precision_recall,
+        }[figure]
         drawn = draw(pd.concat([_read_csv(path) for path in inputs]))
     for path, kind in ((png, "png"), (pdf, "pdf")):
         with atomic(path) as temporary:
             drawn.savefig(temporary, format=kind, dpi=150, metadata={"CreationDate": None} if kind == "pdf" else {})
+
+
+def _first_images(path: Path) -> np.ndarray:
+    """More than a row shows: a shard of large pictures need not fit in memory."""
+    return next(ImageFile(path).batches(20))
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ class GuidedSampler:
     def sample(self, index: np.ndarray) -> dict[str, np.ndarray]:
         """Images of these numbers: `images` uint8, `labels`, `index`, and the `trace` sums (steps, quantities, 2)."""
         config = self.config
-        labels = image_labels(index, config.num_classes)
+        labels = image_labels(index, config.num_classes, config.seed if config.labels == "random" else None)
         y = torch.from_numpy(labels).to(self.device)
         shape = (config.denoiser.image_channels, config.denoiser.image_size, config.denoiser.image_size)
         noise = ImageNoise(config.seed, index, shape, self.device)
@@ -130,6 +131,7 @@ class GuidedSampler:
             x0 = sample_ddim(self._denoise_fn(y), self.schedule, noise.draw(), **options)
         else:
             x_T, options["sigma_small"] = noise.draw(), config.diffusion.sigma_small
+            options["guide_at_mean"] = config.gradient_at == "mean"
             x0 = sample_ddpm(self._denoise_fn(y), self.schedule, x_T, lambda k: noise.draw(), **options)
         self._refuse_non_finite(finite.counts(), index)
         return {"images": to_uint8(x0), "labels": labels, "index": index, "trace": trace.sums()}
@@ -153,7 +155,11 @@ class GuidedSampler:
     def _guide_fn(self, y: Tensor) -> GuideFn | None:
         if self._classifier is None:
             return None
-        return classifier_guidance(self._classifier, y, RULES[self.config.guidance], self.config.scale)
+        config, rule = self.config, RULES[self.config.guidance]
+        if config.guidance == "entropy":
+            timesteps = config.eds_timesteps and tuple(map(int, config.eds_timesteps.split("-")))
+            rule = partial(rule, num_classes=config.entropy_classes, timesteps=timesteps)
+        return classifier_guidance(self._classifier, y, rule, config.scale)
 
 
 class Trace:

@@ -12,8 +12,9 @@ from tabulate import tabulate
 
 from eddpm.artifacts import array_length
 from eddpm.errors import ArtifactError
-from eddpm.project import Project, slug
+from eddpm.project import Project
 from eddpm.projectfile import load_project
+from eddpm.runs import slug
 from eddpm.settings import read_yaml
 
 COLUMNS = ("run", "images", "images/s", "hours", "hours left", "failed")
@@ -91,7 +92,7 @@ def job_of(project: Project, run: str, shard: str) -> Job:
     """The job that samples a shard: one of its own, or that of its method's sweep."""
     if project.sweep_shares_jobs and run in project.sweep_runs:
         rule, name = "sample_sweep", slug(project.sweep_runs[run].method)
-        num_images = project.sweep.num_images * len(project.sweep.scales)
+        num_images = project.sweep.num_images * len(project.sweep.grids[0])
     else:
         rule, name = "sample_shard", f"{run}/{shard}"
         start, stop = project.shards(run)[shard]

@@ -133,7 +133,10 @@ def test_a_verb_does_its_work_and_exits_with_0(tmp_path, capsys):
     write_json(tmp_path / "a.json", METRICS)
     outputs = {kind: tmp_path / f"table.{kind}" for kind in ("csv", "md", "tex")}
     options = [word for kind, path in outputs.items() for word in (f"--{kind}", str(path))]
-    assert main(["make-table", "--metrics", str(tmp_path / "a.json"), "--caption", "Table 1", *options]) == 0
+    assert (
+        main(["make-table", "--runs", "A", "--metrics", str(tmp_path / "a.json"), "--caption", "Table 1", *options])
+        == 0
+    )
     assert all(path.stat().st_size for path in outputs.values())
     assert "Table 1" in outputs["md"].read_text()
     assert capsys.readouterr() == ("", "")
@@ -145,6 +148,13 @@ def test_an_input_that_does_not_exist_is_one_line_naming_it_and_nothing_is_writt
     first = next(option for option in VERBS[verb][2] if option in inputs)
     assert mistake(command(verb, tmp_path), capsys).startswith(f"{tmp_path / first}.missing: ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_table_of_published_numbers_is_one_line(tmp_path, capsys):
+    path = tmp_path / "published.tsv"
+    path.write_text("run\tfid\n")
+    argv = command("compare-published", tmp_path, metrics=[], published=[str(path)])
+    assert mistake(argv, capsys).startswith(f"{path} line 1: column 'source' is unknown, missing or repeated")
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if "settings" in VERBS[verb][2]])
@@ -211,7 +221,7 @@ def test_importing_the_command_line_loads_no_torch():
 
 def test_tables_are_made_without_torch(tmp_path):
     write_json(tmp_path / "a.json", METRICS)
-    argv = command("make-table", tmp_path, metrics=[str(tmp_path / "a.json")])
+    argv = command("make-table", tmp_path, runs=["A", "B"], metrics=[str(tmp_path / "a.json")])
     program = f"import sys; from eddpm.cli import main; print(main({argv!r}), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "False"]

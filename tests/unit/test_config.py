@@ -218,6 +218,10 @@ def test_an_impossible_value_of_a_training_is_named_with_its_key(path, values):
         ("precision", ["fp16", 32]),
         ("num_classes", [1, 0, 2.5]),
         ("seed", [-1, "x"]),
+        ("entropy_classes", [1, 0, -10, 2.5, "C"]),
+        ("eds_timesteps", ["", "500", "999-500", "500-", "-999", "1-2-3", "5:9", " 5-9", "5-9\n", "a-b", 500, [5, 9]]),
+        ("gradient_at", ["mu", "x_T", None]),
+        ("labels", ["uniform", None]),
     ],
 )
 def test_an_impossible_value_of_a_run_is_named_with_its_key(path, values):
@@ -232,6 +236,39 @@ def test_steps_that_are_no_respacing_are_answered_with_examples():
 @pytest.mark.parametrize("steps", ["1", "250", "ddim25", "10,5,5"])
 def test_adms_respacings_are_taken_as_they_are(steps):
     assert parse_settings(SampleConfig, {**SAMPLE, "steps": steps}, "here").steps == steps
+
+
+@pytest.mark.parametrize("timesteps", ["999-500", "500", "half"])
+def test_timesteps_that_are_no_range_are_answered_with_an_example(timesteps):
+    message = refusal(SampleConfig, {**SAMPLE, "guidance": "entropy", "eds_timesteps": timesteps})
+    wanted = "write the lowest and the highest timestep, both included: '500-999'"
+    assert message == f"eds_timesteps: value '{timesteps}': {wanted}"
+
+
+@pytest.mark.parametrize("timesteps", ["0-999", "500-999", "0-0", "99-100"])
+def test_a_range_of_timesteps_is_taken_as_it_is(timesteps):
+    values = {**SAMPLE, "guidance": "entropy", "eds_timesteps": timesteps}
+    assert parse_settings(SampleConfig, values, "here").eds_timesteps == timesteps
+
+
+@pytest.mark.parametrize("guidance", ["none", "constant"])
+@pytest.mark.parametrize("option", [{"entropy_classes": 1000}, {"eds_timesteps": "0-999"}])
+def test_options_of_eds_are_refused_where_guidance_is_another(guidance, option):
+    message = refusal(SampleConfig, {**SAMPLE, "guidance": guidance, **option})
+    assert message == "entropy_classes and eds_timesteps need guidance 'entropy'; set it, or both to null"
+    parse_settings(SampleConfig, {**SAMPLE, "guidance": "entropy", **option}, "here")
+
+
+def test_the_gradient_at_the_mean_is_refused_for_ddim():
+    message = refusal(SampleConfig, {**SAMPLE, "gradient_at": "mean"})
+    assert message == "gradient_at 'mean' is derived for sampler 'ddpm' alone; set that, or gradient_at 'x_t'"
+    parse_settings(SampleConfig, {**SAMPLE, "gradient_at": "mean", "sampler": "ddpm"}, "here")
+
+
+def test_settings_of_a_run_without_options_mean_the_method_as_published():
+    config = parse_settings(SampleConfig, SAMPLE, "here")
+    options = config.entropy_classes, config.eds_timesteps, config.gradient_at, config.labels
+    assert options == (None, None, "x_t", "balanced")
 
 
 @pytest.mark.parametrize("value", [1.5, 1.0, 0.0, -0.2, NAN, INF, "half"])

@@ -13,22 +13,27 @@ BASE = {"config", "settings", "errors"}
 TOOLS = {"artifacts", "runtime"}
 NOUNS = {"training", "evaluation", "reporting", "models", "data", "diffusion"}
 
+PROJECT = {"assets", "cost", "demand", "exhibits", "project", "projectfile", "runs"}
+
 # part -> the parts of eddpm it may import
 ALLOWED = {
     "__init__": set(),
     "__main__": {"cli"},
     "cli": {"stages"} | BASE,
-    "stages": {"stages", "demand", "projectfile", "project", "cost"} | NOUNS | TOOLS | BASE,
+    "stages": {"stages"} | PROJECT | NOUNS | TOOLS | BASE,
     **{noun: {noun} | TOOLS | BASE for noun in NOUNS},
     "training": {"training", "diffusion"} | TOOLS | BASE,
     "diffusion": {"diffusion"},
     "artifacts": BASE,
     "runtime": BASE,
     "cost": {"diffusion"} | BASE,  # of diffusion, the respacing, which is plain numbers
+    "assets": {"project"} | BASE,
     "demand": {"project", "cost"} | BASE,
+    "exhibits": {"project", "runs"} | BASE,
     "driver": {"errors"},
-    "project": {"cost"} | BASE,
-    "projectfile": {"project", "diffusion"} | BASE,
+    "project": {"runs", "cost"} | BASE,
+    "runs": BASE,
+    "projectfile": {"assets", "project", "runs", "diffusion"} | BASE,
     "config": {"settings", "errors"},
     "settings": {"errors"},
     "errors": set(),

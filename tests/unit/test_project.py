@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from eddpm.assets import missing_files
 from eddpm.config import SampleConfig
 from eddpm.errors import ConfigError
-from eddpm.project import Project, slug
-from eddpm.projectfile import load_project, missing_files
+from eddpm.project import Project
+from eddpm.projectfile import load_project
+from eddpm.runs import slug
 from eddpm.settings import parse_settings
 
 REPO = Path(__file__).parents[2]
@@ -299,15 +301,6 @@ def test_pretrained_spaces_need_no_classifier_and_have_all_metrics(table):
     assert project.metric_names == [f"{space}/{name}" for space in project.evaluation.spaces for name in metrics]
 
 
-def test_files_of_the_evaluation_that_do_not_exist_are_named_before_any_work(table):
-    write_rows(table, ROW)
-    message = refusal(table, evaluation__reference="nowhere.npz")
-    assert "evaluation.reference: 'nowhere.npz' does not exist" in message
-    spaces = ["classifier:clean", "pixels", "inception"]
-    message = refusal(table, evaluation__spaces=spaces, evaluation__inception={"source": "nowhere.pt"})
-    assert "evaluation.inception.source: 'nowhere.pt' does not exist" in message
-
-
 # Mistakes in the table --------------------------------------------------------------------------------------------
 
 
@@ -484,8 +477,8 @@ def test_a_source_that_is_not_there_is_listed_and_lets_the_project_load(table):
     write_rows(table, ROW)
     project = load(table, dataset__source="/no/such.zip", dataset__validation_source="/no/such/folder")
     first, second = missing_files(project)
-    assert first.startswith("dataset.source: '/no/such.zip' does not exist")
-    assert second.startswith("dataset.validation_source: '/no/such/folder' does not exist")
+    assert first.message.startswith("dataset.source: '/no/such.zip' does not exist")
+    assert second.message.startswith("dataset.validation_source: '/no/such/folder' does not exist")
     assert missing_files(load(table)) == []
     assert missing_files(load(table, dataset__source=str(table.parent))) == []
 

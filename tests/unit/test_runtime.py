@@ -6,6 +6,7 @@ import statistics
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from eddpm.runtime import ImageNoise, device_name, image_labels, pick_device, progress, say, to_float, to_uint8
 
@@ -99,6 +100,41 @@ def test_the_label_of_an_image_is_the_same_in_every_batch():
     picked = np.array([99, 3, 41])
     np.testing.assert_array_equal(image_labels(picked, 10), whole[picked])
     assert whole.dtype == np.int64
+
+
+@pytest.mark.parametrize("index", [[41], [40, 41, 42], [99, 41, 0], np.arange(30, 50)])
+def test_the_random_label_of_an_image_is_the_same_in_every_batch_and_order(index):
+    whole = image_labels(np.arange(100), 1000, seed=7)
+    np.testing.assert_array_equal(image_labels(np.array(index), 1000, seed=7), whole[index])
+    assert whole.dtype == np.int64
+
+
+def test_random_labels_of_two_seeds_are_those_of_two_draws():
+    one, other = (image_labels(np.arange(4000), 10, seed=seed) for seed in (0, 1))
+    assert abs((one == other).mean() - 0.1) < 4.5 * math.sqrt(0.09 / 4000)
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_random_labels_are_uniform_and_neighbours_are_independent(classes):
+    """Chi-square over the classes, and over the pairs of neighbours."""
+    labels = image_labels(np.arange(8000), classes, seed=3)
+    for values, cells in ((labels, classes), (labels[::2] * classes + labels[1::2], classes**2)):
+        counts = np.bincount(values, minlength=cells)
+        expected = len(values) / cells
+        statistic = ((counts - expected) ** 2 / expected).sum()
+        assert len(counts) == cells
+        assert stats.chi2(cells - 1).sf(statistic) > 1e-4
+        assert stats.chi2(cells - 1).cdf(statistic) > 1e-4  # balanced labels would be too good
+
+
+def test_no_random_label_is_read_from_the_noise_of_its_image():
+    """The words behind the labels are none of the first ten thousand behind the noise, which has the same key."""
+    for i in (0, 41):
+        labels = np.random.Philox(key=np.array([5, i], np.uint64), counter=2**192).random_raw(4)
+        noise = np.random.Philox(key=np.array([5, i], np.uint64)).random_raw(10_000)
+        assert not np.isin(labels, noise).any()
+        word = int(labels[0]) & 0xFFFFFFFF  # a label is drawn from 32 bits, by multiplication and shift
+        assert image_labels(np.array([i]), 1024, seed=5) == [word >> 22]
 
 
 # Bytes and floats -------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def test_a_fresh_project_plans_every_job(workspace):
     assert jobs["train_classifier"] == 3 * 2
     assert jobs["measure_classifier"] == 2
     assert jobs["make_table"] == 3 * 3
-    assert jobs["plot_figure"] == 5 * 2
+    assert jobs["plot_figure"] == 6 * 2
 
 
 def test_a_tempered_classifier_is_fitted_to_the_trained_one(workspace):
@@ -89,7 +89,7 @@ def test_the_inception_space_brings_its_network_and_a_published_reference_replac
     best = {"minimise": "inception/fid"}
     workspace.write_config(evaluation=evaluation, sweep=workspace.values["sweep"] | {"best": best})
     jobs = workspace.planned("results/digits/references/inception.npz")
-    assert jobs["fetch_asset"] == {"resources/assets/inception-2015-12-05.pt"}
+    assert jobs["fetch_asset"] == {f"resources/assets/{name}" for name in ("inception-2015-12-05.pt", "VIRTUAL.npz")}
     assert jobs["extract_references"] == {
         f"results/digits/references/{space}.npz" for space in ("inception", "classifier-clean")
     }

@@ -1,6 +1,7 @@
 """The pipeline for real, with tiny networks: what it leaves, and that kill -9 in the middle changes nothing."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -46,9 +47,24 @@ def test_threads_of_a_rule_are_the_threads_of_its_process(finished):
     assert "on cpu, 1 threads" in log
 
 
-def test_report_is_one_file(finished):
-    finished.snakemake("--report", "report.html", "all")
-    assert "fronts" in (finished.folder / "report.html").read_text()
+def test_report_is_one_page_that_follows_the_configuration_it_shows(finished):
+    finished.snakemake("report")
+    report = finished.folder / "results/digits/report.html"
+    text = report.read_text()
+    assert len(re.findall('<h3 id="table-', text)) == 3
+    assert len(re.findall('src="data:image/png;base64,', text)) == 5
+    for shown in (
+        "CADM(5)-G+EDS+ECT",
+        *("config.yaml", "runs.tsv", "results/digits/denoisers/uadm/settings.yaml"),
+        *("sample_sweep", "train_classifier", "prepare_dataset"),
+    ):
+        assert shown in text, shown
+    assert "Nothing to be done" in finished.snakemake("all", "report").stderr
+    finished.write_config(sampling=finished.values["sampling"] | {"batch_size": 2})
+    try:
+        assert finished.planned("report") == {"make_report": {"results/digits/report.html"}}
+    finally:
+        finished.write_config()
 
 
 TARGET = "results/digits/runs/uadm5-g/metrics.json"

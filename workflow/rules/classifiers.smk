@@ -5,7 +5,7 @@ rule measure_classifier:
     input:
         settings="results/{experiment}/classifiers/{guide}/levels/settings.yaml",
         dataset="resources/datasets/{experiment}/dataset.json",
-        classifier="results/{experiment}/classifiers/{guide}/model.safetensors",
+        classifier=guide_weights,
     output:
         levels="results/{experiment}/classifiers/{guide}/noise_levels.jsonl",
     log:
@@ -22,7 +22,7 @@ rule fit_temperature:
     input:
         settings="results/{experiment}/classifiers/{classifier}+temperature/levels/settings.yaml",
         dataset="resources/datasets/{experiment}/dataset.json",
-        classifier="results/{experiment}/classifiers/{classifier}/model.safetensors",
+        classifier=classifier_weights,
     output:
         model="results/{experiment}/classifiers/{classifier}+temperature/model.safetensors",
     log:

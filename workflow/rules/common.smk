@@ -9,11 +9,12 @@ import yaml
 REPO = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPO))
 
-from eddpm import demand
+from eddpm import demand, exhibits
+from eddpm.assets import FOLDER, asset_file, assets, weights_file
 from eddpm.config import INCEPTION_FILE
 from eddpm.errors import EddpmError
-from eddpm.project import slug
 from eddpm.projectfile import load_project
+from eddpm.runs import slug
 
 # Jobs use this Python and this checkout, wherever they run, and large pages for their tensors (a tenth faster on CPUs).
 # `launch N` becomes a command, under torchrun with N > 1: a signal reaches the training itself, which then saves its state.
@@ -34,14 +35,22 @@ except EddpmError as error:
     sys.exit(2)
 
 
+def trained(entries):
+    """The networks that are trained here, by name."""
+    return [name for name, entry in entries.items() if entry.training]
+
+
 # Sampling at the best scale waits for the sweep; its settings are frozen apart from the scale.
 SETTINGS = {
     "dataset": project.dataset,
     "evaluation": project.measure(),
-    **{f"denoisers/{name}": project.train_denoiser(name) for name in project.denoisers},
+    **{
+        f"denoisers/{name}": project.train_denoiser(name)
+        for name in trained(project.denoisers)
+    },
     **{
         f"classifiers/{name}": project.train_classifier(name)
-        for name in project.classifiers
+        for name in trained(project.classifiers)
     },
     **{
         f"runs/{run}": project.sample(run)
@@ -55,41 +64,21 @@ SETTINGS = {
     **{f"runs/{run}/choice": project.choice(run) for run in project.best_runs},
 }
 
-BEST = project.sweep.best
-TABLES = {
-    "main": (
-        project.table_runs,
-        "The runs of the table, each at the scale that the table gives it.",
-    ),
-    "best_scale": (
-        project.best_runs,
-        f"Every method at its own best scale: lowest {BEST.minimise}"
-        + "".join(
-            f" with {name} at least {bound:g} (or nearest to it)"
-            for name, bound in BEST.at_least.items()
-        )
-        + f", chosen from {', '.join(f'{s:g}' for s in project.sweep.scales)} on {project.sweep.num_images}"
-        f" images of seed {project.sweep.seed}, which are not the images reported here.",
-    ),
-    "sweep": (
-        project.sweep_runs,
-        "Every method over the grid of scales. Few images raise every FID alike: compare within this table.",
-    ),
-}
 SPACE_REFERENCES = [
     f"results/{{experiment}}/references/{name.replace(':', '-')}.npz"
     for name in project.evaluation.spaces
 ]
-ASSETS = {INCEPTION_FILE: project.evaluation.inception}
-FIGURES = ["samples"]
-if project.guides:
-    FIGURES.append("noise_levels")
-if project.best_runs:
-    FIGURES += ["trace", "scales"]
-    if {"accuracy", "pixels/fid"} <= set(project.metric_names):
-        FIGURES.append("fronts")
-else:  # nothing is guided
-    TABLES = {"main": TABLES["main"]}
+ASSETS = {asset.name: asset for asset in assets(project)}
+TABLES = exhibits.tables_of(project)
+TARGETS = {
+    target: [f"results/{project.experiment}/{file}" for file in files]
+    for target, files in exhibits.targets_of(project).items()
+}
+FIGURES = [
+    Path(file).stem
+    for file in dict.fromkeys(sum(TARGETS.values(), []))
+    if "/figures/" in file
+]
 
 
 # The methods whose sweep shares a job, and the runs that have jobs of their own.
@@ -156,18 +145,21 @@ def images_at_once(entry):
 
 
 def run_denoiser(wildcards):
-    name = project.all_runs[wildcards.run].denoiser
-    return f"results/{wildcards.experiment}/denoisers/{name}/model.safetensors"
+    return weights_file(project, "denoisers", project.all_runs[wildcards.run].denoiser)
 
 
 def run_classifier(wildcards):
     """The classifier that guides a run: no file, or one."""
     name = project.all_runs[wildcards.run].classifier
-    return (
-        [f"results/{wildcards.experiment}/classifiers/{name}/model.safetensors"]
-        if name
-        else []
-    )
+    return weights_file(project, "classifiers", name) if name else []
+
+
+def guide_weights(wildcards):
+    return weights_file(project, "classifiers", wildcards.guide)
+
+
+def classifier_weights(wildcards):
+    return weights_file(project, "classifiers", wildcards.classifier)
 
 
 def run_shards(wildcards):
@@ -219,10 +211,10 @@ def sweep_features_megabytes(wildcards, attempt):
 
 
 def of_each_scale(file):
-    """That file of each run in the sweep of the method {run}."""
+    """That file of each run in the sweep of the method {run}; only methods of one common grid share a job."""
     return expand(
         "results/{{experiment}}/runs/{{run}}-at-{scale}/{file}",
-        scale=[slug(f"{scale:g}") for scale in project.sweep.scales],
+        scale=[slug(f"{scale:g}") for scale in project.sweep.grids[0]],
         file=file,
     )
 
@@ -238,16 +230,22 @@ def run_features(wildcards):
 
 def space_weights(wildcards):
     """The weights behind the feature spaces, in the order of the spaces that have some."""
-    of_classifier = f"results/{wildcards.experiment}/classifiers/{{}}/model.safetensors"
     return [
         (
-            of_classifier.format(space.name.removeprefix("classifier:"))
+            weights_file(project, "classifiers", space.name.removeprefix("classifier:"))
             if space.classifier
-            else f"resources/assets/{INCEPTION_FILE}"
+            else str(FOLDER / INCEPTION_FILE)
         )
         for space in SETTINGS["evaluation"].spaces
         if space.has_weights
     ]
+
+
+def reference_images(wildcards):
+    """What samples are measured against: a reference batch, or the training images."""
+    if project.evaluation.reference:
+        return asset_file(project.evaluation.reference)
+    return "resources/datasets/{experiment}/dataset.json"
 
 
 def asset_source(wildcards):
@@ -255,26 +253,29 @@ def asset_source(wildcards):
 
 
 def asset_digest(wildcards):
-    return ASSETS[wildcards.asset].sha256
+    """None, or one."""
+    return ASSETS[wildcards.asset].sha256 or []
 
 
 def sweep_metrics(wildcards):
     """The metrics of the sweep that a run at the best scale is chosen from."""
-    return expand(
-        "results/{{experiment}}/runs/{run}/metrics.json",
-        run=project.sweep_of(project.best_runs[wildcards.run].method),
-    )
+    return metrics_of(project.sweep_of(project.best_runs[wildcards.run].method))
 
 
 def table_metrics(wildcards):
-    return expand(
-        "results/{{experiment}}/runs/{run}/metrics.json",
-        run=TABLES[wildcards.table][0],
-    )
+    return metrics_of(TABLES[wildcards.table].runs)
+
+
+def metrics_of(runs):
+    return expand("results/{{experiment}}/runs/{run}/metrics.json", run=runs)
+
+
+def table_names(wildcards):
+    return [row.run for row in TABLES[wildcards.table].runs.values()]
 
 
 def table_caption(wildcards):
-    return TABLES[wildcards.table][1]
+    return TABLES[wildcards.table].caption
 
 
 def figure_inputs(wildcards):
@@ -308,3 +309,37 @@ def figure_labels(wildcards):
 
 def guided_table_runs():
     return [run for run, row in project.table_runs.items() if row.classifier]
+
+
+def report_files():
+    """What the report shows: all that `all` makes, and tables and figures of ablations that lie there already."""
+    others = [file for file in TARGETS["ablations"] if Path(file).exists()]
+    return [Path(file) for file in dict.fromkeys([*TARGETS["all"], *others])]
+
+
+def report_tables(wildcards):
+    return [
+        str(file.with_suffix(".md")) for file in report_files() if file.suffix == ".csv"
+    ]
+
+
+def report_figures(wildcards):
+    return [str(file) for file in report_files() if file.suffix == ".png"]
+
+
+def report_metrics(wildcards):
+    """The metrics of every row of those tables."""
+    shown = [file.stem for file in report_files() if file.suffix == ".csv"]
+    runs = [run for table in shown if table in TABLES for run in TABLES[table].runs]
+    return metrics_of(dict.fromkeys(runs))
+
+
+def report_configs(wildcards):
+    """What the report shows as it is: the configuration, its runs table, and the settings of each trained network."""
+    of_network = "results/{{experiment}}/{kind}/{name}/settings.yaml"
+    return [
+        *map(os.path.relpath, workflow.configfiles),
+        config["runs"],
+        *expand(of_network, kind="denoisers", name=trained(project.denoisers)),
+        *expand(of_network, kind="classifiers", name=trained(project.classifiers)),
+    ]

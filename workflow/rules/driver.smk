@@ -5,8 +5,8 @@ import time
 
 from snakemake.exceptions import WorkflowError
 
+from eddpm.assets import downloads, missing_files
 from eddpm.driver import Hold
-from eddpm.projectfile import missing_files
 
 
 def refuse_second_driver():
@@ -62,6 +62,20 @@ def leftover_jobs():
 
 
 def refuse_missing_files():
-    """Name all that is missing at once, before any job starts."""
-    if missing := missing_files(project):
-        raise WorkflowError("files that the project names are missing:", *missing)
+    """Name all at once that planned jobs wait for and nobody can fetch, before any job starts."""
+    planned = {str(file) for job in workflow.dag.needrun_jobs() for file in job.output}
+    missing = [file for file in missing_files(project) if file.output in planned]
+    if missing:
+        raise WorkflowError(
+            "files that the project names are missing:",
+            *(file.message for file in missing),
+        )
+
+
+# Said at every start, a dry run's too, while something is not there.
+if workflow.is_main_process:
+    for line in [
+        *(file.message for file in missing_files(project)),
+        *downloads(project),
+    ]:
+        print(f"Not here yet: {line}", file=sys.stderr)

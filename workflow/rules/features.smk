@@ -4,8 +4,7 @@
 rule extract_references:
     input:
         settings="results/{experiment}/evaluation/settings.yaml",
-        dataset=project.evaluation.reference
-        or "resources/datasets/{experiment}/dataset.json",
+        dataset=reference_images,
         weights=space_weights,
     output:
         references=SPACE_REFERENCES,

@@ -6,12 +6,7 @@ rule make_table:
         metrics=table_metrics,
         code=REPO / "eddpm/reporting/tables.py",
     output:
-        csv=report(
-            "results/{experiment}/tables/{table}.csv",
-            caption="../report/table.rst",
-            category="Tables",
-            labels={"table": "{table}"},
-        ),
+        csv="results/{experiment}/tables/{table}.csv",
         md="results/{experiment}/tables/{table}.md",
         tex="results/{experiment}/tables/{table}.tex",
     log:
@@ -19,9 +14,32 @@ rule make_table:
     conda:
         "../../environment.yml"
     params:
+        runs=table_names,
         caption=table_caption,
     shell:
-        "python -m eddpm make-table --metrics {input.metrics} --caption {params.caption:q}"
+        "python -m eddpm make-table --runs {params.runs:q} --metrics {input.metrics} --caption {params.caption:q}"
+        " --csv {output.csv} --md {output.md} --tex {output.tex} > {log} 2>&1"
+
+
+rule compare_published:
+    input:
+        metrics=metrics_of(project.table_runs),
+        published=project.published or [],
+        code=[REPO / "eddpm/reporting/published.py", REPO / "eddpm/reporting/tables.py"],
+    output:
+        csv="results/{experiment}/tables/published.csv",
+        md="results/{experiment}/tables/published.md",
+        tex="results/{experiment}/tables/published.tex",
+    log:
+        "logs/{experiment}/compare_published.log",
+    conda:
+        "../../environment.yml"
+    params:
+        runs=[row.run for row in project.runs],
+        caption=exhibits.PUBLISHED_CAPTION,
+    shell:
+        "python -m eddpm compare-published --runs {params.runs:q} --metrics {input.metrics}"
+        " --published {input.published:q} --caption {params.caption:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} > {log} 2>&1"
 
 
@@ -30,12 +48,7 @@ rule plot_figure:
         inputs=figure_inputs,
         code=REPO / "eddpm/reporting/plots.py",
     output:
-        png=report(
-            "results/{experiment}/figures/{figure}.png",
-            caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
+        png="results/{experiment}/figures/{figure}.png",
         pdf="results/{experiment}/figures/{figure}.pdf",
     log:
         "logs/{experiment}/plot_figure/{figure}.log",

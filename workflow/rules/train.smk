@@ -13,6 +13,8 @@ rule train_denoiser:
         "logs/{experiment}/train_denoiser/{denoiser}.log",
     benchmark:
         "benchmarks/{experiment}/train_denoiser/{denoiser}.tsv"
+    wildcard_constraints:
+        denoiser=one_of(trained(project.denoisers)),
     priority: 1
     conda:
         "../../environment.yml"
@@ -39,6 +41,8 @@ rule train_classifier:
         "logs/{experiment}/train_classifier/{classifier}.log",
     benchmark:
         "benchmarks/{experiment}/train_classifier/{classifier}.tsv"
+    wildcard_constraints:
+        classifier=one_of(trained(project.classifiers)),
     conda:
         "../../environment.yml"
     threads: 1

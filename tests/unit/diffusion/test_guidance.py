@@ -1,6 +1,7 @@
 """EDS against high-precision arithmetic, its limits, and the half-precision case the published order of work fails."""
 
 import math
+from functools import partial
 
 import mpmath
 import pytest
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from eddpm.diffusion.guidance import RULES, classifier_guidance, entropy, log_entropy
+from eddpm.diffusion.guidance import RULES, classifier_guidance, constant, entropy, log_entropy
 
 GAPS = [1, 2, 5, 10, 17, 30, 36, 37, 50, 100, 200, 300]
 SCALE = 2.5
@@ -106,15 +107,47 @@ def test_uniform_prediction_gives_exactly_the_scale(num_classes, scale):
 
 def test_entropy_never_lowers_the_scale():
     logits = torch.randn(1000, 10, dtype=torch.float64) * torch.logspace(-3, 3, 1000, dtype=torch.float64)[:, None]
-    assert (entropy(logits, SCALE).exp() >= SCALE * (1 - 1e-12)).all()
+    assert (entropy(logits, torch.zeros(1000), SCALE).exp() >= SCALE * (1 - 1e-12)).all()
 
 
 def test_class_count_comes_from_the_logits():
     """Ten classes that share all the probability among a thousand: log C differs, H does not."""
     ten = torch.zeros(1, 10, dtype=torch.float64)
     thousand = torch.cat([ten, torch.full((1, 990), -1e4, dtype=torch.float64)], dim=1)
-    ratio = (entropy(thousand, 1.0) - entropy(ten, 1.0)).exp().item()
+    t = torch.zeros(1)
+    ratio = (entropy(thousand, t, 1.0) - entropy(ten, t, 1.0)).exp().item()
     assert ratio == pytest.approx(math.log(1000) / math.log(10))
+
+
+@pytest.mark.parametrize("classes", [2, 5, 10, 1000])
+def test_entropy_normalised_by_k_classes_multiplies_the_guidance_by_log_k_over_log_c(classes):
+    """As the published code does, which knows of a thousand classes only."""
+    logits = torch.cat([logits_with_gap(gap) for gap in (0.0, 1.0, 17.0, 100.0)])
+    x_t, y, t = logits[:, :, None, None], torch.tensor([0, 3, 3, 5]), torch.zeros(4)
+    classifier_fn = lambda x, t: x.flatten(1)  # noqa: E731
+    plain = classifier_guidance(classifier_fn, y, entropy, SCALE)(x_t, t)
+    other = classifier_guidance(classifier_fn, y, partial(entropy, num_classes=classes), SCALE)(x_t, t)
+    ratio = math.log(classes) / math.log(10)
+    exact = {"rtol": 1e-13, "atol": 0}
+    torch.testing.assert_close(other.scale, plain.scale * ratio, **exact)
+    torch.testing.assert_close(other.gradient, plain.gradient * ratio, **exact)
+    torch.testing.assert_close(other.guidance_norm, plain.guidance_norm * ratio, **exact)
+    assert torch.equal(other.entropy, plain.entropy)  # over log C, however the scale is normalised
+
+
+def test_within_its_timesteps_eds_is_eds_and_outside_them_constant():
+    logits = logits_with_gap(2.0).expand(6, -1)
+    x_t, y, t = logits[:, :, None, None], torch.full((6,), 3), torch.tensor([0, 99, 100, 500, 501, 999])
+
+    def guide(rule):
+        return classifier_guidance(lambda x, t: x.flatten(1), y, rule, SCALE)(x_t, t)
+
+    found, eds, plain = guide(partial(entropy, timesteps=(100, 500))), guide(entropy), guide(constant)
+    for name in ("gradient", "scale", "guidance_norm"):
+        within, outside = slice(2, 4), [0, 1, 4, 5]
+        assert torch.equal(getattr(found, name)[within], getattr(eds, name)[within])
+        assert torch.equal(getattr(found, name)[outside], getattr(plain, name)[outside])
+    assert (eds.scale > plain.scale).all()
 
 
 def test_scale_of_each_sample_is_independent_of_its_batch():

@@ -130,6 +130,107 @@ def test_scale_zero_is_no_guidance(schedule, rule):
     torch.testing.assert_close(sample_ddim(denoise_fn, schedule, x_T, guide_fn=guide_fn), plain)
 
 
+def recording(calls: list):
+    """A `guide_fn` that notes where it is asked, and guides."""
+
+    def guide_fn(x, t):
+        calls.append((x.clone(), t.tolist()))
+        return Guidance(0.3 * x.sin(), *[torch.zeros(len(x))] * 5)
+
+    return guide_fn
+
+
+@pytest.mark.parametrize("steps", ["10", "10,5,5", "ddim25", "1000", "1"])
+def test_guidance_at_the_mean_is_asked_at_mu_and_at_the_timestep_of_the_state_after_it(steps):
+    """For data that is one image, mu is DDIM's mean with the posterior's variance (DDIM eq. 12)."""
+    torch.manual_seed(4)
+    schedule = respace(make_schedule("linear"), steps)
+    x0 = torch.rand(1, 1, 2, 2, dtype=torch.float64) * 1.8 - 0.9
+    x_T = torch.randn(3, 1, 2, 2, dtype=torch.float64)
+    denoise_fn = point_mass_denoiser(schedule, x0)
+    calls, states = [], [x_T]
+    sample_ddpm(
+        denoise_fn,
+        schedule,
+        x_T,
+        lambda k: torch.randn_like(x_T),
+        recording(calls),
+        lambda step: states.append(step.x_t),
+        guide_at_mean=True,
+    )
+    kept = schedule.timesteps.flip(0).tolist()
+    assert [t for _, t in calls] == [[t] * 3 for t in [*kept[1:], 0]]
+    for step, x_t, (mu, _) in zip(reversed(range(len(schedule))), states, calls, strict=False):
+        eps = denoise_fn(x_t, schedule.timesteps[step].expand(3))
+        abar_prev, variance = schedule.alpha_bar_prev[step], schedule.posterior_variance[step]
+        torch.testing.assert_close(mu, abar_prev.sqrt() * x0 + (1 - abar_prev - variance).sqrt() * eps)
+
+
+def test_guidance_at_x_t_is_asked_at_each_state_and_its_own_timestep(schedule):
+    torch.manual_seed(4)
+    x_T, calls, states = torch.randn(3, 1, 2, 2), [], []
+    sample_ddpm(lambda x, t: 0.5 * x, schedule, x_T, lambda k: torch.randn_like(x_T), recording(calls), states.append)
+    assert [t for _, t in calls] == [[t] * 3 for t in schedule.timesteps.flip(0).tolist()]
+    for (asked, _), state in zip(calls, [x_T, *(step.x_t for step in states)], strict=False):
+        assert torch.equal(asked, state)
+
+
+@pytest.mark.parametrize("classifier", ["log p_y linear", "linear logits", "of t"])
+def test_mean_and_x_t_agree_only_where_the_gradient_is_the_same_everywhere(schedule, classifier):
+    torch.manual_seed(5)
+    x_T, weight = torch.randn(3, 1, 2, 2, dtype=torch.float64), torch.randn(4, 2, dtype=torch.float64)
+    noises = torch.randn(50, 3, 1, 2, 2, dtype=torch.float64)
+    certain = torch.tensor([0.0, 1000.0], dtype=torch.float64)  # of class 1: log p_0 is the difference of the logits
+    classifier_fn = {
+        "log p_y linear": lambda x, t: x.flatten(1) @ weight + certain,
+        "linear logits": lambda x, t: x.flatten(1) @ weight,
+        "of t": lambda x, t: x.flatten(1) @ weight * (1 + t[:, None] / 1000) + certain,
+    }[classifier]
+    guide_fn = classifier_guidance(classifier_fn, torch.zeros(3, dtype=torch.long), RULES["constant"], 2.0)
+    denoise_fn = lambda x_t, t: 0.9 * x_t.tanh()  # noqa: E731
+    at_x_t, at_mean = (
+        sample_ddpm(denoise_fn, schedule, x_T, lambda k: noises[k], guide_fn, guide_at_mean=at) for at in (False, True)
+    )
+    if classifier == "log p_y linear":
+        assert torch.equal(at_mean, at_x_t)
+    else:
+        assert relative_error(at_mean, at_x_t) > 1e-3
+
+
+@pytest.mark.parametrize(("steps", "share"), [("10", (0, 0.5)), ("250", (0.9, 0.99))])
+def test_guidance_at_the_mean_is_bayes_rule_for_gaussian_data_even_in_few_steps(steps, share):
+    """A classifier of log p(y | x0) = v x0 tilts N(0, s^2) to mean s^2 v. With the exact mean and variance of
+    p(x_{t-1} | x_t), adding variance * gradient at x_{t-1} is exact; at x_t, of more noise, it is but a share."""
+    variance, v = 0.04, 2.0
+    schedule = respace(make_schedule("linear"), steps)
+    abar, abar_prev = schedule.alpha_bar, schedule.alpha_bar_prev
+    slope = abar.sqrt() * variance / (abar * variance + 1 - abar)  # of E[x0 | x_t]
+    of_x0 = schedule.betas**2 * abar_prev / (1 - abar) ** 2  # share of the variance of x0 given x_t
+    exact = schedule.posterior_variance + of_x0 * variance * (1 - abar) / (abar * variance + 1 - abar)
+    smallest, largest = schedule.posterior_log_variance, schedule.betas.log()
+    learned = 2 * (exact.log() - smallest) / (largest - smallest) - 1
+
+    def step_of(t):
+        return int((schedule.timesteps == t[0]).nonzero())
+
+    def denoise_fn(x_t, t):
+        a = abar[step_of(t)]
+        eps = (1 - a).sqrt() / (a * variance + 1 - a) * x_t
+        return torch.cat([eps, torch.full_like(x_t, learned[step_of(t)])], dim=1)
+
+    def guide_fn(x_t, t):
+        return Guidance(torch.full_like(x_t, v) * slope[step_of(t)], *[torch.zeros(1)] * 5)
+
+    # All is linear, so without noise the mean of the tilted x_T becomes that of the images.
+    x_T = (abar[-1].sqrt() * variance * v).reshape(1, 1, 1, 1)
+    at_x_t, at_mean = (
+        sample_ddpm(denoise_fn, schedule, x_T, lambda k: 0 * x_T, guide_fn, guide_at_mean=at).item()
+        for at in (False, True)
+    )
+    assert at_mean == pytest.approx(variance * v, rel=1e-4)
+    assert share[0] < at_x_t / (variance * v) < share[1]
+
+
 def test_guidance_shifts_the_mean_of_gaussian_data_as_bayes_rule_does(schedule):
     """A classifier with a constant gradient v tilts N(0, s^2) to mean s^2 v: ancestral sampling must follow."""
     torch.manual_seed(3)

@@ -1,5 +1,7 @@
 """Figures show every method given, once, with the data given, and can be told apart without colour."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,15 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from eddpm.reporting.plots import plot_fronts, plot_noise_levels, plot_samples, plot_scales, plot_trace
+from eddpm.errors import ArtifactError
+from eddpm.reporting.plots import (
+    plot_fronts,
+    plot_noise_levels,
+    plot_precision_recall,
+    plot_samples,
+    plot_scales,
+    plot_trace,
+)
 from eddpm.reporting.tables import title
 
 GUIDED = [f"{kind}(25)-{method}" for kind in ("UADM", "CADM") for method in ("G", "G+EDS", "G+EDS+ECT")]
@@ -45,8 +55,9 @@ def sweep(methods: list[str] = GUIDED, metrics: list[str] = METRICS) -> pd.DataF
 
 def traces(methods: list[str] = GUIDED) -> dict[str, pd.DataFrame]:
     t = np.arange(999, 0, -100)
+    columns = [column for name in TRACED for column in (name, f"{name}_std")]
     return {
-        method: pd.DataFrame({"t": t} | {name: np.random.default_rng(k).random(len(t)) + 0.1 for name in TRACED})
+        method: pd.DataFrame({"t": t} | {name: np.random.default_rng(k).random(len(t)) / 2 + 0.1 for name in columns})
         for k, method in enumerate(methods)
     }
 
@@ -62,8 +73,8 @@ def levels(classifiers: list[str]) -> dict[str, pd.DataFrame]:
     }
 
 
-def images(methods: list[str], channels: int, count: int = 30) -> dict[str, np.ndarray]:
-    shape = (count, 8, 8, channels)
+def images(methods: list[str], channels: int, count: int = 30, size: int = 8) -> dict[str, np.ndarray]:
+    shape = (count, size, size, channels)
     return {m: np.random.default_rng(k).integers(0, 256, shape, dtype=np.uint8) for k, m in enumerate(methods)}
 
 
@@ -74,7 +85,7 @@ def panels(figure: Figure) -> list:
 
 def legend(figure: Figure) -> list[str]:
     """The entries of the one legend of a figure."""
-    (found,) = [axis.get_legend() for axis in figure.axes if axis.get_legend()]
+    (found,) = figure.legends + [axis.get_legend() for axis in figure.axes if axis.get_legend()]
     return [text.get_text() for text in found.get_texts()]
 
 
@@ -84,6 +95,7 @@ FIGURES = {
     "noise_levels": lambda: plot_noise_levels(levels(["ce", "ect"])),
     "fronts": lambda: plot_fronts(sweep()),
     "scales": lambda: plot_scales(sweep(metrics=METRICS[:2])),
+    "precision_recall": lambda: plot_precision_recall(sweep()),
 }
 
 
@@ -101,18 +113,44 @@ def test_a_figure_is_saved_as_a_picture_that_is_not_blank(draw, tmp_path):
 # Samples ----------------------------------------------------------------------------------------------------------
 
 
+def shown_rows(figure: Figure) -> list[np.ndarray]:
+    return [np.asarray(axis.get_images()[0].get_array()) for axis in figure.axes]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_samples_are_a_row_per_method_with_the_pictures_side_by_side(channels):
     pictures = images(["UADM(25)", "UADM(25)-G"], channels)
-    figure = plot_samples(pictures, per_method=5)
+    figure = plot_samples(pictures)
     assert [axis.get_ylabel() for axis in figure.axes] == list(pictures)
-    for axis, given in zip(figure.axes, pictures.values(), strict=True):
-        (shown,) = axis.get_images()
-        row = np.asarray(shown.get_array()).reshape(9, 5, 9, channels)  # a gap of one pixel, right and below
-        for k in range(5):
+    for shown, given in zip(shown_rows(figure), pictures.values(), strict=True):
+        row = shown.reshape(9, 20, 9, channels)  # a gap of one pixel, right and below
+        for k in range(20):
             np.testing.assert_array_equal(row[:8, k, :8], given[k])
         assert (row[8] == 255).all()
         assert (row[:, :, 8] == 255).all()
+
+
+def test_of_large_pictures_fewer_are_shown_and_larger():
+    small, large = (plot_samples(images(["UADM", "CADM"], 3, 10, size)) for size in (32, 64))
+    assert [row.shape[1] // row.shape[0] for row in shown_rows(small) + shown_rows(large)] == [10, 10, 8, 8]
+    assert large.get_size_inches()[1] > 2 * small.get_size_inches()[1]
+
+
+@pytest.mark.parametrize(("size", "count"), [(8, 20), (256, 8)])
+def test_fifteen_rows_of_pictures_stand_whole_on_the_page_with_their_names(size, count):
+    names = ["UADM", *[f"UADM(25)-G+EDS+ECT{k}" for k in range(14)]]
+    figure = plot_samples(images(names, 3, count, size))
+    figure.canvas.draw()
+    width, height = figure.canvas.get_width_height()
+    tops = []
+    for axis in figure.axes:
+        box, label = axis.get_window_extent(), axis.yaxis.label.get_window_extent()
+        assert 0 <= label.x0 < label.x1 < box.x0 < box.x1 <= width + 1
+        assert box.width > 0.75 * width
+        assert box.width == pytest.approx(count * box.height, rel=0.01)  # every picture is a square
+        tops.append((box.y1, box.y0))
+    assert tops[0][0] <= height
+    assert all(upper[1] > lower[0] for upper, lower in pairwise(tops))  # no row covers another
 
 
 def test_grey_samples_are_shown_from_black_to_white_whatever_they_hold():
@@ -122,8 +160,8 @@ def test_grey_samples_are_shown_from_black_to_white_whatever_they_hold():
 
 
 def test_fewer_samples_than_asked_for_are_all_shown():
-    (shown,) = plot_samples(images(["A"], 1, count=3), per_method=20).axes[0].get_images()
-    assert np.asarray(shown.get_array()).shape == (9, 27)
+    (row,) = shown_rows(plot_samples(images(["A"], 1, count=3)))
+    assert row.shape == (9, 27)
 
 
 # Trace ------------------------------------------------------------------------------------------------------------
@@ -149,6 +187,50 @@ def test_a_trace_shows_the_values_given_with_noise_on_the_left():
         left, right = axis.get_xlim()
         assert left > right
         assert axis.get_yscale() == ("log" if quantity.endswith("norm") else "linear")
+
+
+def band(axis) -> np.ndarray:
+    """The lower and upper edge of the one band of a panel, by falling t: (T, 2)."""
+    (collection,) = axis.collections
+    corners = collection.get_paths()[0].vertices
+    return np.array([[corners[corners[:, 0] == t, 1].min(), corners[corners[:, 0] == t, 1].max()] for t in ALONG])
+
+
+ALONG = np.arange(999, 0, -100)
+
+
+def test_a_trace_has_a_band_of_one_standard_deviation_to_each_side():
+    frame = traces(["UADM(25)-G"])["UADM(25)-G"].assign(log10_scale_std=0.25, gradient_norm_std=0.05)
+    axes = plot_trace({"UADM(25)-G": frame}).axes
+    for axis, quantity in ((axes[1], "gradient_norm"), (axes[2], "log10_scale")):
+        edges = band(axis)
+        np.testing.assert_allclose(edges.mean(axis=1), frame[quantity])
+        np.testing.assert_allclose(np.diff(edges, axis=1)[:, 0] / 2, frame[f"{quantity}_std"])
+
+
+def test_a_wide_band_stays_positive_on_a_log_axis_and_an_entropy_between_its_bounds():
+    wide = {f"{name}_std": 5.0 for name in TRACED}
+    frame = traces(["UADM(25)-G"])["UADM(25)-G"].assign(**wide)
+    axes = plot_trace({"UADM(25)-G": frame}).axes
+    np.testing.assert_array_equal(band(axes[0]), np.tile([0.0, 1.0], (len(ALONG), 1)))
+    for axis, quantity in ((axes[1], "gradient_norm"), (axes[3], "guidance_norm")):
+        np.testing.assert_allclose(band(axis)[:, 0], frame[quantity] / 10)
+        assert axis.get_ylim()[0] > frame[quantity].min() / 20
+
+
+def test_a_run_whose_guidance_is_nothing_leaves_gaps_and_the_other_lines_alone(tmp_path):
+    frames = traces(["UADM(25)", "UADM(25)-G"])
+    nothing = {"log10_scale": -np.inf, "log10_scale_std": np.nan, "guidance_norm": 0.0, "guidance_norm_std": 0.0}
+    figure = plot_trace(frames | {"UADM(25)": frames["UADM(25)"].assign(**nothing)})
+    figure.savefig(tmp_path / "trace.png")
+    # A row per denoiser, of which "UADM(25)" has no "-" but the same name.
+    scale = figure.axes[2]
+    assert [line.get_label() for line in scale.get_lines()] == ["UADM(25)", "UADM(25)-G"]
+    assert np.isnan(scale.get_lines()[0].get_ydata()).all()
+    given = frames["UADM(25)-G"]["log10_scale"]
+    np.testing.assert_array_equal(scale.get_lines()[1].get_ydata(), given)
+    assert all(np.isfinite(scale.get_ylim()))
+    assert np.ptp(scale.get_ylim()) < 3
 
 
 # Noise levels -----------------------------------------------------------------------------------------------------
@@ -192,6 +274,61 @@ def test_scales_show_the_values_given_by_rising_scale():
         np.testing.assert_array_equal(line.get_ydata(), given["pixels/fid"])
 
 
+def test_scales_are_ticked_where_they_were_tried():
+    (axis,) = plot_scales(sweep(["A"], ["pixels/fid"])).axes
+    np.testing.assert_array_equal(axis.get_xticks(), SCALES)
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["0.5", "1", "4"]
+
+
+def test_scales_show_standard_errors_where_they_are_known():
+    frame = sweep(["A"], ["pixels/fid", "pixels/recall"]).assign(**{"pixels/fid_se": [0.1, 0.2, np.nan]})
+    with_errors, without = plot_scales(frame).axes
+    (bars,) = with_errors.collections
+    lengths = [np.ptp(segment[:, 1]) for segment in bars.get_segments() if len(segment)]
+    np.testing.assert_allclose(lengths, [0.2, 0.4])  # an error to each side
+    assert not without.collections
+
+
+def test_precision_is_drawn_against_recall_in_each_space_that_has_both_with_its_scales_at_the_ends():
+    frame = sweep(["A", "B"], ["accuracy", "x/precision", "pixels/precision", "pixels/recall", "y/recall"])
+    figure = plot_precision_recall(frame.sample(frac=1, random_state=1).sort_values("method", kind="stable"))
+    (axis,) = panels(figure)
+    assert (axis.get_xlabel(), axis.get_title()) == (title("pixels/recall"), title("pixels/precision"))
+    for line, method in zip(axis.get_lines(), ("A", "B"), strict=True):
+        given = frame[frame["method"] == method]
+        np.testing.assert_array_equal(line.get_xdata(), given["pixels/recall"])
+        np.testing.assert_array_equal(line.get_ydata(), given["pixels/precision"])
+    marked = {(text.get_text(), *text.xy) for text in axis.texts}
+    ends = frame[frame["scale"].isin([0.5, 4.0])]
+    values = zip(ends["scale"], ends["pixels/recall"], ends["pixels/precision"], strict=True)
+    assert marked == {(f"{scale:g}", recall, precision) for scale, recall, precision in values}
+    assert legend(figure) == ["A", "B"]
+
+
+def test_a_method_at_one_scale_is_labelled_once():
+    frame = sweep(["A"])
+    (axis,) = panels(plot_precision_recall(frame[frame["scale"] == 1.0]))
+    assert [text.get_text() for text in axis.texts] == ["1"]
+
+
+MISSING = sweep(["A", "B"]).assign(**dict.fromkeys(["scale", *METRICS], np.nan))
+
+
+@pytest.mark.parametrize("draw", [plot_scales, plot_fronts, plot_precision_recall])
+def test_a_method_that_is_not_measured_yet_is_named_as_missing(draw, tmp_path):
+    frame = sweep(["A", "B"])
+    frame[frame["method"] == "B"] = MISSING[MISSING["method"] == "B"]
+    figure = draw(frame)
+    figure.savefig(tmp_path / "figure.png")
+    assert legend(figure) == ["A", "B (missing)"]
+
+
+@pytest.mark.parametrize("draw", [plot_scales, plot_fronts, plot_precision_recall])
+def test_a_sweep_without_metrics_is_refused(draw):
+    with pytest.raises(ArtifactError, match="sweep: no run has the metrics of this figure; measure one first"):
+        draw(MISSING[["run", "method", "scale", "seed", "num_images"]])
+
+
 def test_fronts_show_what_accuracy_costs_in_pixel_space():
     frame = sweep()
     figure = plot_fronts(frame)
@@ -225,8 +362,15 @@ def test_the_six_guided_methods_are_told_apart_by_colour_and_without_it():
     assert all(0.1 < np.dot(to_rgb(line.get_color()), (0.299, 0.587, 0.114)) < 0.8 for line in lines)  # on white paper
 
 
+def test_twelve_methods_are_told_apart_by_filled_and_hollow_markers():
+    lines = plot_scales(sweep([f"M{k}" for k in range(12)])).axes[0].get_lines()
+    assert len({(line.get_marker(), line.get_markerfacecolor()) for line in lines}) == 12
+    assert len({(line.get_marker(), line.get_markerfacecolor() == "white") for line in lines}) == 12
+
+
 def test_no_method_is_left_out_however_many_there_are():
     methods = [f"M{k}" for k in range(14)]
+    assert legend(plot_precision_recall(sweep(methods))) == methods
     assert legend(plot_scales(sweep(methods))) == methods
     assert legend(plot_noise_levels(levels(methods))) == methods
     assert [line.get_label() for line in plot_trace(traces([f"U-{m}" for m in methods])).axes[0].get_lines()] == [

@@ -34,9 +34,15 @@ ROWS = [
 ]
 
 
+def frame_of(*rows: dict) -> pd.DataFrame:
+    """The frame of runs that are all measured."""
+    names = [row["run"]["name"] for row in rows]
+    return metrics_frame(names, dict(zip(names, rows, strict=True)))
+
+
 @pytest.fixture
 def frame() -> pd.DataFrame:
-    return metrics_frame(ROWS)
+    return frame_of(*ROWS)
 
 
 def cells(markdown: str) -> list[list[str]]:
@@ -71,17 +77,51 @@ def test_a_csv_of_the_frame_reads_back_every_digit(frame):
 
 
 def test_a_metric_that_a_run_lacks_is_empty_for_that_run_alone():
-    frame = metrics_frame([contents("A", 1.0), contents("B", 1.0, {"accuracy": 0.5})])
+    frame = frame_of(contents("A", 1.0), contents("B", 1.0, {"accuracy": 0.5}))
     assert frame["accuracy"].tolist() == [0.9375, 0.5]
     assert frame["pixels/fid"][0] == 1 / 3
     assert math.isnan(frame["pixels/fid"][1])
     assert cells(to_markdown(frame, ""))[2][2] == "0.500"
-    assert cells(to_markdown(frame, ""))[2][-1] == "nan"
+    assert cells(to_markdown(frame, ""))[2][-1] == "—"
 
 
 def test_a_table_of_no_runs_is_refused():
-    with pytest.raises(ArtifactError, match="table: no metrics given; name at least one"):
-        metrics_frame([])
+    with pytest.raises(ArtifactError, match="table: no runs given; name at least one"):
+        metrics_frame([], {})
+
+
+# Missing runs -----------------------------------------------------------------------------------------------------
+
+NAMES = ["UADM(25)", "UADM(25)-G at 4", "UADM(25)-G at best"]
+
+
+@pytest.mark.parametrize("absent", range(3))
+def test_a_missing_run_keeps_its_place_with_empty_numbers(absent):
+    measured = {name: contents(name, 2.0) for k, name in enumerate(NAMES) if k != absent}
+    rows = list(csv.DictReader(io.StringIO(metrics_frame(NAMES, measured).to_csv(index=False))))
+    assert [row["run"] for row in rows] == NAMES
+    assert [row["method"] for row in rows] == ["UADM(25)", "UADM(25)-G", "UADM(25)-G"]
+    for k, row in enumerate(rows):
+        assert {row[name] for name in ("scale", "seed", "num_images", *METRICS)} == {""} if k == absent else True
+        assert k == absent or (row["seed"], row["num_images"]) == ("3", "1000")
+
+
+def test_a_missing_run_says_so_in_its_first_metric_and_its_scale_as_its_name_does():
+    header, *rows = cells(to_markdown(metrics_frame(NAMES, {NAMES[0]: contents(NAMES[0], 0.0)}), ""))
+    nothing = ["missing"] + ["—"] * (len(METRICS) - 1)
+    assert rows[1:] == [["UADM(25)-G", "4", *nothing], ["UADM(25)-G", "best", *nothing]]
+    assert rows[0][2] == "0.938"
+    assert header[2:] == [title(metric) for metric in METRICS]
+
+
+def test_a_table_whose_runs_are_all_missing_still_has_its_rows():
+    frame = metrics_frame(NAMES, {})
+    assert cells(to_markdown(frame, ""))[1:] == [
+        ["UADM(25)", "—", "missing"],
+        ["UADM(25)-G", "4", "missing"],
+        ["UADM(25)-G", "best", "missing"],
+    ]
+    assert [row[0] for row in latex_cells(to_latex(frame, ""))[1:]] == ["UADM(25)", "UADM(25)-G", "UADM(25)-G"]
 
 
 # Titles -----------------------------------------------------------------------------------------------------------
@@ -148,6 +188,7 @@ def test_numbers_of_a_table_keep_their_trailing_zeros(frame):
         (1038.447, 2.3e-13, "1038.447"),
         (0.0625, math.nan, "0.062"),
         (12.3456, math.nan, "12.346"),
+        (math.nan, math.nan, "—"),
     ],
 )
 def test_a_number_is_printed_to_the_second_digit_of_its_error(value, error, expected):
@@ -156,7 +197,7 @@ def test_a_number_is_printed_to_the_second_digit_of_its_error(value, error, expe
 
 def test_standard_errors_stand_beside_their_metric_and_are_no_column_of_their_own():
     rows = [contents("A", 1.0) | {"standard_errors": {"pixels/fid": 0.021}}, contents("B", 1.0)]
-    frame = metrics_frame(rows)
+    frame = frame_of(*rows)
     assert frame["pixels/fid_se"].tolist()[0] == 0.021
     header, *lines = cells(to_markdown(frame, ""))
     column = header.index("FID ↓ (pixels)")
@@ -194,8 +235,15 @@ def test_a_latex_table_is_plain_ascii_with_its_caption_and_rules(frame):
 
 
 def test_what_latex_would_misread_is_escaped_in_cells_headings_and_caption():
-    frame = metrics_frame([contents("A_1 & 50% #2", 1.0, {"classifier:clean_x/fid": 1.0})])
-    text = to_latex(frame, "90% of a_b & #1")
+    frame = frame_of(contents("A_1 & 50% #2", 1.0, {"classifier:clean_x/fid": 1.0}))
+    text = to_latex(frame, r"90% of a_b & #1 {$\^~}")
     assert latex_cells(text.replace(r"\&", "AND"))[1][0] == r"A\_1 AND 50\% \#2"
     assert latex_cells(text.replace(r"\&", "AND"))[0][2] == r"FID $\downarrow$ (classifier:clean\_x)"
-    assert r"\caption{90\% of a\_b \& \#1}" in text
+    escaped = r"90\% of a\_b \& \#1 \{\$\textbackslash{}\textasciicircum{}\textasciitilde{}\}"
+    assert f"\\caption{{{escaped}}}" in text
+
+
+def test_a_negative_number_has_a_minus_sign_and_a_name_its_hyphen():
+    frame = frame_of(contents("UADM-G", 1.0, {"pixels/kid": -0.25}), contents("-1", 1.0, {"pixels/kid": -0.25}))
+    assert [row[2] for row in latex_cells(to_latex(frame, ""))[1:]] == ["$-$0.250"] * 2
+    assert [row[0] for row in latex_cells(to_latex(frame, ""))[1:]] == ["UADM-G", "-1"]

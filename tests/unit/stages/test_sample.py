@@ -6,6 +6,7 @@ import torch
 from tiny import write_settings
 
 from eddpm.artifacts import load_checkpoint, read_npz, read_samples, save_model
+from eddpm.config import SampleConfig
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.runtime import to_uint8
 from eddpm.stages import sample as stage
@@ -79,6 +80,94 @@ def test_ancestral_sampling_does_not_depend_on_shards_either(tiny, sample, float
     sample("uadm25-g-eds", 0, 4, 3, "parts", config=config)
     sample("uadm25-g-eds", 4, 8, 3, "parts", config=config)
     np.testing.assert_allclose(floats(), whole, atol=1e-4)
+
+
+@pytest.fixture
+def sample_with(tiny, sample):
+    """The arrays of four images of the run with EDS, some of its settings being others; of a scale that bytes show."""
+
+    def sample_with(**changes):
+        values = tiny.project.sample("uadm25-g-eds").model_dump() | {"scale": 1000.0} | changes
+        name = " ".join(map(str, changes.values())) or "plain"
+        return read_npz(sample("uadm25-g-eds", 0, 4, 4, name, config=SampleConfig(**values)))
+
+    return sample_with
+
+
+def traced(arrays: dict[str, np.ndarray], quantity: str) -> np.ndarray:
+    """Sum over the images at each step: (steps,)."""
+    return arrays["trace"][:, stage.TRACED.index(quantity), 0]
+
+
+def assert_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
+
+
+def test_eds_at_all_timesteps_is_eds_and_at_none_constant(sample_with):
+    eds, constant = sample_with(), sample_with(guidance="constant")
+    assert_same(sample_with(eds_timesteps="0-999"), eds)
+    assert_same(sample_with(eds_timesteps="1-39"), constant)  # the steps lie 40 apart
+    assert (traced(eds, "log10_scale") > traced(constant, "log10_scale")).all()
+
+
+def test_the_trace_tells_the_scale_of_the_timesteps_where_eds_acts_and_of_the_others(sample_with):
+    found, eds = sample_with(eds_timesteps="0-480"), sample_with()
+    acts = found["timesteps"] <= 480
+    log10_scale = traced(found, "log10_scale") / 4
+    np.testing.assert_allclose(log10_scale[~acts], 3, rtol=1e-12)
+    assert (log10_scale[acts] > 3).all()
+    assert acts.sum() == 13
+    assert (traced(eds, "log10_scale") / 4 > 3).all()
+
+
+def test_the_class_count_of_the_entropy_moves_the_scale_and_that_of_the_classifier_changes_nothing(sample_with):
+    eds, thousand = sample_with(), sample_with(entropy_classes=1000)
+    assert_same(sample_with(entropy_classes=10), eds)
+    first = [traced(arrays, "log10_scale")[0] / 4 for arrays in (thousand, eds)]  # at x_T, which is the same
+    assert first[0] - first[1] == pytest.approx(np.log10(3))
+    assert traced(thousand, "entropy")[0] == traced(eds, "entropy")[0]
+
+
+def test_the_gradient_at_the_mean_asks_the_classifier_one_step_later(sample_with, monkeypatch):
+    guidance, asked = stage.classifier_guidance, []
+
+    def watched(classifier_fn, *arguments):
+        return guidance(lambda x, t: asked.append(t.unique().item()) or classifier_fn(x, t), *arguments)
+
+    monkeypatch.setattr(stage, "classifier_guidance", watched)
+    at_x_t = sample_with(sampler="ddpm", steps="10")
+    assert asked == at_x_t["timesteps"].tolist()
+    asked.clear()
+    at_mean = sample_with(sampler="ddpm", steps="10", gradient_at="mean")
+    assert asked == [*at_mean["timesteps"][1:], 0]
+    assert (traced(at_mean, "entropy") != traced(at_x_t, "entropy")).all()
+    assert (at_mean["arr_0"] != at_x_t["arr_0"]).any()
+
+
+def test_random_labels_are_those_of_the_images_and_depend_on_shards_no_more_than_noise_does(tiny, sample, sample_with):
+    config = tiny.project.sample("uadm25-g-eds").model_copy(update={"labels": "random"})
+    whole = sample_with(labels="random", scale=config.scale)
+    assert (whole["arr_1"] != sample_with()["arr_1"]).any()
+    np.testing.assert_array_equal(whole["arr_1"], stage.image_labels(np.arange(4), 10, config.seed))
+    parts = [
+        read_samples(sample("uadm25-g-eds", start, start + 2, 1, f"part {start}", config=config)) for start in (0, 2)
+    ]
+    np.testing.assert_array_equal(np.concatenate([part.labels for part in parts]), whole["arr_1"])
+    images = np.concatenate([part.images for part in parts]).astype(int)
+    assert np.abs(images - whole["arr_0"]).max() <= 1
+
+
+def test_settings_written_before_there_were_options_give_the_same_shard(tiny, sample):
+    wanted = sample("uadm25-g-eds", 0, 2, 2, "new")
+    path = wanted.with_name("settings.yaml")
+    options = ("entropy_classes", "eds_timesteps", "gradient_at", "labels")
+    lines = [line for line in path.read_text().splitlines() if not line.startswith(options)]
+    assert len(path.read_text().splitlines()) - len(lines) == len(options)
+    path.write_text("\n".join(lines))
+    old = path.with_name("old.npz")
+    stage.sample_shard(path, tiny.weights["uadm"], tiny.weights["ce"], 0, 2, 2, old)
+    assert old.read_bytes() == wanted.read_bytes()
 
 
 def test_another_seed_gives_other_images(sample):

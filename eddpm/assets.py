@@ -1,0 +1,96 @@
+"""What a project needs from outside: published files, which the workflow fetches, and what only the user can bring."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from eddpm.config import INCEPTION_FILE
+from eddpm.project import TEMPERED, Project
+
+FOLDER = Path("resources/assets")
+
+
+class Asset(NamedTuple):
+    """A file that the rule fetch_asset downloads, or links to where it lies."""
+
+    key: str  # where the project names it
+    name: str  # in FOLDER
+    source: str  # a URL, or a path
+    sha256: str | None  # null: recorded when it comes
+
+    @property
+    def file(self) -> str:
+        return str(FOLDER / self.name)
+
+    @property
+    def is_remote(self) -> bool:
+        return "://" in self.source
+
+
+class Missing(NamedTuple):
+    """What the user has to bring: where it is named and what to do, and the output that waits for it."""
+
+    message: str
+    output: str
+
+
+def assets(project: Project) -> list[Asset]:
+    """Every such file that the project names, once for each place that names it."""
+    named = [
+        Asset(f"{kind}.{name}.checkpoint", Path(entry.checkpoint.source).name, *_origin(entry.checkpoint))
+        for kind in ("denoisers", "classifiers")
+        for name, entry in getattr(project, kind).items()
+        if entry.checkpoint
+    ]
+    evaluation = project.evaluation
+    if evaluation.reference:
+        reference = evaluation.reference
+        named.append(Asset("evaluation.reference", Path(reference).name, reference, None))
+    if "inception" in evaluation.spaces:
+        named.append(Asset("evaluation.inception", INCEPTION_FILE, *_origin(evaluation.inception)))
+    return named
+
+
+def _origin(entry) -> tuple[str, str | None]:
+    return entry.source, entry.sha256
+
+
+def asset_file(source: str) -> str:
+    """Where the file of a source lies once it is fetched."""
+    return str(FOLDER / Path(source).name)
+
+
+def weights_file(project: Project, kind: str, name: str) -> str:
+    """Where the weights of a network lie: of `kind` "denoisers" or "classifiers", published or of our own making."""
+    entry = getattr(project, kind)[name.removesuffix(TEMPERED)]
+    if entry.checkpoint and not name.endswith(TEMPERED):
+        return asset_file(entry.checkpoint.source)
+    return f"results/{project.experiment}/{kind}/{name}/model.safetensors"
+
+
+def missing_files(project: Project) -> list[Missing]:
+    """What the project names, below the working directory, that is not there and that nobody can fetch."""
+    dataset = project.dataset
+    prepared = f"resources/datasets/{project.experiment}/dataset.json"
+    sources = {"dataset.source": dataset.source, "dataset.validation_source": dataset.validation_source}
+    missing = [
+        Missing(
+            f"{key}: '{source}' does not exist; put your images there, or name another folder, zip or npz", prepared
+        )
+        for key, source in sources.items()
+        if source not in (None, "digits") and not Path(source).exists()
+    ]
+    return missing + [
+        Missing(f"{asset.key}: '{asset.source}' does not exist; put the file there, or name another", asset.file)
+        for asset in _absent(project)
+        if not asset.is_remote and not Path(asset.source).is_file()
+    ]
+
+
+def downloads(project: Project) -> list[str]:
+    """The files that will be fetched, a line each."""
+    lines = [f"{asset.file}: will be fetched from {asset.source}" for asset in _absent(project) if asset.is_remote]
+    return list(dict.fromkeys(lines))
+
+
+def _absent(project: Project) -> list[Asset]:
+    return [asset for asset in assets(project) if not Path(asset.file).exists()]

@@ -1,0 +1,213 @@
+"""Published numbers are read strictly, keep their digits, and stand beside ours whether or not ours are there."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from eddpm.errors import ConfigError
+from eddpm.reporting.published import COMPARED, comparison_frame, comparison_latex, comparison_markdown, read_published
+
+CONFIG = Path(__file__).parents[3] / "config"
+HEADER = ["run", "source", "scale", "fid", "sfid", "inception_score", "precision", "recall", "note"]
+ROWS = [
+    "A|ED, README|10.0|12|10.4|95.41|.76|0.44|quoted",
+    "A|ADM, table 4|10|12.00|10.40||0.76|0.44|",
+    "B|ED, README|0.75|3.96|5.06|219.13|0.83|0.52|chosen_by 1",
+    "C|ED, README||4.09|||||quoted",
+]
+RUNS = ["A", "B", "D"]
+OURS = dict(zip(COMPARED, [12.34, 10.3, 100.0, 0.7638, 0.4391], strict=True))
+
+
+def written(folder: Path, *rows: str, header: list[str] = HEADER) -> Path:
+    path = folder / "published.tsv"
+    lines = ["\t".join(header), *(row.replace("|", "\t") for row in rows)]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def measured(run: str, errors: dict[str, float] | None = None) -> dict:
+    """What a metrics.json holds."""
+    return {"run": {"name": run, "scale": 8.0}, "metrics": OURS, "standard_errors": errors or {}}
+
+
+@pytest.fixture
+def published(tmp_path):
+    return read_published(written(tmp_path, *ROWS))
+
+
+def cells(markdown: str) -> list[list[str]]:
+    """The cells of a pipe table, header first."""
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in (lines[0], *lines[2:])]
+
+
+# Reading ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_number_is_read_with_its_digits_and_an_empty_cell_as_none(published):
+    first, second, third, last = published
+    assert (first.run, first.source, str(first.scale), first.note) == ("A", "ED, README", "10.0", "quoted")
+    assert [str(value) for value in first.numbers.values()] == ["12", "10.4", "95.41", "0.76", "0.44"]
+    assert list(first.numbers) == COMPARED
+    assert second.numbers["inception/inception_score"] is None
+    assert third.note == "chosen_by 1"
+    assert last.scale is None
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("A|X|1|2,5|||||", "line 3: fid '2,5' is not a number; write one, or leave the cell empty"),
+        ("A|X|nan|2|||||", "line 3: scale 'nan' is not a number"),
+        ("A|X|1||inf||||", "line 3: sfid 'inf' is not a number"),
+        ("B|X|1|2|||||", "line 3: a second row of B from X; keep one"),
+        ("A||1|2|||||", "line 3: a number has a run and a source; fill both cells"),
+        ("|X|1|2|||||", "line 3: a number has a run and a source"),
+        ("A|X|1|2||||", "line 3: has more or fewer cells than the header"),
+        ("A|X|1|2||||||", "line 3: has more or fewer cells than the header"),
+    ],
+)
+def test_a_bad_row_is_refused_in_one_line_with_its_place(row, message, tmp_path):
+    path = written(tmp_path, "B|X|1|2|||||", row)
+    with pytest.raises(ConfigError, match=rf"^{re.escape(f'{path} {message}')}[^\n]*$"):
+        read_published(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [([*HEADER, "kid"], "kid"), (HEADER[:-1], "note"), ([*HEADER[:-1], "fid"], "fid"), ([], "run")],
+)
+def test_the_columns_are_those_and_no_other(header, column, tmp_path):
+    path = written(tmp_path, header=header)
+    with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))} line 1: column '{column}' is [^\n]+fid[^\n]+$"):
+        read_published(path)
+
+
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
+    (tmp_path / "bytes.tsv").write_bytes(b"\xff\xfe\x00")
+    for name in ("bytes.tsv", "missing.tsv"):
+        with pytest.raises(ConfigError, match=rf"{name}: cannot be read [^\n]+$"):
+            read_published(tmp_path / name)
+
+
+# Comparing --------------------------------------------------------------------------------------------------------
+
+
+def test_the_frame_has_a_row_for_each_run_source_and_metric(published):
+    frame = comparison_frame(RUNS, {"A": measured("A", {"inception/fid": 0.5})}, published)
+    assert frame["run"].tolist() == ["A"] * 10 + ["B"] * 5 + ["D"] * 5  # C is not among the runs
+    assert frame["metric"].tolist() == COMPARED * 4
+    ours, missing = frame[frame["run"] == "A"], frame[frame["run"] != "A"]
+    assert ours["ours"].tolist() == [*OURS.values()] * 2
+    assert set(ours["scale"]) == {8.0}
+    assert ours["standard_error"].dropna().tolist() == [0.5, 0.5]
+    assert missing[["scale", "ours", "standard_error", "difference"]].isna().all(axis=None)
+    assert frame["published"].tolist()[10:15] == [3.96, 5.06, 219.13, 0.83, 0.52]
+    assert frame["published_scale"].tolist()[10:15] == [0.75] * 5
+    assert frame["source"].tolist()[-5:] == [""] * 5
+
+
+def test_published_and_difference_add_up_to_ours(published):
+    frame = comparison_frame(["A"], {"A": measured("A")}, published)
+    known = frame.dropna(subset="published")
+    assert len(known) == 9  # one number was not published
+    assert (known["published"] + known["difference"]).tolist() == pytest.approx(known["ours"].tolist())
+    assert math.isnan(frame["difference"][7])
+
+
+def test_a_table_shows_ours_then_what_was_published_then_the_differences_to_the_published_digits(published):
+    text = comparison_markdown(["A"], {"A": measured("A", {"inception/fid": 0.05})}, published, "")
+    assert cells(text)[1:] == [
+        ["A", "ours", "8", "12.340 ± 0.050", "10.300", "100.000", "0.764", "0.439"],
+        ["", r"ED, README\*", "10.0", "12", "10.4", "95.41", "0.76", "0.44"],
+        ["", "ADM, table 4", "10", "12.00", "10.40", "—", "0.76", "0.44"],
+        ["", "difference, ED, README", "", "+0", "-0.1", "+4.59", "+0.00", "+0.00"],
+        ["", "difference, ADM, table 4", "", "+0.34", "-0.10", "—", "+0.00", "+0.00"],
+    ]
+
+
+def test_a_missing_run_keeps_its_published_rows_and_has_no_difference(published):
+    rows = cells(comparison_markdown(RUNS, {}, published, ""))[1:]
+    assert [row[:4] for row in rows] == [
+        ["A", "ours", "—", "missing"],
+        ["", r"ED, README\*", "10.0", "12"],
+        ["", "ADM, table 4", "10", "12.00"],
+        ["B", "ours", "—", "missing"],
+        ["", "ED, README†", "0.75", "3.96"],
+        ["D", "ours", "—", "missing"],
+    ]
+
+
+def test_rows_with_the_same_note_share_a_mark_and_only_notes_of_the_table_stand_below(published):
+    rows = cells(comparison_markdown(["B", "A", "C"], {}, published, ""))
+    assert [row[1] for row in rows if row[1].startswith("ED")] == [r"ED, README\*", "ED, README†", "ED, README†"]
+    text = comparison_markdown(["A", "C"], {}, published, "A caption.")
+    assert re.findall(r"^(\S+) (quoted|chosen_by 1)$", text, flags=re.MULTILINE) == [(r"\*", "quoted")]
+    assert text.endswith(" A caption.\n")
+
+
+def test_more_notes_than_marks_double_them(tmp_path):
+    rows = read_published(written(tmp_path, *[f"A|S{k}||1|||||note {k}" for k in range(7)]))
+    shown = cells(comparison_markdown(["A"], {}, rows, ""))[2:]
+    assert [row[1] for row in shown] == [r"S0\*", "S1†", "S2‡", "S3§", "S4¶", r"S5\*\*", "S6††"]
+
+
+def test_latex_has_the_same_cells_a_rule_between_runs_and_the_notes_within_the_table(published):
+    ours = {"A": measured("A", {"inception/fid": 0.05})}
+    text = comparison_latex(RUNS, ours, published, "50% of_it")
+    assert text.isascii()
+    assert r"50\% of\_it}" in text
+    body = re.search(r"\\toprule\n(.*)\\bottomrule", text, flags=re.DOTALL)[1]
+    assert body.count("\\midrule") == len(RUNS)  # below the header, and between runs
+    found = [[cell.strip() for cell in line[:-2].split("&")] for line in body.splitlines() if line.endswith(r"\\")]
+    symbols = {r"$\uparrow$": "↑", r"$\downarrow$": "↓", r"$\pm$": "±", "---": "—", "$-$": "-", r"$^{\dagger}$": "†"}
+    for command, symbol in symbols.items():
+        found = [[cell.replace(command, symbol) for cell in row] for row in found]
+    expected = cells(comparison_markdown(RUNS, ours, published, ""))
+    assert found == [[cell.replace(r"\*", "*") for cell in row] for row in expected]
+    below = text.split(r"\end{tabular}")[1]
+    assert below.splitlines()[1:] == [
+        r"\par\footnotesize * quoted",
+        r"\par\footnotesize $^{\dagger}$ chosen\_by 1",
+        r"\end{table}",
+    ]
+
+
+# The files --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [128, 256, 512])
+def test_published_numbers_of_each_size_are_possible(size):
+    for row in read_published(CONFIG / f"imagenet{size}/published.tsv"):
+        numbers = row.numbers
+        assert numbers["inception/fid"] > 1
+        for name in ("precision", "recall"):
+            value = numbers[f"inception/{name}"]
+            assert value is None or (0 < value < 1 and value.as_tuple().exponent == -2)
+        # A denoiser is guided if its row has a scale, but where the source does not say it.
+        assert ("-G" in row.run) == (row.scale is not None) or "quoted in" in row.source
+
+
+def test_the_paper_quotes_the_baselines_of_250_steps_and_sampled_those_of_25_again():
+    rows = {
+        (row.run, row.source.partition(",")[0]): row for row in read_published(CONFIG / "imagenet256/published.tsv")
+    }
+    for run in ("UADM-G", "CADM-G"):
+        theirs, adm = rows[run, "ED-DPM"], rows[run, "ADM"]
+        assert (theirs.scale, theirs.numbers) == (adm.scale, adm.numbers)
+        assert "quoted" in theirs.note
+    assert rows["CADM(25)-G", "ED-DPM"].numbers != rows["CADM(25)-G", "ADM"].numbers
+    assert sum(source == "ED-DPM" for _, source in rows) == 12
+
+
+def test_the_gains_that_the_papers_abstract_claims_are_those_of_its_rows():
+    fid = {
+        (row.run, row.source): float(row.numbers["inception/fid"])
+        for row in read_published(CONFIG / "imagenet256/published.tsv")
+    }
+    for kind, gain in (("CADM", 0.1089), ("UADM", 0.435)):
+        before, after = fid[f"{kind}-G", "ED-DPM, README"], fid[f"{kind}-G+EDS+ECT", "ED-DPM, README"]
+        assert 1 - after / before == pytest.approx(gain, abs=5e-4)
