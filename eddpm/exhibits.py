@@ -47,10 +47,8 @@ def targets_of(project: Project) -> dict[str, list[str]]:
     `ablation_NAME` each ablation; `ablations` the ablations together.
     """
     table = ["tables/main.csv", *(["tables/published.csv"] if project.published else []), "figures/samples.png"]
-    if project.guides:
-        table.append("figures/noise_levels.png")
-    if any(row.classifier for row in project.runs):
-        table.append("figures/trace.png")
+    if project.table_guides:
+        table += ["figures/noise_levels.png", "figures/trace.png"]
     ablations = {f"ablation_{name}": [f"tables/{name}.csv"] for name in project.ablations}
     if project.best_runs:
         scale = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]

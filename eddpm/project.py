@@ -114,15 +114,15 @@ class Project(Settings):
 
     @cached_property
     def sweep_runs(self) -> dict[str, Run]:
-        """Each guided row at each scale of its grid."""
-        return _by_slug(self.sweep.rows(self._guided))
+        """Each row that is swept, at each scale of its grid."""
+        return _by_slug(self.sweep.rows(self._swept))
 
     @cached_property
     def best_runs(self) -> dict[str, Run]:
-        """Each guided row at the scale that its sweep finds best."""
+        """Each of those rows at the scale that its sweep finds best."""
         return _by_slug(
             row.model_copy(update={"run": f"{row.run} at best", "method": row.run, "scale": "best"})
-            for row in self._guided
+            for row in self._swept
         )
 
     @cached_property
@@ -140,8 +140,8 @@ class Project(Settings):
         return ablated | self.table_runs | self.sweep_runs | self.best_runs
 
     @property
-    def _guided(self) -> list[Run]:
-        return [row for row in self.runs if row.guidance != "none"]
+    def _swept(self) -> list[Run]:
+        return [row for row in self.runs if row.guidance != "none" and self.sweep.grid(row.run)]
 
     @cached_property
     def sweep_shares_jobs(self) -> bool:
@@ -214,9 +214,14 @@ class Project(Settings):
     @cached_property
     def guides(self) -> list[str]:
         """The noise-aware classifiers, then those of them with fitted temperatures that a run names."""
-        trained = [name for name, entry in self.classifiers.items() if entry.noised]
-        named = dict.fromkeys(row.classifier for row in self.runs if row.classifier)
-        return trained + [name for name in named if name.endswith(TEMPERED)]
+        plain = [name for name, entry in self.classifiers.items() if entry.noised]
+        named = dict.fromkeys(row.classifier for row in self.all_runs.values() if row.classifier)
+        return plain + [name for name in named if name.endswith(TEMPERED)]
+
+    @property
+    def table_guides(self) -> list[str]:
+        """The classifiers that guide the rows of the runs table."""
+        return list(dict.fromkeys(row.classifier for row in self.runs if row.classifier))
 
     def measure_classifier(self, name: str) -> MeasureClassifierConfig:
         return MeasureClassifierConfig(network=self.encoder(name), diffusion=self.diffusion)

@@ -43,9 +43,9 @@ def slug(name: str) -> str:
 
 
 class Sweep(Settings):
-    """Every guided row of the runs table over a grid of scales, on images of another seed."""
+    """Guided rows of the runs table over a grid of scales, on images of another seed."""
 
-    scales: Scales | dict[str, Scales]  # one grid for all rows, or one for each, by its name
+    scales: Scales | dict[str, Scales]  # one grid for all guided rows, or one for each row to be swept, by its name
     num_images: Positive
     seed: Seed
     best: Criterion
@@ -57,8 +57,8 @@ class Sweep(Settings):
         return list(self.scales.values()) if isinstance(self.scales, dict) else [self.scales]
 
     def grid(self, run: str) -> tuple[float, ...]:
-        """The scales that a row of the table is tried at."""
-        return self.scales[run] if isinstance(self.scales, dict) else self.scales
+        """The scales that a guided row of the table is tried at."""
+        return self.scales.get(run, ()) if isinstance(self.scales, dict) else self.scales
 
     def rows(self, runs: Iterable[Run]) -> Iterator[Run]:
         """Each of these rows at each scale of its grid."""

@@ -292,7 +292,7 @@ def figure_inputs(wildcards):
     if wildcards.figure == "noise_levels":
         return expand(
             "results/{{experiment}}/classifiers/{guide}/noise_levels.jsonl",
-            guide=project.guides,
+            guide=project.table_guides,
         )
     return "results/{experiment}/tables/sweep.csv"
 
@@ -303,7 +303,7 @@ def figure_labels(wildcards):
     if wildcards.figure == "trace":
         return [project.table_runs[run].run for run in guided_table_runs()]
     if wildcards.figure == "noise_levels":
-        return project.guides
+        return project.table_guides
     return []
 
 
