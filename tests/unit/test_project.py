@@ -17,6 +17,7 @@ from eddpm.settings import parse_settings
 REPO = Path(__file__).parents[2]
 DIGITS = yaml.safe_load((REPO / "config/digits/config.yaml").read_text())
 DIGITS["runs"] = str(REPO / DIGITS["runs"])
+DIGITS["ablations"] = {}
 
 HEADER = ["run", "denoiser", "classifier", "sampler", "steps", "guidance", "scale", "seed", "num_images"]
 ROW = {
