@@ -18,6 +18,7 @@ REPO = Path(__file__).parents[2]
 DIGITS = yaml.safe_load((REPO / "config/digits/config.yaml").read_text())
 DIGITS["runs"] = str(REPO / DIGITS["runs"])
 DIGITS["ablations"] = {}
+DIGITS["classifiers"] = {name: DIGITS["classifiers"][name] for name in ("ce", "ect", "clean")}
 
 HEADER = ["run", "denoiser", "classifier", "sampler", "steps", "guidance", "scale", "seed", "num_images"]
 ROW = {
