@@ -5,6 +5,7 @@ whose time keeps up with the file server's clock, so that hosts whose clocks dif
 """
 
 import atexit
+import contextlib
 import fcntl
 import os
 import socket
@@ -45,10 +46,8 @@ class Hold:
 
     def _beat(self) -> None:
         while not self._released.wait(BEAT):
-            try:
+            with contextlib.suppress(OSError):  # a file system that is away for a moment: the next one will do
                 os.utime(self._sign)
-            except FileNotFoundError:  # the folder was emptied
-                self._sign.write_text(socket.gethostname())
 
     def _age(self) -> float:
         """Seconds since the last sign of life, by the clock of the file system; infinite without one."""

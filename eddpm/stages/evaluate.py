@@ -71,7 +71,8 @@ def compute_metrics(
         raise ArtifactError(f"{run_config.name}: {error}") from None
     _write_trace(trace, shards, len(labels))
     _write_grid(grid, next(ImageFile(samples[0]).batches(GRID_IMAGES)))
-    row = run_config.model_dump(mode="json", include={"name", "sampler", "steps", "guidance", "scale", "seed"})
+    # What the networks are follows from the settings beside the run; a table tells of the rest.
+    row = run_config.model_dump(mode="json", exclude={"denoiser", "classifier", "diffusion", "num_classes"})
     write_json(
         metrics,
         {
