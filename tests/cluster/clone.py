@@ -4,6 +4,8 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -18,7 +20,15 @@ UADM(25)-G\tuadm\tce\tddim\tddim25\tconstant\t4\t0\t16
 """
 SHARD_SIZE = 16
 SHARDS = ("uadm50/0000", "uadm50/0001", "uadm25-g/0000", "uadm25-g-at-best/0000")
-COMMAND = ("snakemake", "--profile", "slurm", "all")
+NETWORKS = ("denoisers/uadm", "classifiers/ce")
+COMMAND = ("snakemake", "--profile", "slurm")
+
+
+def wait_until(happened: Callable[[], bool], pause: float = 0.5) -> None:
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(pause)  # in seconds
 
 
 class Clone:
@@ -28,6 +38,7 @@ class Clone:
         self.folder, self.slurm = folder, slurm
         # A job has 4 threads, for which the machine need not have cores: those that wait must not spin.
         self._environment = slurm.environment | {"OMP_WAIT_POLICY": "passive"}
+        self._environment["PYTHONPATH"] = str(Path(__file__).parent / "polling")  # its sitecustomize.py
         self._environment["PATH"] = f"{Path(sys.executable).parent}:{slurm.environment['PATH']}"
 
     def check_out(self) -> None:
@@ -35,9 +46,6 @@ class Clone:
             shutil.copytree(REPO / part, self.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(REPO / "environment.yml", self.folder)
         (self.folder / "slurm").symlink_to("profiles/slurm")
-        # The file that a site edits. Slurm is asked for news every few seconds, not every 40: jobs here take seconds.
-        with open(self.folder / "profiles/slurm/config.yaml", "a") as profile:
-            profile.write("slurm-init-seconds-before-status-checks: 5\n")
         values = tiny_values() | {"runs": "config/digits/runs.tsv", "evaluation": {"spaces": ["pixels"]}}
         for kind, name in (("denoisers", "uadm"), ("classifiers", "ce")):
             values[kind] = {name: values[kind][name]}
@@ -48,36 +56,40 @@ class Clone:
         (config / "config.yaml").write_text(yaml.safe_dump(values))
         (config / "runs.tsv").write_text(RUNS)
 
-    def copy_unsampled(self, folder: Path) -> "Clone":
-        """The same folder with networks, sweep and references, but with no samples and no metrics of the runs."""
-        subprocess.run(["cp", "-rp", self.folder, folder], check=True)
-        copy = Clone(folder, self.slurm)
-        for shard in SHARDS:
-            copy.samples(shard).unlink()
-            copy.metrics(shard).unlink(missing_ok=True)  # of two shards
-        return copy
+    def copy_networks(self, other: "Clone") -> None:
+        """Take over what the other trains, as soon as that has ended, with its data set."""
 
-    def start(self) -> subprocess.Popen:
-        """The command of the README; what it says is in `said`."""
+        def trained() -> bool:
+            assert other.driver.poll() is None, other.said[-5000:]
+            states = [job["JobState"] for job in other.jobs() if job["rule"].startswith("train_")]
+            return states == ["COMPLETED"] * len(NETWORKS)
+
+        wait_until(trained)
+        for part in ("resources", "results/digits/dataset", *(f"results/digits/{name}" for name in NETWORKS)):
+            shutil.copytree(other.folder / part, self.folder / part)
+
+    def start(self, *targets: str | Path) -> None:
+        """The command of the README as `driver`; what it says is in `said`."""
         with open(self.folder / "driver.log", "ab") as log:
-            return subprocess.Popen(
-                COMMAND, cwd=self.folder, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            self.driver = subprocess.Popen(
+                [*COMMAND, *targets], cwd=self.folder, env=self._environment, stdout=log, stderr=subprocess.STDOUT
             )
 
-    def finish(self, driver: subprocess.Popen) -> None:
+    def finish(self) -> None:
         try:
-            assert driver.wait(300) == 0, self.said[-5000:]
+            assert self.driver.wait(300) == 0, self.said[-5000:]
         finally:
-            driver.kill()
+            self.driver.kill()
 
     @property
     def said(self) -> str:
         return (self.folder / "driver.log").read_text()
 
-    def planned(self) -> str:
+    def planned(self, *targets: str | Path) -> str:
         """What a dry run of the same command says."""
+        command = [*COMMAND, "--dry-run", *targets]
         done = subprocess.run(
-            [*COMMAND, "--dry-run"], cwd=self.folder, env=self._environment, capture_output=True, text=True, check=True
+            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, check=True
         )
         return done.stdout + done.stderr
 
@@ -91,12 +103,9 @@ class Clone:
         wildcards = f"digits_{shard.replace('/', '_')}"
         return [job for job in self.jobs() if job["rule"] == "sample_shard" and job["wildcards"] == wildcards]
 
-    def metrics(self, shard: str) -> Path:
-        """The measurements of the shard's run."""
-        return self.folder / "results/digits/runs" / shard.split("/")[0] / "metrics.json"
-
     def samples(self, shard: str) -> Path:
-        return self.metrics(shard).parent / "samples" / f"{shard.split('/')[1]}.npz"
+        run, number = shard.split("/")
+        return self.folder / "results/digits/runs" / run / "samples" / f"{number}.npz"
 
     def batches(self, shard: str) -> int:
         """How many batches of an unfinished shard lie on disk."""
@@ -104,5 +113,6 @@ class Clone:
 
     def sampler(self, shard: str) -> int:
         """The process that samples the shard."""
-        (pid,) = self.slurm.processes("sample-shard", str(self.samples(shard).relative_to(self.folder)))
+        found = self.slurm.processes("sample-shard", str(self.samples(shard).relative_to(self.folder)))
+        (pid,) = (pid for pid in found if Path(f"/proc/{pid}/cwd").resolve() == self.folder)
         return pid

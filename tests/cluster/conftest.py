@@ -1,4 +1,4 @@
-"""A Slurm of our own, and a clone in which everything has run on it."""
+"""A Slurm of our own, and a clone in which everything is run on it."""
 
 import os
 
@@ -23,9 +23,17 @@ def slurm():
 
 
 @pytest.fixture(scope="session")
-def finished(slurm, tmp_path_factory):
-    """A clone where `snakemake --profile slurm all` has run, undisturbed."""
-    clone = Clone(tmp_path_factory.mktemp("finished") / "clone", slurm)
+def clean(slurm, tmp_path_factory):
+    """A clone where `snakemake --profile slurm all` has been started, which nothing disturbs."""
+    clone = Clone(tmp_path_factory.mktemp("clean") / "clone", slurm)
     clone.check_out()
-    clone.finish(clone.start())
-    return clone
+    clone.start("all")
+    yield clone
+    clone.driver.kill()
+
+
+@pytest.fixture
+def finished(clean):
+    """The same clone once that has ended well."""
+    clean.finish()
+    return clean

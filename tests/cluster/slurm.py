@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
-CPUS, MEMORY_MB, GPUS = 64, 256_000, 4  # promised to jobs, whatever the machine has
+CPUS, MEMORY_MB, GPUS = 64, 256_000, 8  # promised to jobs, whatever the machine has
 PATH = f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin"
 
 # A job is killed 2 s after it was asked to stop, be it at its time limit, and stays on record.

@@ -1,0 +1,5 @@
+"""Snakemake asks Slurm for news every second. Left alone it waits 10 s longer after each question without any."""
+
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+RemoteExecutor.next_seconds_between_status_checks = property(lambda self: 1, lambda self, seconds: None)
