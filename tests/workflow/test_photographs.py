@@ -33,12 +33,12 @@ def broken_zip(tmp_path_factory):
 
 @pytest.fixture
 def workspace(broken_zip, tmp_path):
-    """A project that trains small classifiers on the photographs for 200 steps."""
+    """A project that trains small classifiers on the photographs for 100 steps."""
     values = tiny_values()
     for name in ("ce", "ect"):
         values["classifiers"][name]["network"].update(channel_mult=[1, 1, 1], classifier_depth=1)
         values["classifiers"][name]["training"].update(
-            iterations=200, batch_size=8, save_interval=100, random_crop=True, random_flip=True
+            iterations=100, batch_size=8, save_interval=50, random_crop=True, random_flip=True
         )
     dataset = {"source": str(broken_zip[0]), "image_size": 32, "image_channels": 3, "num_classes": 10}
     values["dataset"] = dataset | {"uncropped": True, "max_corrupt": 0.02}
@@ -56,7 +56,7 @@ def test_photographs_become_a_classifier_and_damaged_ones_are_named(workspace, b
     assert "airplane" in dataset["classes"]
 
     log = [json.loads(line) for line in (workspace.folder / LEVELS).with_name("log.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in log] == [100, 200]
+    assert [row["step"] for row in log] == [50, 100]
     assert log[1]["loss"] < log[0]["loss"]
     levels = [json.loads(line) for line in (workspace.folder / LEVELS).read_text().splitlines()]
     assert len(levels) == 10
