@@ -31,7 +31,7 @@ def write_project(folder: Path, methods: int, scales: int, shards: int) -> Path:
     table.write_text(header + "".join(rows))
     config["sweep"] |= {"scales": [1 + k for k in range(scales)], "num_images": images}
     config["sampling"] |= {"shard_size": SHARD_SIZE}
-    config["runs"] = str(table)
+    config["runs"], config["ablations"] = str(table), {}
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))
     return path

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from eddpm.config import INCEPTION_FILE
 from eddpm.project import TEMPERED, Project
@@ -23,7 +24,7 @@ class Asset(NamedTuple):
 
     @property
     def is_remote(self) -> bool:
-        return "://" in self.source
+        return _is_url(self.source)
 
 
 class Missing(NamedTuple):
@@ -36,7 +37,7 @@ class Missing(NamedTuple):
 def assets(project: Project) -> list[Asset]:
     """Every such file that the project names, once for each place that names it."""
     named = [
-        Asset(f"{kind}.{name}.checkpoint", Path(entry.checkpoint.source).name, *_origin(entry.checkpoint))
+        Asset(f"{kind}.{name}.checkpoint", _file_name(entry.checkpoint.source), *_origin(entry.checkpoint))
         for kind in ("denoisers", "classifiers")
         for name, entry in getattr(project, kind).items()
         if entry.checkpoint
@@ -44,7 +45,7 @@ def assets(project: Project) -> list[Asset]:
     evaluation = project.evaluation
     if evaluation.reference:
         reference = evaluation.reference
-        named.append(Asset("evaluation.reference", Path(reference).name, reference, None))
+        named.append(Asset("evaluation.reference", _file_name(reference), reference, None))
     if "inception" in evaluation.spaces:
         named.append(Asset("evaluation.inception", INCEPTION_FILE, *_origin(evaluation.inception)))
     return named
@@ -56,7 +57,15 @@ def _origin(entry) -> tuple[str, str | None]:
 
 def asset_file(source: str) -> str:
     """Where the file of a source lies once it is fetched."""
-    return str(FOLDER / Path(source).name)
+    return str(FOLDER / _file_name(source))
+
+
+def _file_name(source: str) -> str:
+    return Path(urlsplit(source).path if _is_url(source) else source).name
+
+
+def _is_url(source: str) -> bool:
+    return "://" in source
 
 
 def weights_file(project: Project, kind: str, name: str) -> str:

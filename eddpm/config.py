@@ -221,6 +221,9 @@ class SampleConfig(Settings):
             raise ValueError("entropy_classes and eds_timesteps need guidance 'entropy'; set it, or both to null")
         if (self.sampler, self.gradient_at) == ("ddim", "mean"):
             raise ValueError("gradient_at 'mean' is derived for sampler 'ddpm' alone; set that, or gradient_at 'x_t'")
+        last = self.diffusion.diffusion_steps - 1
+        if self.eds_timesteps and int(self.eds_timesteps.partition("-")[2]) > last:
+            raise ValueError(f"eds_timesteps '{self.eds_timesteps}' lies beyond the last timestep; end it at {last}")
         return self
 
 

@@ -47,7 +47,7 @@ class Hold:
     def _beat(self) -> None:
         while not self._released.wait(BEAT):
             with contextlib.suppress(OSError):  # a file system that is away for a moment: the next one will do
-                os.utime(self._sign)
+                self._sign.write_text(socket.gethostname())
 
     def _age(self) -> float:
         """Seconds since the last sign of life, by the clock of the file system; infinite without one."""

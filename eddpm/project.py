@@ -7,6 +7,7 @@ settings.
 
 from collections.abc import Iterable
 from functools import cached_property
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -44,7 +45,7 @@ TEMPERATURES = 10  # noise levels that have one each
 class Checkpoint(Settings):
     """Weights that are there already: a published .pt file, or a .safetensors file."""
 
-    source: str  # a URL, or the path of the file
+    source: Annotated[str, Field(min_length=1)]  # a URL, or the path of the file
     sha256: Sha256 | None = None  # null: recorded when the file is fetched, and asked of it from then on
 
 
@@ -137,7 +138,7 @@ class Project(Settings):
     @cached_property
     def all_runs(self) -> dict[str, Run]:
         ablated = {run: row for rows in self.ablation_runs.values() for run, row in rows.items()}
-        return ablated | self.table_runs | self.sweep_runs | self.best_runs
+        return self.table_runs | self.sweep_runs | self.best_runs | ablated
 
     @property
     def _swept(self) -> list[Run]:
@@ -213,10 +214,10 @@ class Project(Settings):
 
     @cached_property
     def guides(self) -> list[str]:
-        """The noise-aware classifiers, then those of them with fitted temperatures that a run names."""
-        plain = [name for name, entry in self.classifiers.items() if entry.noised]
-        named = dict.fromkeys(row.classifier for row in self.all_runs.values() if row.classifier)
-        return plain + [name for name in named if name.endswith(TEMPERED)]
+        """The noise-aware classifiers, then the others that runs name, those with fitted temperatures among them."""
+        noised = [name for name, entry in self.classifiers.items() if entry.noised]
+        named = [row.classifier for row in self.all_runs.values() if row.classifier]
+        return list(dict.fromkeys(noised + named))
 
     @property
     def table_guides(self) -> list[str]:

@@ -1,15 +1,15 @@
 """Reading a project: its YAML file and its table of runs, with every name in them checked before anything runs."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from eddpm.assets import assets
+from eddpm.assets import Asset, assets
 from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
 from eddpm.project import TEMPERED, Project
-from eddpm.runs import Run
+from eddpm.runs import Run, slug
 from eddpm.settings import parse_settings
 
 RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
@@ -34,7 +34,11 @@ def load_project(values: dict[str, Any], place: str) -> Project:
             project.encoder(name)
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}") from None
-    _check_names(project, place, str(table))
+    _check_table(project, place, str(table))
+    _check_measuring(project, place)
+    _check_sweep(project, place, str(table))
+    _check_ablations(project, place)
+    _check_weights(project, place)
     return project
 
 
@@ -60,27 +64,30 @@ def _read_runs(path: Path) -> list[Run]:
     return runs
 
 
-def _check_names(project: Project, place: str, table: str) -> None:
-    def known(kind: str, name: str, names: dict, where: str) -> None:
-        if name not in names:
-            raise ConfigError(f"{where}: {kind} '{name}' is not in {place}; known: {', '.join(names)}")
+def _check_known(kind: str, name: str, names: Iterable[str], place: str, where: str) -> None:
+    if name not in names:
+        raise ConfigError(f"{where}: {kind} '{name}' is not in {place}; known: {', '.join(names)}")
 
-    def check_row(row: Run, where: str) -> None:
-        known("denoiser", row.denoiser, project.denoisers, where)
-        if row.classifier:
-            known("classifier", row.classifier.removesuffix(TEMPERED), project.classifiers, where)
-        elif row.guidance != "none":
-            raise ConfigError(f"{where}: guidance '{row.guidance}' needs a classifier; name one or write none")
-        if row.num_images <= project.evaluation.nearest_neighbours:
-            raise ConfigError(f"{where}: {row.num_images} images are too few for nearest_neighbours; ask for more")
-        if row.scale == "best":
-            raise ConfigError(f"{where}: scale 'best' is for generated rows; give a number")
-        try:
-            kept_timesteps(project.diffusion.diffusion_steps, row.steps)
-        except ValueError as error:
-            raise ConfigError(f"{where}: steps '{row.steps}': {error}; take other steps") from None
-        project.sample_row(row, where)
 
+def _check_row(project: Project, row: Run, place: str, where: str) -> None:
+    """A row of the table, or of an ablation."""
+    _check_known("denoiser", row.denoiser, project.denoisers, place, where)
+    if row.classifier:
+        _check_known("classifier", row.classifier.removesuffix(TEMPERED), project.classifiers, place, where)
+    elif row.guidance != "none":
+        raise ConfigError(f"{where}: guidance '{row.guidance}' needs a classifier; name one or write none")
+    if row.num_images <= project.evaluation.nearest_neighbours:
+        raise ConfigError(f"{where}: {row.num_images} images are too few for nearest_neighbours; ask for more")
+    if row.scale == "best":
+        raise ConfigError(f"{where}: scale 'best' is for generated rows; give a number")
+    try:
+        kept_timesteps(project.diffusion.diffusion_steps, row.steps)
+    except ValueError as error:
+        raise ConfigError(f"{where}: steps '{row.steps}': {error}; take other steps") from None
+    project.sample_row(row, where)
+
+
+def _check_table(project: Project, place: str, table: str) -> None:
     seen: dict[str, str] = {}
     for row in project.runs:
         where = f"{table} row '{row.run}'"
@@ -93,56 +100,40 @@ def _check_names(project: Project, place: str, table: str) -> None:
         seen[row.slug] = row.run
         if row.guidance != "none" and row.seed == project.sweep.seed:
             raise ConfigError(f"{where}: seed {row.seed} is the sweep's; scales are chosen on other images, change one")
-        check_row(row, where)
-    _check_generated(project, place, check_row)
+        _check_row(project, row, place, where)
+
+
+def _check_sweep(project: Project, place: str, table: str) -> None:
+    sweep = project.sweep
+    if isinstance(sweep.scales, dict):
+        guided = [row.run for row in project.runs if row.guidance != "none"]
+        for run in sweep.scales:
+            if run not in guided:
+                raise ConfigError(f"{place}: sweep.scales: '{run}' is no guided row; known: {', '.join(guided)}")
+    for grid in sweep.grids:
+        if len({slug(f"{scale:g}") for scale in grid}) < len(grid):
+            raise ConfigError(f"{place}: sweep.scales: two of {grid} share a name; drop one")
     for run in project.table_runs.keys() & (project.sweep_runs.keys() | project.best_runs.keys()):
-        raise ConfigError(f"{table} row '{seen[run]}': would share its folder with a generated row; rename it")
-    if len(set(project.evaluation.spaces)) < len(project.evaluation.spaces):
-        raise ConfigError(f"{place}: evaluation.spaces: one of {project.evaluation.spaces} comes twice; drop it")
-    for name in project.space_classifiers:
-        known("classifier", name, project.classifiers, f"{place}: evaluation.spaces")
-    if project.sweep.num_images <= project.evaluation.nearest_neighbours:
+        name = project.table_runs[run].run
+        raise ConfigError(f"{table} row '{name}': would share its folder with a generated row; rename it")
+    if sweep.num_images <= project.evaluation.nearest_neighbours:
         raise ConfigError(f"{place}: sweep.num_images: too few for evaluation.nearest_neighbours; ask for more")
-    for kind, entries in (("denoisers", project.denoisers), ("classifiers", project.classifiers)):
-        for name, entry in entries.items():
-            if entry.training and entry.training.random_crop and not project.dataset.uncropped:
-                raise ConfigError(
-                    f"{place}: {kind}.{name}.training.random_crop: needs more than the centre of an image;"
-                    " set dataset.uncropped: true"
-                )
-    sources: dict[str, str] = {}
-    for asset in assets(project):
-        if sources.setdefault(asset.name, asset.source) != asset.source:
-            raise ConfigError(
-                f"{place}: {asset.key}: two sources share the name '{asset.name}', under which they would be kept;"
-                " rename one file"
-            )
-    if project.published and not Path(project.published).is_file():
-        raise ConfigError(f"{place}: published: '{project.published}' does not exist; give its path, or null")
     measured = dict.fromkeys(project.metric_names)
-    for name in (project.sweep.best.minimise, *project.sweep.best.at_least):
+    for name in (sweep.best.minimise, *sweep.best.at_least):
         if name not in measured:
             raise ConfigError(f"{place}: sweep.best: metric '{name}' is not measured; known: {', '.join(measured)}")
 
 
-def _check_generated(project: Project, place: str, check_row: Callable[[Run, str], None]) -> None:
-    """The grids of the sweep, and the rows of ablations."""
-    if isinstance(grids := project.sweep.scales, dict):
-        guided = [row.run for row in project.runs if row.guidance != "none"]
-        for run in grids:
-            if run not in guided:
-                raise ConfigError(f"{place}: sweep.scales: '{run}' is no guided row; known: {', '.join(guided)}")
-    for grid in project.sweep.grids:
-        if len({f"{scale:g}" for scale in grid}) < len(grid):
-            raise ConfigError(f"{place}: sweep.scales: two of {grid} share a name; drop one")
-    rows, generated = {row.run: row for row in project.runs}, dict(project.table_runs)
+def _check_ablations(project: Project, place: str) -> None:
+    rows = {row.run: row for row in project.runs}
+    folders = project.table_runs | project.sweep_runs | project.best_runs
     for name, ablation in project.ablations.items():
         where = f"{place}: ablations.{name}"
         if name in RESERVED:
             raise ConfigError(f"{where}: is the name of another table; rename it")
+        columns = [column for column in Run.model_fields if column not in ("run", "method")]
         for column in ablation.vary:
-            if column in ("run", "method") or column not in Run.model_fields:
-                columns = [column for column in Run.model_fields if column not in ("run", "method")]
+            if column not in columns:
                 raise ConfigError(f"{where}.vary: unknown column '{column}'; known: {', '.join(columns)}")
         for base in ablation.rows:
             if base not in rows:
@@ -152,6 +143,40 @@ def _check_generated(project: Project, place: str, check_row: Callable[[Run, str
             except ConfigError as error:
                 raise ConfigError(f"{where}: {error}") from None
             for variant in variants:
-                check_row(variant, f"{where}: row '{variant.run}'")
-                if generated.setdefault(variant.slug, variant) != variant:
-                    raise ConfigError(f"{where}: '{variant.run}' would share its folder with another run; rename one")
+                _check_row(project, variant, place, f"{where}: row '{variant.run}'")
+                if folders.setdefault(variant.slug, variant) != variant:
+                    raise ConfigError(f"{where}: row '{variant.run}': would share its folder with another; drop one")
+
+
+def _check_measuring(project: Project, place: str) -> None:
+    spaces = project.evaluation.spaces
+    if len(set(spaces)) < len(spaces):
+        raise ConfigError(f"{place}: evaluation.spaces: one of {spaces} comes twice; drop it")
+    for name in project.space_classifiers:
+        _check_known("classifier", name, project.classifiers, place, f"{place}: evaluation.spaces")
+    if project.published and not Path(project.published).is_file():
+        raise ConfigError(f"{place}: published: '{project.published}' does not exist; give its path, or null")
+    if project.published and "inception" not in spaces:
+        raise ConfigError(f"{place}: published: these numbers are of the space inception; add it to evaluation.spaces")
+
+
+def _check_weights(project: Project, place: str) -> None:
+    for kind, entries in (("denoisers", project.denoisers), ("classifiers", project.classifiers)):
+        for name, entry in entries.items():
+            if entry.training and entry.training.random_crop and not project.dataset.uncropped:
+                raise ConfigError(
+                    f"{place}: {kind}.{name}.training.random_crop: needs more than the centre of an image;"
+                    " set dataset.uncropped: true"
+                )
+    named: dict[str, Asset] = {}
+    for asset in assets(project):
+        other = named.setdefault(asset.name, asset)
+        if other.source != asset.source:
+            raise ConfigError(
+                f"{place}: {asset.key}: two sources share the name '{asset.name}', under which they would be kept;"
+                " rename one file"
+            )
+        if other.sha256 != asset.sha256:
+            raise ConfigError(
+                f"{place}: {asset.key}: has another sha256 than {other.key}, of one file; give both the same"
+            )

@@ -3,15 +3,19 @@
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from eddpm.config import Criterion, NonNegative, Positive, PositiveFloat, Respacing, Seed
 from eddpm.settings import Settings, parse_settings
 
 Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
-Value = str | int | float | None
+# Tagged, so that a mistake is told of the kind that was written.
+Grids = Annotated[
+    Annotated[Scales, Tag("[grid]")] | Annotated[dict[str, Scales], Field(min_length=1), Tag("[grids]")],
+    Discriminator(lambda scales: "[grids]" if isinstance(scales, dict) else "[grid]"),
+]
 
 
 class Run(Settings):
@@ -45,7 +49,7 @@ def slug(name: str) -> str:
 class Sweep(Settings):
     """Guided rows of the runs table over a grid of scales, on images of another seed."""
 
-    scales: Scales | dict[str, Scales]  # one grid for all guided rows, or one for each row to be swept, by its name
+    scales: Grids  # one grid for all guided rows, or one for each row to be swept, by its name
     num_images: Positive
     seed: Seed
     best: Criterion
@@ -73,19 +77,20 @@ class Ablation(Settings):
     """Rows of the runs table, each with every combination of some values in its columns."""
 
     rows: Annotated[tuple[str, ...], Field(min_length=1)]
-    vary: Annotated[dict[str, Annotated[tuple[Value, ...], Field(min_length=1)]], Field(min_length=1)]
+    # By column: values as Run has them, and checked there.
+    vary: Annotated[dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]], Field(min_length=1)]
     note: str = ""  # for the table's caption
 
     def variants(self, row: Run) -> Iterator[Run]:
         """The row with each combination; a combination that changes nothing is the row itself.
 
-        Raises ConfigError where a column does not exist, or cannot have a value.
+        Names tell what differs from the row. Raises ConfigError where a column does not exist, or cannot have a value.
         """
         for values in itertools.product(*self.vary.values()):
             changes = dict(zip(self.vary, values, strict=True))
             variant = parse_settings(Run, row.model_dump() | changes, f"row '{row.run}'")
-            changed = {column: getattr(variant, column) for column in changes}
-            changed = {column: value for column, value in changed.items() if value != getattr(row, column)}
+            # In the order of the table, not of `vary`: ablations share the rows that they have in common.
+            changed = {column: value for column, value in variant if value != getattr(row, column)}
             if not changed:
                 yield row
                 continue
@@ -93,5 +98,7 @@ class Ablation(Settings):
             yield variant.model_copy(update={"run": name, "method": row.run})
 
 
-def _shown(value: Value) -> str:
+def _shown(value: str | int | float | None) -> str:
+    if value is None:
+        return "null"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,6 +1,7 @@
 """Settings: typed, strict and frozen, read from YAML; a mistake is one line with place, key, value and remedy."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -18,7 +19,7 @@ class Settings(BaseModel):
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
-_MARKS = ("[key]", "constrained-float")  # pydantic's own, within the path to a value
+_MARK = re.compile(r"\[.*\]|constrained-float")  # pydantic's own, and tags of unions, within the path to a value
 
 
 def parse_settings(cls: type[AnySettings], values: Any, place: str) -> AnySettings:
@@ -28,7 +29,7 @@ def parse_settings(cls: type[AnySettings], values: Any, place: str) -> AnySettin
     except ValidationError as error:
         # A misspelled key is also a missing one: unknown keys come first.
         first = min(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
-        key = ".".join(str(part) for part in first["loc"] if part not in _MARKS)
+        key = ".".join(str(part) for part in first["loc"] if not _MARK.fullmatch(str(part)))
         raise ConfigError(": ".join(filter(None, (place, key, _explain(first, cls))))) from None
 
 
@@ -42,7 +43,12 @@ def _explain(error: dict, cls: type[Settings]) -> str:
         return "missing; add this key"
     if error["type"] == "value_error" and isinstance(error["input"], dict):
         return message  # about several keys, which it names
-    return f"value {error['input']!r}: {message[0].lower()}{message[1:]}"
+    if error["type"] == "string_type" and isinstance(error["input"], int | float):
+        return f"value {error['input']!r}: is a number, and should be text; put it in quotes"
+    message = message[0].lower() + message[1:]
+    for name, as_in_yaml in (("tuple", "list"), ("dictionary", "mapping")):
+        message = message.replace(name, as_in_yaml)
+    return f"value {error['input']!r}: {message}"
 
 
 def _known_keys(cls: type[Settings], path: tuple) -> list[str]:

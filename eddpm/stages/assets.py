@@ -15,7 +15,8 @@ def fetch_asset(source: str, digest: str | None, asset: Path) -> None:
     whoever brings that file again, with the record in place, gets the same one or an error.
     """
     record = asset.with_name(f"{asset.name}.sha256")
-    wanted = digest or (record.read_text().split()[0] if record.exists() else None)
+    recorded = record.read_text().split() if record.exists() else []
+    wanted = digest or (recorded[0] if recorded else None)
     found = (_download if "://" in source else _link)(source, wanted, asset)
     if not wanted:
         write_text(record, f"{found}  {asset.name}\n")
@@ -27,12 +28,18 @@ def _link(source: str, wanted: str | None, asset: Path) -> str:
     if not path.is_file():
         raise ArtifactError(f"{source}: does not exist; give the path of {asset.name}, or its URL")
     if (found := sha256(path)) != (wanted or found):
-        raise ArtifactError(f"{source}: has SHA-256 {found}, not {wanted}; it is another file, or a damaged one")
+        raise ArtifactError(
+            f"{source}: has SHA-256 {found}, not {_wanted(wanted, asset)}; it is another file, or a damaged one"
+        )
     if not (asset.exists() and asset.samefile(path)):  # in its place already
         with atomic(asset) as temporary:
             temporary.symlink_to(path)
         say(f"{asset}: {path}")
     return found
+
+
+def _wanted(digest: str, asset: Path) -> str:
+    return f"{digest} (of the configuration, or of {asset.name}.sha256)"
 
 
 def _download(url: str, wanted: str | None, asset: Path) -> str:
@@ -49,6 +56,7 @@ def _download(url: str, wanted: str | None, asset: Path) -> str:
             f" {asset.absolute()}, or anywhere as the `source` of the configuration"
         ) from None
     except RuntimeError:
+        wanted = _wanted(wanted, asset)
         raise ArtifactError(f"{url}: what came has not the SHA-256 {wanted}; try again, or fetch it by hand") from None
     say(f"{asset}: {url}")
     return found

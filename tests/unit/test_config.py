@@ -1,187 +1,28 @@
-"""Settings are refused at load, in one line that says where, what and what instead; and are read without torch."""
+"""Settings that cannot be are refused at load, in one line that says where, what and what instead."""
 
-import copy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import yaml
+from least_values import CLASSIFIER, DATASET, DENOISER, ENCODER, SAMPLE, UNET, changed, refusal
+from tiny import REPO
 
 from eddpm.config import (
     Criterion,
     DatasetConfig,
     EncoderConfig,
     EvaluationConfig,
-    MeasureConfig,
-    Name,
     SampleConfig,
     TrainClassifierConfig,
     TrainDenoiserConfig,
-    UNetArchitecture,
     UNetConfig,
 )
-from eddpm.errors import ConfigError
-from eddpm.settings import Settings, load_settings, parse_settings
+from eddpm.settings import parse_settings
 
-REPO = Path(__file__).parents[2]
-UNET = {
-    "image_size": 16,
-    "image_channels": 1,
-    "num_channels": 32,
-    "channel_mult": [1, 2],
-    "attention_resolutions": [8],
-    "num_head_channels": 32,
-}
-ENCODER = {**UNET, "classifier_width": 32, "num_classes": 10}
-del ENCODER["num_channels"]
-TRAINING = {"iterations": 10, "batch_size": 4, "lr": 1e-3}
-DIFFUSION = {"noise_schedule": "cosine"}
-DENOISER = {"network": {**UNET, "learn_sigma": False}, "diffusion": DIFFUSION, "training": TRAINING}
-CLASSIFIER = {"network": ENCODER, "diffusion": DIFFUSION, "training": TRAINING}
-DATASET = {"source": "digits", "image_size": 8, "image_channels": 1, "num_classes": 10}
-SAMPLE = {
-    "name": "UADM(25)-G",
-    "denoiser": UNET,
-    "classifier": ENCODER,
-    "num_classes": 10,
-    "diffusion": DIFFUSION,
-    "sampler": "ddim",
-    "steps": "ddim25",
-    "guidance": "constant",
-    "scale": 4,
-    "seed": 0,
-}
-
-
-class Zoo(Settings):
-    """Settings within a dict, within a tuple, and behind `| None`; an entry may be named like a field."""
-
-    animals: dict[Name, "Animal"]
-
-
-class Animal(Settings):
-    network: UNetArchitecture | None = None
-    parts: tuple[UNetArchitecture, ...] = ()
-
-
-NETWORK = {"num_channels": 32, "channel_mult": [1]}
-
-
-def changed(values: dict, path: str, value) -> dict:
-    """A copy of `values` with the value at the dotted `path` set."""
-    values = copy.deepcopy(values)
-    *parents, key = path.split(".")
-    place = values
-    for parent in parents:
-        place = place[parent]
-    place[key] = value
-    return values
-
-
-def renamed(values: dict, path: str, key: str) -> dict:
-    """A copy of `values` with the key at the dotted `path` misspelled as `key`."""
-    values = copy.deepcopy(values)
-    *parents, old = path.split(".")
-    place = values
-    for parent in parents:
-        place = place[parent]
-    place[key] = place.pop(old)
-    return values
-
-
-def refusal(cls: type[Settings], values) -> str:
-    with pytest.raises(ConfigError) as caught:
-        parse_settings(cls, values, "some.yaml")
-    message = str(caught.value)
-    assert message.startswith("some.yaml: ")
-    assert len(message.splitlines()) == 1
-    return message.removeprefix("some.yaml: ")
-
-
-@pytest.mark.parametrize(
-    ("cls", "values"),
-    [
-        (TrainDenoiserConfig, DENOISER),
-        (TrainClassifierConfig, CLASSIFIER),
-        (SampleConfig, SAMPLE),
-        (SampleConfig, {**SAMPLE, "classifier": None}),
-        (DatasetConfig, DATASET),
-    ],
-)
-def test_settings_come_back_from_the_file_they_are_written_to(cls, values, tmp_path):
-    settings = parse_settings(cls, values, "here")
-    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
-    assert load_settings(cls, tmp_path / "settings.yaml") == settings
-
-
-def test_settings_do_not_change_after_the_check():
-    config = parse_settings(DatasetConfig, DATASET, "here")
-    with pytest.raises(ValueError, match="frozen"):
-        config.image_size = 16
-
-
-# Unknown and missing keys -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("path", "wrong", "right"),
-    [
-        ("training", "trainings", "training"),
-        ("training.iterations", "iteration", "iterations"),
-        ("training.lr", "lrr", "lr"),
-        ("network.num_channels", "num_chanels", "num_channels"),
-        ("network.image_size", "image_sise", "image_size"),
-        ("diffusion.noise_schedule", "noise_shedule", "noise_schedule"),
-    ],
-)
-def test_a_misspelled_key_is_named_with_the_right_one_and_not_as_missing(path, wrong, right):
-    place = ".".join([*path.split(".")[:-1], wrong])
-    expected = f"{place}: unknown key; did you mean '{right}'?"
-    assert refusal(TrainDenoiserConfig, renamed(DENOISER, path, wrong)) == expected
-
-
-def test_a_key_like_no_other_is_answered_with_the_keys_of_its_own_level():
-    assert (
-        refusal(TrainDenoiserConfig, {**DENOISER, "zzz": 1}) == "zzz: unknown key; known: network, diffusion, training"
-    )
-    assert refusal(TrainDenoiserConfig, changed(DENOISER, "diffusion.zzz", 1)) == (
-        "diffusion.zzz: unknown key; known: noise_schedule, diffusion_steps, sigma_small"
-    )
-
-
-@pytest.mark.parametrize("entry", ["cat", "network", "parts"])
-def test_a_misspelled_key_within_an_entry_of_a_dict_is_named_with_the_right_one(entry):
-    zoo = {"animals": {"dog": {}, entry: {"network": {**NETWORK, "droput": 0.1}}}}
-    assert refusal(Zoo, zoo) == f"animals.{entry}.network.droput: unknown key; did you mean 'dropout'?"
-    zoo = {"animals": {entry: {"networks": NETWORK}}}
-    assert refusal(Zoo, zoo) == f"animals.{entry}.networks: unknown key; did you mean 'network'?"
-
-
-def test_a_misspelled_key_within_a_list_is_named_with_its_number_and_the_right_one():
-    zoo = {"animals": {"cat": {"parts": [NETWORK, {**NETWORK, "droput": 0.1}]}}}
-    assert refusal(Zoo, zoo) == "animals.cat.parts.1.droput: unknown key; did you mean 'dropout'?"
-    spaces = [{"name": "pixels", "classifier": None}, {"name": "clean", "classifier": {**ENCODER, "num_clases": 2}}]
-    message = refusal(MeasureConfig, {"spaces": spaces, "nearest_neighbours": 3})
-    assert message == "spaces.1.classifier.num_clases: unknown key; did you mean 'num_classes'?"
-
-
-@pytest.mark.parametrize("path", ["training", "training.lr", "network.image_size", "diffusion.noise_schedule"])
-def test_a_missing_key_is_named_by_its_path(path):
-    values = copy.deepcopy(DENOISER)
-    *parents, key = path.split(".")
-    del (values[parents[0]] if parents else values)[key]
-    assert refusal(TrainDenoiserConfig, values) == f"{path}: missing; add this key"
-
-
-def test_the_name_of_an_entry_must_be_fit_for_a_path():
-    for name in ("Big", "a/b", "", "..", "-a", "a b"):
-        assert refusal(Zoo, {"animals": {name: {}}}).startswith(f"animals.{name}: value {name!r}: string should match")
+NAN, INF = float("nan"), float("inf")
 
 
 # Wrong types and impossible values --------------------------------------------------------------------------------
-
-NAN, INF = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize(
@@ -249,6 +90,13 @@ def test_timesteps_that_are_no_range_are_answered_with_an_example(timesteps):
 def test_a_range_of_timesteps_is_taken_as_it_is(timesteps):
     values = {**SAMPLE, "guidance": "entropy", "eds_timesteps": timesteps}
     assert parse_settings(SampleConfig, values, "here").eds_timesteps == timesteps
+
+
+def test_a_range_of_timesteps_ends_with_the_schedule():
+    values = {**SAMPLE, "guidance": "entropy", "diffusion": {"noise_schedule": "cosine", "diffusion_steps": 100}}
+    message = refusal(SampleConfig, {**values, "eds_timesteps": "50-100"})
+    assert message == "eds_timesteps '50-100' lies beyond the last timestep; end it at 99"
+    assert parse_settings(SampleConfig, {**values, "eds_timesteps": "50-99"}, "here").eds_timesteps == "50-99"
 
 
 @pytest.mark.parametrize("guidance", ["none", "constant"])
@@ -319,17 +167,6 @@ def test_the_inception_network_is_the_published_one_fed_as_in_adm_unless_told_ot
     assert message.startswith("inception.sha256: value 'abc'")
 
 
-@pytest.mark.parametrize("values", [None, 3, "text", [1, 2]])
-def test_what_is_no_mapping_is_no_settings(values):
-    assert refusal(DatasetConfig, values).startswith(f"value {values!r}: ")
-
-
-def test_numbers_are_read_from_text_as_tables_and_yaml_give_them():
-    training = parse_settings(TrainDenoiserConfig, changed(DENOISER, "training.lr", "1e-3"), "here").training
-    assert training.lr == 1e-3  # YAML 1.1 reads 1e-3, without a point, as text
-    assert parse_settings(SampleConfig, {**SAMPLE, "scale": "6.0", "seed": "3"}, "here").scale == 6.0
-
-
 # Networks that do not fit -----------------------------------------------------------------------------------------
 
 
@@ -376,38 +213,7 @@ def test_a_head_takes_precedence_over_the_count_of_heads_as_in_adm():
     parse_settings(UNetConfig, {**UNET, "num_heads": 3, "num_head_channels": 32}, "here")
 
 
-# Files ------------------------------------------------------------------------------------------------------------
-
-
-def refusal_of_file(path: Path) -> str:
-    with pytest.raises(ConfigError) as caught:
-        load_settings(DatasetConfig, path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert len(message.splitlines()) == 1
-    return message.removeprefix(f"{path}: ")
-
-
-def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    assert refusal_of_file(tmp_path / "none.yaml").startswith("cannot be read (No such file")
-    assert refusal_of_file(tmp_path).startswith("cannot be read (Is a directory")
-
-
-@pytest.mark.parametrize("text", [b"a: [1", b"a: b: c", b"\t- x", b"\xff\xfe\x00", b"a: \x00", b"a: 2020-13-45"])
-def test_a_file_that_is_no_yaml_is_refused(text, tmp_path):
-    (tmp_path / "settings.yaml").write_bytes(text)
-    assert refusal_of_file(tmp_path / "settings.yaml").startswith("not valid YAML (")
-
-
-@pytest.mark.parametrize(("text", "kind"), [("", "NoneType"), ("- 1\n- 2", "list"), ("42", "int"), ("word", "str")])
-def test_a_file_that_holds_no_keys_is_refused(text, kind, tmp_path):
-    (tmp_path / "settings.yaml").write_text(text)
-    assert refusal_of_file(tmp_path / "settings.yaml").startswith(f"holds {kind}, not key: value pairs")
-
-
-def test_a_mistake_in_a_file_is_named_with_the_file_and_the_key(tmp_path):
-    (tmp_path / "settings.yaml").write_text(yaml.safe_dump({**DATASET, "image_size": "big"}))
-    assert refusal_of_file(tmp_path / "settings.yaml").startswith("image_size: value 'big': ")
+# Imports ----------------------------------------------------------------------------------------------------------
 
 
 def test_importing_the_configuration_and_the_project_loads_no_torch():

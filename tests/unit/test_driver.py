@@ -2,9 +2,13 @@
 
 import fcntl
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
+from tiny import REPO
 
 from eddpm import driver
 from eddpm.driver import ALIVE, Hold
@@ -79,3 +83,81 @@ def test_the_sign_of_life_is_renewed_until_release(tmp_path, monkeypatch):
     hold.release()
     time.sleep(0.05)
     assert not (tmp_path / "driver.sign").exists()
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from eddpm.driver import Hold
+hold = Hold(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the folder until its input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        cwd=REPO,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_another_process_is_refused_with_the_host_and_folder_until_the_first_ends(tmp_path, holder):
+    with pytest.raises(ConfigError) as caught:
+        Hold(tmp_path)
+    message = str(caught.value)
+    assert message.startswith(
+        f"{tmp_path.parent}: another snakemake is at work here, on {driver.socket.gethostname()};"
+    )
+    assert len(message.splitlines()) == 1
+    holder.communicate()
+    assert not (tmp_path / "driver.sign").exists()  # released at exit
+    Hold(tmp_path).release()
+
+
+def test_a_process_that_was_killed_leaves_its_sign_and_holds_nothing(tmp_path, holder):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert (tmp_path / "driver.sign").read_text() == driver.socket.gethostname()
+    Hold(tmp_path).release()
+
+
+def test_a_refused_process_leaves_the_holders_sign(tmp_path, on):
+    on("login1", unsupported)
+    first = Hold(tmp_path)
+    on("login2", unsupported)
+    with pytest.raises(ConfigError):
+        Hold(tmp_path)
+    assert (tmp_path / "driver.sign").read_text() == "login1"
+    first.release()
+
+
+def test_a_sign_that_was_removed_is_given_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "BEAT", 0.01)
+    hold, deadline = Hold(tmp_path), time.monotonic() + 10
+    (tmp_path / "driver.sign").unlink()
+    while not (tmp_path / "driver.sign").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    hold.release()
+
+
+def test_the_age_of_a_sign_is_told_by_the_clock_of_the_file_system(tmp_path, on, monkeypatch):
+    """This host's clock, an hour off, has no say."""
+    on("login1", unsupported)
+    first = Hold(tmp_path)
+    on("login2", unsupported)
+    later = time.time() + 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(ConfigError, match="on login1"):
+        Hold(tmp_path)
+    first.release()

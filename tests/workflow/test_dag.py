@@ -49,6 +49,20 @@ def test_training_that_starts_from_another_network_waits_for_it(workspace):
     assert f"--init-from {start} --microbatch 8" in printed
 
 
+def test_a_checkpoint_is_linked_and_not_trained_whatever_its_file_is_called(workspace):
+    classifiers, source = workspace.values["classifiers"], "my nets/ce +0.1.pt"
+    entry = {key: value for key, value in classifiers["ce"].items() if key != "training"}
+    workspace.write_config(classifiers=classifiers | {"ce": entry | {"checkpoint": {"source": source}}})
+    (workspace.folder / source).parent.mkdir()
+    (workspace.folder / source).write_bytes(b"weights")
+    asset, samples = "resources/assets/ce +0.1.pt", "results/digits/runs/uadm5-g/samples/0000.npz"
+    workspace.snakemake(asset)
+    assert (workspace.folder / asset).read_bytes() == b"weights"
+    assert (workspace.folder / f"{asset}.sha256").read_text().endswith("  ce +0.1.pt\n")
+    assert not workspace.planned(samples).keys() & {"fetch_asset", "train_classifier"}
+    assert f"--classifier '{asset}' --start" in workspace.snakemake("--dry-run", "-p", samples).stdout
+
+
 def test_missing_sources_are_listed_before_any_job_and_leave_the_plan_readable(workspace):
     dataset = workspace.values["dataset"] | {"source": "photos.zip", "validation_source": "elsewhere"}
     workspace.write_config(dataset=dataset)

@@ -13,4 +13,4 @@ rule fetch_asset:
         digest=asset_digest,
     shell:
         "python -m eddpm fetch-asset --source {params.source:q} --digest {params.digest}"
-        " --asset {output.asset} > {log} 2>&1"
+        " --asset {output.asset:q} > {log:q} 2>&1"

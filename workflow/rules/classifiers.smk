@@ -15,7 +15,7 @@ rule measure_classifier:
     threads: 1
     shell:
         "python -m eddpm measure-classifier --settings {input.settings} --dataset {input.dataset}"
-        " --classifier {input.classifier} --levels {output.levels} > {log} 2>&1"
+        " --classifier {input.classifier:q} --levels {output.levels} > {log} 2>&1"
 
 
 rule fit_temperature:
@@ -32,4 +32,4 @@ rule fit_temperature:
     threads: 1
     shell:
         "python -m eddpm fit-temperature --settings {input.settings} --dataset {input.dataset}"
-        " --classifier {input.classifier} --model {output.model} > {log} 2>&1"
+        " --classifier {input.classifier:q} --model {output.model} > {log} 2>&1"

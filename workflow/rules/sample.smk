@@ -27,6 +27,6 @@ rule sample_shard:
         stop=shard_stop,
     shell:
         "python -m eddpm sample-shard --settings {input.settings}"
-        " --denoiser {input.denoiser} --classifier {input.classifier}"
+        " --denoiser {input.denoiser:q} --classifier {input.classifier:q}"
         " --start {params.start} --stop {params.stop} --batch-size {resources.batch_size}"
         " --samples {output.samples} > {log} 2>&1"

@@ -25,7 +25,7 @@ rule sample_sweep:
         stop=project.sweep.num_images,
     shell:
         "python -m eddpm sample-sweep --settings {input.settings}"
-        " --denoiser {input.denoiser} --classifier {input.classifier}"
+        " --denoiser {input.denoiser:q} --classifier {input.classifier:q}"
         " --stop {params.stop} --batch-size {resources.batch_size}"
         " --samples {output.samples} > {log} 2>&1"
 

@@ -76,3 +76,67 @@ def test_without_network_the_error_says_which_file_to_put_where(tmp_path, monkey
     assert "https://example.org/weights.pt: cannot be fetched (Name or service not known)" in str(caught.value)
     assert str(asset) in str(caught.value)
     assert not asset.exists()
+
+
+# Without a checksum -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["path", "url"])
+def name(request):
+    """How a source is given."""
+    return str if request.param == "path" else lambda path: path.as_uri()
+
+
+def test_the_first_file_is_taken_and_its_checksum_recorded_as_sha256sum_writes_it(source, tmp_path, name, capsys):
+    asset = tmp_path / "resources/assets/weights.pt"
+    fetch_asset(name(source), None, asset)
+    record = asset.with_name("weights.pt.sha256")
+    assert record.read_text() == f"{sha256(source)}  weights.pt\n"
+    assert f"{asset}: SHA-256 {sha256(source)}, recorded in weights.pt.sha256" in capsys.readouterr().err
+    asset.unlink()
+    fetch_asset(name(source), None, asset)
+    assert asset.read_bytes() == b"published"
+
+
+def test_other_bytes_than_the_recorded_are_refused_until_the_record_is_removed(source, tmp_path, name):
+    asset = tmp_path / "resources/assets/weights.pt"
+    fetch_asset(name(source), None, asset)
+    record, first = asset.with_name("weights.pt.sha256"), sha256(source)
+    source.write_bytes(b"published again")
+    with pytest.raises(ArtifactError, match=rf"SHA-256 .*{first} \(of the configuration, or of weights\.pt\.sha256\)"):
+        fetch_asset(name(source), None, asset)
+    assert record.read_text().split() == [first, "weights.pt"]
+    record.unlink()
+    fetch_asset(name(source), None, asset)
+    assert record.read_text().split() == [sha256(source), "weights.pt"] != [first, "weights.pt"]
+
+
+def test_a_checksum_of_the_configuration_counts_more_than_the_recorded_one(source, tmp_path, name):
+    asset = tmp_path / "resources/assets/weights.pt"
+    fetch_asset(name(source), None, asset)
+    before = asset.with_name("weights.pt.sha256").read_text()
+    source.write_bytes(b"published again")
+    fetch_asset(name(source), sha256(source), asset)
+    assert asset.read_bytes() == b"published again"
+    assert asset.with_name("weights.pt.sha256").read_text() == before
+
+
+def test_with_a_checksum_nothing_is_recorded(source, tmp_path, name):
+    asset = tmp_path / "resources/assets/weights.pt"
+    fetch_asset(name(source), sha256(source), asset)
+    assert list(asset.parent.iterdir()) == [asset]
+
+
+def test_what_cannot_be_brought_leaves_no_record(tmp_path):
+    asset = tmp_path / "resources/assets/weights.pt"
+    for missing in (str(tmp_path / "nowhere.pt"), (tmp_path / "nowhere.pt").as_uri()):
+        with pytest.raises(ArtifactError, match=r"does not exist|cannot be fetched"):
+            fetch_asset(missing, None, asset)
+    assert not list(tmp_path.rglob("*.sha256"))
+
+
+def test_an_empty_record_is_none(source, tmp_path):
+    asset = tmp_path / "weights.pt"
+    (tmp_path / "weights.pt.sha256").touch()
+    fetch_asset(str(source), None, asset)
+    assert (tmp_path / "weights.pt.sha256").read_text().startswith(sha256(source))

@@ -1,0 +1,91 @@
+"""Projects of other rows and values than the digits', and what is said of those that cannot be."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny import REPO
+
+from eddpm.errors import ConfigError
+from eddpm.project import Project
+from eddpm.projectfile import load_project
+
+DIGITS = yaml.safe_load((REPO / "config/digits/config.yaml").read_text())
+DIGITS["runs"] = str(REPO / DIGITS["runs"])
+DIGITS["ablations"] = {}
+DIGITS["classifiers"] = {name: DIGITS["classifiers"][name] for name in ("ce", "ect", "clean")}
+
+HEADER = ["run", "denoiser", "classifier", "sampler", "steps", "guidance", "scale", "seed", "num_images"]
+ROW = {
+    "run": "UADM(25)-G",
+    "denoiser": "uadm",
+    "classifier": "ce",
+    "sampler": "ddim",
+    "steps": "ddim25",
+    "guidance": "constant",
+    "scale": "4",
+    "seed": "0",
+    "num_images": "10",
+}
+UNGUIDED = {**ROW, "run": "UADM(25)", "classifier": "", "guidance": "none", "scale": ""}
+EDS = {**ROW, "run": "UADM(25)-G+EDS", "guidance": "entropy"}
+PUBLISHED = "https://example.org/adm/classifier.pt"
+
+
+def write_rows(table: Path, *rows: dict) -> None:
+    """A table of these rows, with the optional columns that one of them has."""
+    columns = list(dict.fromkeys([*HEADER, *(column for row in rows for column in row)]))
+    lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
+    table.write_text("".join("\t".join(line) + "\n" for line in lines))
+
+
+def load(table: Path, **changes) -> Project:
+    """The digits with another table, and with values changed at dotted paths ("a__b" is a.b)."""
+    values = copy.deepcopy({**DIGITS, "runs": str(table)})
+    for path, value in changes.items():
+        *parents, key = path.split("__")
+        place = values
+        for parent in parents:
+            place[parent] = place = dict(place[parent])  # aliases of the YAML file stay apart
+        place[key] = value
+    return load_project(values, "config.yaml")
+
+
+def refusal(table: Path, **changes) -> str:
+    """The one line that such a project is refused with."""
+    with pytest.raises(ConfigError) as caught:
+        load(table, **changes)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def published(entry: dict, source: str = PUBLISHED, **checkpoint) -> dict:
+    """An entry of a network whose weights are there already, in place of its training."""
+    return {key: value for key, value in entry.items() if key != "training"} | {
+        "checkpoint": {"source": source, **checkpoint}
+    }
+
+
+def all_settings(project: Project) -> dict[str, object]:
+    """The settings of every stage, as the workflow freezes them."""
+    trained = {
+        kind: [name for name, entry in getattr(project, kind).items() if entry.training]
+        for kind in ("denoisers", "classifiers")
+    }
+    return {
+        "dataset": project.dataset,
+        "measure": project.measure(),
+        **{f"denoiser {name}": project.train_denoiser(name) for name in trained["denoisers"]},
+        **{f"classifier {name}": project.train_classifier(name) for name in trained["classifiers"]},
+        **{run: project.sample(run) for run in project.all_runs if run not in project.best_runs},
+        **{run: project.choice(run) for run in project.best_runs},
+    }
+
+
+def changed_settings(before: Project, after: Project) -> set[str]:
+    """The names of the settings that differ."""
+    old, new = all_settings(before), all_settings(after)
+    assert old.keys() == new.keys()
+    return {name for name in old if old[name] != new[name]}

@@ -1,0 +1,90 @@
+"""Tables of an experiment that is not finished, without Snakemake."""
+
+import pandas as pd
+import pytest
+import yaml
+from tiny import tiny_project, tiny_values
+
+from eddpm.artifacts import write_json
+from eddpm.errors import ConfigError
+from eddpm.exhibits import PUBLISHED_CAPTION, tables_of
+from eddpm.stages.report import compare_published, make_table
+from eddpm.stages.tables import tables
+
+NAMES = [f"inception/{name}" for name in ("fid", "sfid", "inception_score", "precision", "recall")]
+PUBLISHED = (
+    "run\tsource\tscale\tfid\tsfid\tinception_score\tprecision\trecall\tnote\nUADM(25)-G\tADM\t6\t3.5\t\t\t\t\t\n"
+)
+ABLATIONS = {"labels": {"rows": ["UADM(25)-G"], "vary": {"labels": ["balanced", "random"]}, "note": "A note."}}
+
+
+@pytest.fixture
+def values(tmp_path, monkeypatch):
+    """The contents of a config file, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "published.tsv").write_text(PUBLISHED)
+    evaluation = {"spaces": ["classifier:clean", "pixels", "inception"]}
+    return tiny_values() | {"published": "published.tsv", "evaluation": evaluation, "ablations": ABLATIONS}
+
+
+@pytest.fixture
+def config(values, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def measured(folder, run, row, value=0.5):
+    """The metrics.json of a run."""
+    path = folder / f"results/digits/runs/{run}/metrics.json"
+    settings = {"name": row.run, "scale": 6.0, "seed": row.seed}
+    provenance = {"commit": "c", "torch": "t", "device": "d"}
+    metrics = dict.fromkeys(["accuracy", "pixels/fid", *NAMES], value)
+    contents = {"run": settings, "num_images": 8, "metrics": metrics, "standard_errors": {}, "provenance": provenance}
+    write_json(path, contents)
+    return path
+
+
+def test_every_table_has_every_row_and_the_numbers_that_there_are(values, config, tmp_path, capsys):
+    project = tiny_project(**values)
+    for run in ("uadm25-g", "uadm25-g-with-labels-random", "uadm25-g-at-4"):
+        measured(tmp_path, run, project.all_runs[run])
+    tables(config)
+    for name, table in tables_of(project).items():
+        frame = pd.read_csv(tmp_path / f"results/digits/tables/{name}.csv")
+        assert frame["run"].tolist() == [row.run for row in table.runs.values()]
+        there = [run in ("uadm25-g", "uadm25-g-with-labels-random", "uadm25-g-at-4") for run in table.runs]
+        assert frame["num_images"].notna().tolist() == there
+        assert table.caption in (tmp_path / f"results/digits/tables/{name}.md").read_text()
+    assert capsys.readouterr().out == (tmp_path / "results/digits/tables/main.md").read_text() + "\n"
+
+
+def test_they_are_the_tables_that_the_workflow_makes(values, config, tmp_path):
+    project = tiny_project(**values)
+    metrics = [measured(tmp_path, run, row) for run, row in project.table_runs.items()]
+    tables(config)
+    names, made = [row.run for row in project.runs], tmp_path / "results/digits/tables"
+    again = [tmp_path / f"again.{kind}" for kind in ("csv", "md", "tex")]
+    make_table(names, metrics, tables_of(project)["main"].caption, *again)
+    assert [path.read_bytes() for path in again] == [(made / f"main{path.suffix}").read_bytes() for path in again]
+    compare_published(names, metrics, tmp_path / "published.tsv", PUBLISHED_CAPTION, *again)
+    assert [path.read_bytes() for path in again] == [(made / f"published{path.suffix}").read_bytes() for path in again]
+
+
+def test_tables_are_made_before_anything_is_measured(config, tmp_path, capsys):
+    tables(config)
+    assert capsys.readouterr().out.count("missing") == 8
+    assert (tmp_path / "results/digits/tables/published.md").exists()
+
+
+def test_without_published_numbers_there_is_no_such_table(values, config, tmp_path):
+    config.write_text(yaml.safe_dump(values | {"published": None}))
+    tables(config)
+    assert not list((tmp_path / "results/digits/tables").glob("published.*"))
+
+
+def test_a_mistake_in_the_configuration_leaves_no_tables(values, config, tmp_path):
+    config.write_text(yaml.safe_dump(values | {"experimnt": "x"}))
+    with pytest.raises(ConfigError, match=r"config\.yaml: experimnt: unknown key; did you mean 'experiment'\?"):
+        tables(config)
+    assert not (tmp_path / "results").exists()

@@ -1,0 +1,135 @@
+"""What a project needs from outside: where each file comes from and lies, and what only the user can bring."""
+
+from pathlib import Path
+
+import pytest
+from projects import DIGITS, PUBLISHED, ROW, load, published, write_rows
+
+from eddpm.assets import asset_file, assets, downloads, missing_files, weights_file
+from eddpm.config import INCEPTION_SHA256, INCEPTION_URL
+from eddpm.project import Project
+
+FILE = "resources/assets/classifier.pt"
+INCEPTION = "resources/assets/inception-2015-12-05.pt"
+
+
+@pytest.fixture
+def project(table, tmp_path, monkeypatch):
+    """Makes a project whose classifier ce is there already; it is at work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(source: str = PUBLISHED, **changes) -> Project:
+        write_rows(table, ROW)
+        return load(table, classifiers__ce=published(DIGITS["classifiers"]["ce"], source), **changes)
+
+    return make
+
+
+def touch(path: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).touch()
+
+
+def test_the_digits_need_nothing_from_outside(table):
+    write_rows(table, ROW)
+    assert assets(load(table)) == missing_files(load(table)) == downloads(load(table)) == []
+
+
+def test_each_file_is_named_with_its_key_its_place_and_its_checksum(project):
+    found = assets(
+        project(
+            denoisers__uadm=published(DIGITS["denoisers"]["uadm"], "nets/unet.pt", sha256="a" * 64),
+            evaluation__reference="https://example.org/ref.npz",
+            evaluation__spaces=["inception"],
+            sweep__best={"minimise": "inception/fid"},
+        )
+    )
+    assert [(asset.key, asset.file, asset.source, asset.sha256, asset.is_remote) for asset in found] == [
+        ("denoisers.uadm.checkpoint", "resources/assets/unet.pt", "nets/unet.pt", "a" * 64, False),
+        ("classifiers.ce.checkpoint", FILE, PUBLISHED, None, True),
+        ("evaluation.reference", "resources/assets/ref.npz", "https://example.org/ref.npz", None, True),
+        ("evaluation.inception", INCEPTION, INCEPTION_URL, INCEPTION_SHA256, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("https://example.org/a/net+0.1.pt", "net+0.1.pt"),
+        ("https://example.org/a/net.pt?download=1#top", "net.pt"),
+        ("file:///a/net.pt", "net.pt"),
+        ("a/net.pt", "net.pt"),
+        ("/a/my net?#1.pt", "my net?#1.pt"),
+    ],
+)
+def test_a_file_keeps_its_name_and_leaves_what_else_a_url_says(source, name):
+    assert asset_file(source) == f"resources/assets/{name}"
+
+
+def test_published_weights_are_an_asset_and_those_made_from_them_a_result(project):
+    made = project()
+    assert weights_file(made, "classifiers", "ce") == FILE == asset_file(PUBLISHED)
+    tempered = weights_file(made, "classifiers", "ce+temperature")
+    assert tempered == "results/digits/classifiers/ce+temperature/model.safetensors"
+    assert weights_file(made, "classifiers", "ect") == "results/digits/classifiers/ect/model.safetensors"
+    assert weights_file(made, "denoisers", "uadm") == "results/digits/denoisers/uadm/model.safetensors"
+
+
+# Missing files ----------------------------------------------------------------------------------------------------
+
+
+def test_a_source_that_is_not_there_is_listed_and_lets_the_project_load(table):
+    write_rows(table, ROW)
+    project = load(table, dataset__source="/no/such.zip", dataset__validation_source="/no/such/folder")
+    first, second = missing_files(project)
+    assert first.message == (
+        "dataset.source: '/no/such.zip' does not exist; put your images there, or name another folder, zip or npz"
+    )
+    assert second.message.startswith("dataset.validation_source: '/no/such/folder' does not exist")
+    assert first.output == second.output == "resources/datasets/digits/dataset.json"
+    assert missing_files(load(table)) == []
+    assert missing_files(load(table, dataset__source=str(table.parent))) == []
+
+
+def test_a_checkpoint_that_is_not_there_is_the_users_to_bring(project):
+    made = project("nets/classifier.pt")
+    (missing,) = missing_files(made)
+    assert missing.message == (
+        "classifiers.ce.checkpoint: 'nets/classifier.pt' does not exist; put the file there, or name another"
+    )
+    assert missing.output == FILE
+    assert downloads(made) == []
+    touch("nets/classifier.pt")
+    assert missing_files(made) == []
+
+
+def test_a_folder_is_no_checkpoint(project):
+    Path("nets").mkdir()
+    (missing,) = missing_files(project("nets"))
+    assert "'nets' does not exist" in missing.message
+
+
+def test_what_has_a_url_is_fetched_until_it_is_there(project):
+    made = project()
+    assert missing_files(made) == []
+    assert downloads(made) == [f"{FILE}: will be fetched from {PUBLISHED}"]
+    touch(FILE)
+    assert downloads(made) == []
+
+
+def test_a_file_that_two_networks_share_is_fetched_once(project):
+    made = project(classifiers__ect=published(DIGITS["classifiers"]["ect"]))
+    assert [asset.file for asset in assets(made)] == [FILE, FILE]
+    assert downloads(made) == [f"{FILE}: will be fetched from {PUBLISHED}"]
+
+
+def test_a_file_whose_link_leads_nowhere_is_not_there(project):
+    Path(FILE).parent.mkdir(parents=True)
+    Path(FILE).symlink_to("gone.pt")
+    assert len(missing_files(project("gone.pt"))) == 1
+
+
+def test_the_inception_network_is_fetched_only_where_a_space_needs_it(project):
+    assert not any(INCEPTION in line for line in downloads(project()))
+    with_space = project(evaluation__spaces=["classifier:clean", "pixels", "inception"])
+    assert f"{INCEPTION}: will be fetched from {INCEPTION_URL}" in downloads(with_space)
