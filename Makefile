@@ -1,7 +1,7 @@
 # make demo    the whole pipeline on scikit-learn's digits, then its table
 # make test    every test that this machine can run
 # make check   lint, formatting and dry runs
-# make docs    the demo, and its tables and figures copied to docs/ and README.md
+# make docs    the demo and the ablations, and their tables and figures copied to docs/ and README.md
 # Each makes its own environment in .venv first.
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,10 +26,11 @@ check: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 	@for config in config/*/config.yaml; do \
 		echo "dry run of $$config"; \
-		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 --quiet all --dry-run --configfile $$config -- all || exit 1; \
+		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 --quiet rules --dry-run --configfile $$config -- all || exit 1; \
 	done
 
 docs: demo
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- ablations
 	$(BIN)/python docs/refresh.py
 
 $(VENV)/installed: pyproject.toml
