@@ -26,7 +26,7 @@ check: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 	@for config in config/*/config.yaml; do \
 		echo "dry run of $$config"; \
-		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 --quiet rules --dry-run --configfile $$config -- all || exit 1; \
+		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 --quiet rules --dry-run --configfile $$config -- all ablations || exit 1; \
 	done
 
 docs: demo
