@@ -110,9 +110,19 @@ def _remedy(found: Shapes, config: NetworkConfig) -> str:
             continue
         if type(published) is not type(config):
             return f"; it fits the published {name}"
-        changes = [f"{key} {value}" for key, value in published.model_dump().items() if value != getattr(config, key)]
+        keys = [key for key in type(config).model_fields if getattr(published, key) != getattr(config, key)]
+        changes = [_as_configured(key, getattr(published, key), getattr(config, key)) for key in keys]
         return f"; it fits the published {name}: set {', '.join(changes)}"
     return ""
+
+
+def _as_configured(key: str, value: object, instead_of: object) -> str:
+    """A setting of a network as a project file names and writes it."""
+    if key == "num_classes" and None in (value, instead_of):
+        return f"class_cond {str(value is not None).lower()}"
+    if key in ("image_size", "image_channels", "num_classes"):
+        return f"dataset.{key} {value}"
+    return f"{key} [{', '.join(f'{x:g}' for x in value)}]" if isinstance(value, tuple) else f"{key} {value}"
 
 
 @functools.cache

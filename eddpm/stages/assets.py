@@ -1,6 +1,7 @@
 """Published files: fetched once, checked, never altered."""
 
 import http.client
+from collections.abc import Callable
 from pathlib import Path
 
 from eddpm.artifacts import atomic, sha256, write_text
@@ -15,22 +16,27 @@ def fetch_asset(source: str, digest: str | None, asset: Path) -> None:
     whoever brings that file again, with the record in place, gets the same one or an error.
     """
     record = asset.with_name(f"{asset.name}.sha256")
-    recorded = record.read_text().split() if record.exists() else []
-    wanted = digest or (recorded[0] if recorded else None)
-    found = (_download if "://" in source else _link)(source, wanted, asset)
+    recorded = record.read_text().split() if digest is None and record.exists() else []
+    wanted = recorded[0] if recorded else digest
+
+    def check(found: str) -> None:
+        if found != (wanted or found):
+            remedy = f"bring that file, or delete {record} to take this one" if recorded else "try again, or bring it"
+            raise ArtifactError(
+                f"{source}: has SHA-256 {found}, not {wanted}; it is another file, or damaged: {remedy}"
+            )
+
+    found = (_download if "://" in source else _link)(source, asset, check)
     if not wanted:
         write_text(record, f"{found}  {asset.name}\n")
         say(f"{asset}: SHA-256 {found}, recorded in {record.name}")
 
 
-def _link(source: str, wanted: str | None, asset: Path) -> str:
+def _link(source: str, asset: Path, check: Callable[[str], None]) -> str:
     path = Path(source).absolute()
     if not path.is_file():
         raise ArtifactError(f"{source}: does not exist; give the path of {asset.name}, or its URL")
-    if (found := sha256(path)) != (wanted or found):
-        raise ArtifactError(
-            f"{source}: has SHA-256 {found}, not {_wanted(wanted, asset)}; it is another file, or a damaged one"
-        )
+    check(found := sha256(path))
     if not (asset.exists() and asset.samefile(path)):  # in its place already
         with atomic(asset) as temporary:
             temporary.symlink_to(path)
@@ -38,25 +44,18 @@ def _link(source: str, wanted: str | None, asset: Path) -> str:
     return found
 
 
-def _wanted(digest: str, asset: Path) -> str:
-    return f"{digest} (of the configuration, or of {asset.name}.sha256)"
-
-
-def _download(url: str, wanted: str | None, asset: Path) -> str:
+def _download(url: str, asset: Path, check: Callable[[str], None]) -> str:
     from torch.hub import download_url_to_file
 
     try:
         with atomic(asset) as temporary:
-            download_url_to_file(url, str(temporary), hash_prefix=wanted, progress=True)
-            found = sha256(temporary)
+            download_url_to_file(url, str(temporary), progress=True)
+            check(found := sha256(temporary))
     except (OSError, http.client.HTTPException) as error:  # urllib's are OSErrors
         reason = getattr(error, "reason", error)
         raise ArtifactError(
             f"{url}: cannot be fetched ({reason}); fetch it elsewhere, and put it where no download is needed:"
             f" {asset.absolute()}, or anywhere as the `source` of the configuration"
         ) from None
-    except RuntimeError:
-        wanted = _wanted(wanted, asset)
-        raise ArtifactError(f"{url}: what came has not the SHA-256 {wanted}; try again, or fetch it by hand") from None
     say(f"{asset}: {url}")
     return found

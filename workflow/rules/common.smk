@@ -312,9 +312,23 @@ def guided_table_runs():
 
 
 def report_files():
-    """What the report shows: all that `all` makes, and tables and figures of ablations that lie there already."""
-    others = [file for file in TARGETS["ablations"] if Path(file).exists()]
+    """What the report shows: all that `all` makes, and what lies there already of ablations whose runs are measured."""
+    others = [
+        file
+        for target, files in TARGETS.items()
+        if target.startswith("ablation_") and is_measured(files)
+        for file in files
+        if Path(file).exists()
+    ]
     return [Path(file) for file in dict.fromkeys([*TARGETS["all"], *others])]
+
+
+def is_measured(files):
+    """Whether every row of the tables among these files is; `eddpm tables` writes unfinished ones too."""
+    metrics = report_metrics_of(map(Path, files))
+    return all(
+        Path(file).exists() for file in expand(metrics, experiment=project.experiment)
+    )
 
 
 def report_tables(wildcards):
@@ -329,7 +343,11 @@ def report_figures(wildcards):
 
 def report_metrics(wildcards):
     """The metrics of every row of those tables."""
-    shown = [file.stem for file in report_files() if file.suffix == ".csv"]
+    return report_metrics_of(report_files())
+
+
+def report_metrics_of(files):
+    shown = [file.stem for file in files if file.suffix == ".csv"]
     runs = [run for table in shown if table in TABLES for run in TABLES[table].runs]
     return metrics_of(dict.fromkeys(runs))
 

@@ -1,15 +1,20 @@
 """Networks from settings: the published checkpoints' parameters, and what loading the wrong ones says."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
 from golden_cases import GOLDEN
+from tiny import REPO
 
 from eddpm.config import EncoderConfig, UNetConfig
 from eddpm.errors import ArtifactError
 from eddpm.models.build import PUBLISHED, build_classifier, build_denoiser, load_weights
 from eddpm.models.layers import set_trunk_dtype, trunk_dtype
+from eddpm.projectfile import load_project
+from eddpm.settings import read_yaml
 
 STORED = json.loads((GOLDEN / "published_state_dicts.json").read_text())
 SMALL = {"image_size": 8, "image_channels": 1, "channel_mult": (1, 2)}
@@ -27,6 +32,16 @@ def weights_of_shape(shapes):
     return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
 
 
+def shapes_of(config):
+    return {key: list(value.shape) for key, value in on_meta(config).state_dict().items()}
+
+
+def imagenet(size, monkeypatch):
+    """The project of ImageNet at so many pixels."""
+    monkeypatch.chdir(REPO)
+    return load_project(read_yaml(f"config/imagenet{size}/config.yaml"), "config.yaml")
+
+
 def refusal(network, state_dict) -> str:
     with pytest.raises(ArtifactError) as caught:
         load_weights(network, state_dict, "resources/some.pt")
@@ -42,8 +57,26 @@ def test_all_published_checkpoints_have_settings():
 
 @pytest.mark.parametrize("name", STORED)
 def test_parameters_are_those_of_the_published_checkpoint(name):
-    shapes = {key: list(value.shape) for key, value in on_meta(PUBLISHED[name]).state_dict().items()}
-    assert shapes == STORED[name]
+    assert shapes_of(PUBLISHED[name]) == STORED[name]
+
+
+@pytest.mark.parametrize("size", [128, 256, 512])
+def test_imagenet_configurations_name_the_published_checkpoints_of_their_very_networks(size, monkeypatch):
+    project = imagenet(size, monkeypatch)
+    entries, networks = project.denoisers | project.classifiers, {}
+    networks |= {name: project.unet(name) for name in project.denoisers}
+    networks |= {name: project.encoder(name) for name in project.classifiers}
+    for name, network in networks.items():
+        checkpoint = entries[name].checkpoint
+        published = Path(checkpoint.source).stem if checkpoint else f"{size}x{size}_classifier"  # ours train like ADM's
+        assert network == PUBLISHED[published], name
+    assert sum(entry.checkpoint is not None for entry in entries.values()) == (3 if size == 256 else 2)
+
+
+def test_the_configuration_of_128_pixels_builds_the_stored_parameters(monkeypatch):
+    project = imagenet(128, monkeypatch)
+    assert shapes_of(project.unet("cadm")) == STORED["128x128_diffusion"]
+    assert shapes_of(project.encoder("ect")) == STORED["128x128_classifier"]
 
 
 @pytest.mark.parametrize(("build", "config"), [(build_denoiser, SMALL_UNET), (build_classifier, SMALL_ENCODER)])
@@ -102,6 +135,28 @@ def test_published_weights_suggest_the_settings_to_change():
     network = on_meta(published.model_copy(update={"classifier_depth": 2}))
     message = refusal(network, weights_of_shape(STORED["64x64_classifier"]))
     assert message.endswith("; it fits the published 64x64_classifier: set classifier_depth 4")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "found", "remedy"),
+    [
+        (
+            "encoder",
+            "ce",
+            "64x64_classifier",
+            "dataset.image_size 64, channel_mult [1, 2, 3, 4], classifier_depth 4",
+        ),
+        ("unet", "cadm", "256x256_diffusion_uncond", "class_cond false"),
+        ("unet", "uadm", "256x256_diffusion", "class_cond true"),
+        ("encoder", "ect", "512x512_classifier", "dataset.image_size 512, channel_mult [0.5, 1, 1, 2, 2, 4, 4]"),
+    ],
+)
+def test_another_published_checkpoint_is_refused_with_what_to_change_in_the_project(
+    kind, name, found, remedy, monkeypatch
+):
+    network = on_meta(getattr(imagenet(256, monkeypatch), kind)(name))
+    _, _, told = refusal(network, weights_of_shape(STORED[found])).partition(f"; it fits the published {found}: set ")
+    assert sorted(re.split(r", (?=[a-z])", told)) == sorted(re.split(r", (?=[a-z])", remedy))
 
 
 def test_published_weights_of_the_other_kind_are_recognised():
