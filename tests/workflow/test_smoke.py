@@ -52,7 +52,7 @@ def test_report_is_one_page_that_follows_the_configuration_it_shows(finished):
     report = finished.folder / "results/digits/report.html"
     text = report.read_text()
     assert len(re.findall('<h3 id="table-', text)) == 3
-    assert len(re.findall('src="data:image/png;base64,', text)) == 5
+    assert len(re.findall('src="data:image/png;base64,', text)) == 6
     for shown in (
         "CADM(5)-G+EDS+ECT",
         *("config.yaml", "runs.tsv", "results/digits/denoisers/uadm/settings.yaml"),
@@ -74,8 +74,8 @@ TRAINED = ("--rerun-triggers", "mtime", "--")  # the copied networks are taken a
 
 def with_networks_of(finished, folder):
     """A workspace with the networks of the finished one, where a run of more images waits to be sampled."""
-    runs = RUNS.replace("constant\t4\t0\t8", "constant\t4\t0\t48")
-    workspace = Workspace(folder, runs, sampling={"shard_size": 48, "batch_size": 1})
+    runs = RUNS.replace("constant\t4\t0\t8", "constant\t4\t0\t96")
+    workspace = Workspace(folder, runs, sampling={"shard_size": 96, "batch_size": 1})
     for part in ("resources", "results/digits/denoisers", "results/digits/classifiers", "results/digits/dataset"):
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-rp", finished.folder / part, folder / part], check=True)
@@ -115,13 +115,13 @@ def test_killed_sampling_resumes_with_the_same_command(finished, uninterrupted, 
         subprocess.run(["pkill", "-9", "-s", str(driver.pid), "-f", "sample-shard"], check=True)
     driver.wait()
     finished_batches = {path.name: path.stat().st_mtime_ns for path in unfinished.glob("*.npz")}
-    assert 3 <= len(finished_batches) < 48
+    assert 3 <= len(finished_batches) < 96
     assert not (killed.folder / TARGET).exists()
 
     killed.snakemake(*TRAINED, TARGET)
     assert (killed.folder / SHARD).read_bytes() == (uninterrupted.folder / SHARD).read_bytes()
     assert killed.metrics("uadm5-g")["metrics"] == uninterrupted.metrics("uadm5-g")["metrics"]
-    assert read_samples(killed.folder / SHARD).extras["index"].tolist() == list(range(48))
+    assert read_samples(killed.folder / SHARD).extras["index"].tolist() == list(range(96))
     log = (killed.folder / "logs/digits/sample_shard/uadm5-g/0000.log").read_text()
-    remaining = int(log.split(" of 48 images to sample")[0].split()[-1])
-    assert remaining <= 48 - len(finished_batches)
+    remaining = int(log.split(" of 96 images to sample")[0].split()[-1])
+    assert remaining <= 96 - len(finished_batches)
