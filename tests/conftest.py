@@ -10,13 +10,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 LONGEST = ("cluster", "workflow")  # first, so that the short ones fill what is left
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """Tests that share what takes long to make are for one process: Slurm's, and those of a finished project."""
-    for item in items:
-        folder = item.path.parent.name
-        shares = folder == "cluster" or "finished" in item.fixturenames
-        item.add_marker(pytest.mark.xdist_group(folder if shares else item.path.stem))
+    folder = item.path.parent.name
+    shares = folder == "cluster" or "finished" in item.fixturenames
+    item.add_marker(pytest.mark.xdist_group(folder if shares else item.path.stem))
+
+
+def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (*LONGEST, item.path.parent.name).index(item.path.parent.name))
 
 

@@ -26,8 +26,8 @@ CHECKPOINTS = {
 }
 REFERENCES = {128: "VIRTUAL_imagenet128_labeled", 256: "VIRTUAL_imagenet256_labeled", 512: "VIRTUAL_imagenet512"}
 
-# A job has 14,400 s, at 256 pixels for 17.5 images times steps per second with guidance, 30 without: 10,080 images of 25
-# steps, 1,008 of 250, 1,728 of 250 without guidance. So many jobs are the 50,000 images of a row:
+# A job has 14,400 s, at 256 pixels for 17.5 images times steps per second with guidance, 30 without: 10,080 images of
+# 25 steps, 1,008 of 250, 1,728 of 250 without guidance. So many jobs are the 50,000 images of a row:
 DDIM, DDPM, UNGUIDED = 5, 50, 29
 # At 128 pixels it is 63 and 109, and so 36,288, 3,628 and 6,278; at 512 it is 10 and 17, and so 5,760, 576 and 979.
 JOBS_128, JOBS_512 = 8 + 2 + 3 * 14, 52 + 2 * 9 + 2 * 87  # as above: unguided, 25 steps, 250 steps
