@@ -17,7 +17,7 @@ demo: $(VENV)/installed
 	@echo; echo "Tables, figures and report.html: $(RESULTS)/"
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -1,20 +1,32 @@
-"""What holds for every test: one thread, no GPU test without a GPU, and who shares a process with whom."""
+"""What holds for every test: one thread, no GPU test without a GPU, and which tests share a process (pytest -n)."""
 
 import os
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # Two processes of two threads on two cores run slower than one after the other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Files whose tests share what takes a minute to make: a Slurm, and a finished project.
+TOGETHER = {
+    **dict.fromkeys(["tests/cluster/test_faults.py", "tests/cluster/test_requests.py"], "cluster"),
+    **{f"tests/workflow/test_{name}.py": "finished" for name in ("dag", "plan", "smoke")},
+}
 LONGEST = ("cluster", "workflow")  # first, so that the short ones fill what is left
 
 
-def pytest_itemcollected(item):
-    """Tests that share what takes long to make are for one process: Slurm's, and those of a finished project."""
-    folder = item.path.parent.name
-    shares = folder == "cluster" or "finished" in item.fixturenames
-    item.add_marker(pytest.mark.xdist_group(folder if shares else item.path.stem))
+class ByFile(LoadScopeScheduling):
+    """Gives a process the tests of a file, or of TOGETHER, one after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return TOGETHER.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    config.option.loadscopereorder = False  # the order below
+    return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items):
