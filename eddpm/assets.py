@@ -101,5 +101,12 @@ def downloads(project: Project) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
+def not_here_yet(project: Project) -> list[str]:
+    """All of both, as one list for the user."""
+    return [
+        f"Not here yet: {line}" for line in (*(file.message for file in missing_files(project)), *downloads(project))
+    ]
+
+
 def _absent(project: Project) -> list[Asset]:
     return [asset for asset in assets(project) if not Path(asset.file).exists()]

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from eddpm.assets import downloads, missing_files
-from eddpm.demand import feature_bytes, image_bytes
+from eddpm.assets import not_here_yet
+from eddpm.demand import feature_bytes, image_bytes, shard_images
 from eddpm.errors import ConfigError
 from eddpm.project import Project
 from eddpm.projectfile import load_project
@@ -56,8 +56,8 @@ def plan(config: Path, targets: list[str]) -> None:
     print(f"By {speed_source(project)}.")
     if any(rule in planned.jobs for rule in TRAINING):
         print("Training is counted, but its hours are not estimated.")
-    for line in [*(file.message for file in missing_files(project)), *downloads(project)]:
-        print(f"Not here yet: {line}")
+    for line in not_here_yet(project):
+        print(line)
 
 
 def dry_run(config: Path, targets: list[str]) -> str:
@@ -87,8 +87,7 @@ def count_images(project: Project, shards: Iterable[Shard]) -> Counter[str]:
     """How many images there are in some shards, by run."""
     count = Counter()
     for run, shard in shards:
-        start, stop = project.shards(run)[shard]
-        count[run] += stop - start
+        count[run] += shard_images(project, run, shard)
     return count
 
 

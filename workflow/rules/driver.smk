@@ -5,7 +5,7 @@ import time
 
 from snakemake.exceptions import WorkflowError
 
-from eddpm.assets import downloads, missing_files
+from eddpm.assets import missing_files, not_here_yet
 from eddpm.driver import Hold
 
 
@@ -74,8 +74,5 @@ def refuse_missing_files():
 
 # Said at every start, a dry run's too, while something is not there.
 if workflow.is_main_process:
-    for line in [
-        *(file.message for file in missing_files(project)),
-        *downloads(project),
-    ]:
-        print(f"Not here yet: {line}", file=sys.stderr)
+    for line in not_here_yet(project):
+        print(line, file=sys.stderr)
