@@ -39,13 +39,14 @@ def test_faults_change_no_image(clean, slurm, tmp_path):
     clone.copy_networks(clean)
     targets = [clone.samples(shard).relative_to(clone.folder) for shard in HIT]
 
-    # Three shards are sampled, each on a GPU of its own. The time limit is brought forward, for it counts in minutes.
+    # Three shards are sampled, each on a GPU of its own. The time limit is brought forward, for it counts in minutes;
+    # not to this very second, which may have passed when Slurm reads of it.
     clone.start(*targets)
     frozen = freeze(clone, dict.fromkeys(HIT, 2))
     first = {shard: clone.shard_jobs(shard)[0] for shard in HIT}
     assert len({job["GRES"] for job in first.values()}) == 3
     remaining = {CANCELLED: SHARD_SIZE - clone.batches(CANCELLED)}
-    slurm.run("scontrol", "update", f"JobId={first[TIMED_OUT]['JobId']}", "EndTime=now")
+    slurm.run("scontrol", "update", f"JobId={first[TIMED_OUT]['JobId']}", "EndTime=now+5")
     slurm.run("scancel", first[CANCELLED]["JobId"])
     os.kill(frozen[KILLED], signal.SIGKILL)
 
