@@ -16,8 +16,9 @@ CAPTIONS = {
     "samples": "Images of the runs of the main table, a row per run. In each column the same seed and the same class: "
     "look down a column to see what the method changes.",
     "noise_levels": "What each noise-aware classifier knows of validation images at each noise level, with noise on "
-    "the left: its accuracy, the entropy of its prediction (1: it knows nothing, 0: it is certain), its expected "
-    "calibration error (0 is best) and the norm of its gradient.",
+    "the left: its accuracy, its confidence (the probability of the class that it finds most probable), the entropy of "
+    "its prediction (1: it knows nothing, 0: it is certain), its expected calibration error (0 is best) and the norm "
+    "of its gradient.",
     "trace": "What guides the sampler along the steps, averaged over the images of a run, from noise on the left to "
     "images on the right: the entropy of the classifier's prediction (1: it knows nothing), the norm of its raw "
     "gradient, the scale that multiplies it, and the norm of the guidance that results. Guidance that vanishes falls "

@@ -37,6 +37,7 @@ _TRACED = {
 }
 _MEASURED = {
     "accuracy": "accuracy",
+    "confidence": "confidence",
     "entropy": "entropy / log C",
     "ece": "expected calibration error",
     "gradient_norm": "|∇ log p(y|x_t)|",
@@ -101,9 +102,9 @@ def _band(mean: pd.Series, deviation: pd.Series, quantity: str) -> tuple[pd.Seri
 def plot_noise_levels(levels: dict[str, pd.DataFrame]) -> Figure:
     """What classifiers know at each noise level, drawn at its middle: a panel per quantity, a line per classifier.
 
-    A frame has a row per level with t_from, t_to (not included), accuracy, entropy, ece and gradient_norm.
+    A frame has a row per level with t_from, t_to (not included), accuracy, confidence, entropy, ece and gradient_norm.
     """
-    figure, axes = plt.subplots(1, len(_MEASURED), figsize=(12, 2.7), layout="constrained")
+    figure, axes = plt.subplots(1, len(_MEASURED), figsize=(14, 2.7), layout="constrained")
     for axis, (quantity, label) in zip(axes, _MEASURED.items(), strict=True):
         lines = {name: ((rows["t_from"] + rows["t_to"] - 1) / 2, rows[quantity]) for name, rows in levels.items()}
         _plot_along_t(axis, lines, label, log=quantity.endswith("norm"))

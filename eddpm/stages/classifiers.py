@@ -26,7 +26,7 @@ from eddpm.training.temperature import fit_temperature as fit_level
 
 
 def measure_classifier(settings: Path, dataset: Path, classifier: Path, levels: Path) -> None:
-    """Write a row of accuracy, entropy, calibration error and gradient norm per noise level, as JSON lines."""
+    """Write what is measured at each noise level (training/noise_levels.py), a row per level, as JSON lines."""
     config, device = load_settings(MeasureClassifierConfig, settings), pick_device()
     network = _load(config.network, classifier, device)
     schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)

@@ -33,10 +33,11 @@ def noise_levels(network: nn.Module, schedule: NoiseSchedule, batches: Batches, 
     """Measure a classifier of (x_t, t) at every noise level, a row for each, the cleanest first.
 
     Each image is seen once per level, at a t and with noise that depend on (seed, level, its place in the stream)
-    alone. A row has "t_from" and "t_to" (t_to not included), and of all images: "accuracy"; "entropy", the mean
-    H / log C; "ece", the expected calibration error of the most probable class (Guo et al., 2017, eq. 3), which is
-    biased upwards where images are few; "gradient_norm", the mean |grad_{x_t} log p(y|x_t)|, precise however certain
-    the prediction is. Network and parameter gradients stay as they are.
+    alone. A row has "t_from" and "t_to" (t_to not included), and of all images: "accuracy"; "confidence", the mean
+    probability of the most probable class; "entropy", the mean H / log C; "ece", the expected calibration error of
+    that confidence (Guo et al., 2017, eq. 3), which is biased upwards where images are few; "gradient_norm", the mean
+    |grad_{x_t} log p(y|x_t)|, precise however certain the prediction is. Network and parameter gradients stay as they
+    are.
     """
     edges = level_edges(len(schedule))
     sums = [_Sums() for _ in edges[1:]]
@@ -75,7 +76,7 @@ class _Sums:
 
     def __init__(self):
         self.count = 0
-        self.of_images: Tensor | float = 0.0  # (3,): right predictions, entropies, gradient norms
+        self.of_images: Tensor | float = 0.0  # (4,): right predictions, confidences, entropies, gradient norms
         self.of_bins: Tensor | float = 0.0  # (BINS,): right predictions less confidences
 
     def add(self, logits: Tensor, entropy: Tensor, gradient_norm: Tensor, y: Tensor) -> None:
@@ -83,14 +84,15 @@ class _Sums:
         right = (prediction == y).double()
         bins = (confidence * BINS).ceil().long().clamp_max(BINS) - 1  # (b / BINS, (b + 1) / BINS]
         self.count += len(y)
-        self.of_images += torch.stack([right, entropy, gradient_norm]).sum(dim=1)
+        self.of_images += torch.stack([right, confidence, entropy, gradient_norm]).sum(dim=1)
         self.of_bins += torch.zeros(BINS, dtype=right.dtype, device=y.device).index_add(0, bins, right - confidence)
 
     def means(self) -> dict[str, float]:
-        accuracy, entropy, gradient_norm = (self.of_images / self.count).tolist()
+        accuracy, confidence, entropy, gradient_norm = (self.of_images / self.count).tolist()
         # Each bin weighs as many images as it holds, so its count cancels out.
         ece = self.of_bins.abs().sum().item() / self.count
-        return {"accuracy": accuracy, "entropy": entropy, "ece": ece, "gradient_norm": gradient_norm}
+        means = {"accuracy": accuracy, "confidence": confidence, "entropy": entropy}
+        return means | {"ece": ece, "gradient_norm": gradient_norm}
 
 
 def _watch(network: nn.Module, x_t: Tensor, t: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

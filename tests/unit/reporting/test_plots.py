@@ -23,7 +23,7 @@ from eddpm.reporting.tables import title
 
 GUIDED = [f"{kind}(25)-{method}" for kind in ("UADM", "CADM") for method in ("G", "G+EDS", "G+EDS+ECT")]
 TRACED = ["entropy", "gradient_norm", "log10_scale", "guidance_norm"]
-MEASURED = ["accuracy", "entropy", "ece", "gradient_norm"]
+MEASURED = ["accuracy", "confidence", "entropy", "ece", "gradient_norm"]
 SCALES = [0.5, 1.0, 4.0]
 METRICS = [
     "accuracy",

@@ -19,7 +19,7 @@ def metrics_file(path, name, scale, **metrics):
 
 
 def levels_file(path):
-    measured = {"accuracy": 0.5, "entropy": 0.9, "ece": 0.1, "gradient_norm": 1e-9}
+    measured = {"accuracy": 0.5, "confidence": 0.6, "entropy": 0.9, "ece": 0.1, "gradient_norm": 1e-9}
     rows = [{"t_from": t, "t_to": t + 500, **measured} for t in (0, 500)]
     write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
     return path

@@ -66,7 +66,7 @@ def test_a_diffusion_of_few_steps_has_a_level_for_each(linear):
 def test_a_row_tells_its_range_in_plain_numbers(linear):
     rows = measure(linear)
     assert [(row["t_from"], row["t_to"]) for row in rows] == [(t, t + 100) for t in range(0, 1000, 100)]
-    assert list(rows[3]) == ["t_from", "t_to", "accuracy", "entropy", "ece", "gradient_norm"]
+    assert list(rows[3]) == ["t_from", "t_to", "accuracy", "confidence", "entropy", "ece", "gradient_norm"]
     assert {type(value) for row in rows for value in row.values()} == {int, float}
 
 
@@ -154,6 +154,7 @@ def test_each_quantity_is_what_its_definition_gives(linear):
         p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         gradients = (np.eye(CLASSES)[Y] - p) @ weight
         assert rows[level]["accuracy"] == pytest.approx((p.argmax(1) == Y.numpy()).mean())
+        assert rows[level]["confidence"] == pytest.approx(p.max(1).mean(), rel=1e-5)
         assert rows[level]["entropy"] == pytest.approx((-p * np.log(p)).sum(1).mean() / math.log(CLASSES), rel=1e-5)
         assert rows[level]["ece"] == pytest.approx(expected_calibration_error(p, Y.numpy()), abs=1e-5)
         assert rows[level]["gradient_norm"] == pytest.approx(np.linalg.norm(gradients, axis=1).mean(), rel=1e-5)
