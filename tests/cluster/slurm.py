@@ -19,7 +19,8 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontr
 CPUS, MEMORY_MB, GPUS = 64, 256_000, 8  # promised to jobs, whatever the machine has
 PATH = f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin"
 
-# A job is killed 2 s after it was asked to stop, be it at its time limit, and stays on record.
+# A job is killed 2 s after it was asked to stop, be it at its time limit, and stays on record. One that is queued again
+# may start after 5 s, the least that credentials can last.
 # config_overrides: the node has the CPUs and the memory that are given here.
 CONFIG = """\
 ClusterName=test{controller_port}
@@ -27,7 +28,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller_port}
 SlurmdPort={node_port}
 SlurmUser=root
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid

@@ -33,18 +33,37 @@ def freeze_retries(clone: Clone, *shards: str) -> dict[str, int]:
     return freeze(clone, {shard: clone.batches(shard) for shard in shards})
 
 
+def restarted(clone: Clone, shard: str) -> bool:
+    (job,) = clone.shard_jobs(shard)
+    return (job["Restarts"], job["JobState"]) == ("1", "RUNNING")
+
+
+def to_sample(clone: Clone, shard: str) -> int:
+    """How many images the last attempt at a shard had still to sample."""
+    log = (clone.folder / f"logs/digits/sample_shard/{shard}.log").read_text()
+    return int(re.search(rf"(\d+) of {SHARD_SIZE} images to sample", log)[1])
+
+
 def test_faults_change_no_image(clean, slurm, tmp_path):
     clone = Clone(tmp_path / "clone", slurm)
     clone.check_out()
     clone.copy_networks(clean)
     targets = [clone.samples(shard).relative_to(clone.folder) for shard in HIT]
 
-    # Three shards are sampled, each on a GPU of its own. The time limit is brought forward, for it counts in minutes;
-    # not to this very second, which may have passed when Slurm reads of it.
+    # Three shards are sampled, each on a GPU of its own.
     clone.start(*targets)
     frozen = freeze(clone, dict.fromkeys(HIT, 2))
     first = {shard: clone.shard_jobs(shard)[0] for shard in HIT}
     assert len({job["GRES"] for job in first.values()}) == 3
+
+    # One is queued again by Slurm itself, as are the jobs of a node that is lost, and goes on.
+    slurm.run("scontrol", "requeue", first[KILLED]["JobId"])
+    wait_until(lambda: restarted(clone, KILLED))
+    frozen |= freeze(clone, {KILLED: clone.batches(KILLED)})
+    assert 0 < to_sample(clone, KILLED) < SHARD_SIZE - 2
+
+    # All are hit. The time limit is brought forward, for it counts in minutes; not to this very second, which may have
+    # passed when Slurm reads of it.
     remaining = {CANCELLED: SHARD_SIZE - clone.batches(CANCELLED)}
     slurm.run("scontrol", "update", f"JobId={first[TIMED_OUT]['JobId']}", "EndTime=now+5")
     slurm.run("scancel", first[CANCELLED]["JobId"])
@@ -72,9 +91,8 @@ def test_faults_change_no_image(clean, slurm, tmp_path):
         failed, retry = first[shard], jobs[shard][1]
         assert (failed["MinMemoryNode"], failed["TimeLimit"]) == ("8000M", "00:11:00")
         assert (retry["MinMemoryNode"], retry["TimeLimit"]) == ("16000M", "00:22:00")
-        log = (clone.folder / f"logs/digits/sample_shard/{shard}.log").read_text()
         # Slurm lets a halted process run on before it stops it, which may be another image.
-        assert 0 < int(re.search(rf"(\d+) of {SHARD_SIZE} images to sample", log)[1]) <= remaining[shard]
+        assert 0 < to_sample(clone, shard) <= remaining[shard]
         slurm_log = f"logs/slurm/rule_sample_shard/{failed['wildcards']}/{failed['JobId']}.log"
         assert (clone.folder / slurm_log).exists()
         assert slurm_log in clone.said
