@@ -23,13 +23,18 @@ from eddpm.errors import ArtifactError
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that becomes `path` when the block ends well, and vanishes when it does not."""
+    """A temporary name beside `path` that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Its bytes are on disk before its name is: a machine that goes down leaves no empty `path`.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # By host and process: on a shared file system a job that was given up may still be writing on another node.
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -14,6 +14,8 @@ class Speed(Settings):
     unguided: PositiveFloat
 
 
+MOST_MINUTES = 720  # as the Slurm profile has it for training
+
 # ADM at 256 pixels on one A100: 0.07 and 0.12 images per second of 250 steps (Rombach et al., 2022, table 18).
 PUBLISHED = Speed(guided=17.5, unguided=30.0)
 
@@ -31,8 +33,13 @@ def shard_size(target_minutes: float, seconds_per_image: float, num_images: int)
 
 
 def job_minutes(seconds: float, attempt: int) -> int:
-    """Time to ask a cluster for: half as much again and ten minutes to start; twice that in each further attempt."""
-    return round(1.5 * seconds / 60 + 10) * 2 ** (attempt - 1)
+    """Time to ask a cluster for: half as much again and ten minutes to start; twice that in each further attempt.
+
+    None asks for more than MOST_MINUTES, or what the first one did: it goes on from finished batches, and a job that asks
+    for more than its partition allows waits in the queue for ever.
+    """
+    minutes = round(1.5 * seconds / 60 + 10)
+    return min(minutes * 2 ** (attempt - 1), max(minutes, MOST_MINUTES))
 
 
 def job_megabytes(held: float, attempt: int) -> int:

@@ -35,12 +35,14 @@ class Hold:
             raise self._refusal()
         self._sign.write_text(socket.gethostname())
         self._released = threading.Event()
-        threading.Thread(target=self._beat, daemon=True).start()
+        self._beating = threading.Thread(target=self._beat, daemon=True)
+        self._beating.start()
         atexit.register(self.release)
 
     def release(self) -> None:
         if not self._released.is_set():
             self._released.set()
+            self._beating.join()  # or it might give one more sign
             self._sign.unlink(missing_ok=True)
             self._lock.close()
 

@@ -48,7 +48,10 @@ def _read_runs(path: Path) -> list[Run]:
             reader = csv.DictReader(file, delimiter="\t")
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); give the path of the runs table as `runs`") from None
+        raise ConfigError(
+            f"{path}: cannot be read ({error}); `runs` is a path from the folder where one works, the"
+            " root of the checkout"
+        ) from None
     runs = []
     for line, row in rows:
         cells = {column: cell for column, cell in row.items() if cell != ""}

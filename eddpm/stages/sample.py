@@ -74,22 +74,30 @@ def _sample(sampler: "GuidedSampler", todo: np.ndarray, batch_size: int) -> Iter
     """Batches of the images `todo`; where a batch is too large for the GPU's memory, half as large from there on."""
     with progress(total=len(todo), unit="image") as bar:
         while len(todo):
+            index = todo[:batch_size]
+            index = index[index - index[0] == np.arange(len(index))]  # up to a gap, so that batches stay in order
             try:
-                batch = sampler.sample(todo[:batch_size])
+                batch = sampler.sample(index)
             except torch.cuda.OutOfMemoryError:
-                size = len(todo[:batch_size])
-                if size == 1:
-                    raise ConfigError(
-                        f"{sampler.config.name}: one image is too large for the memory of"
-                        f" {device_name(sampler.device)}; take a larger GPU, or half precision"
-                    ) from None
-                batch_size = size // 2
-                torch.cuda.empty_cache()  # what is left of the larger batch may lie in pieces
-                say(f"{size} images are too many for the memory of this GPU; goes on with {batch_size} at once")
+                batch = None  # and on below, where the error no longer holds what there was of the batch
+            if batch is None:
+                batch_size = _smaller(len(index), sampler)
                 continue
             yield batch
-            bar.update(len(batch["index"]))
-            todo = todo[batch_size:]
+            bar.update(len(index))
+            todo = todo[len(index) :]
+
+
+def _smaller(size: int, sampler: "GuidedSampler") -> int:
+    """How many images to sample at once where `size` were too many for the GPU's memory."""
+    if size == 1:
+        raise ConfigError(
+            f"{sampler.config.name}: one image is too large for the memory of {device_name(sampler.device)};"
+            " take a larger GPU, or half precision"
+        )
+    torch.cuda.empty_cache()  # what is left of the larger batch may lie in pieces
+    say(f"{size} images are too many for the memory of this GPU; goes on with {size // 2} at once")
+    return size // 2
 
 
 class GuidedSampler:
@@ -207,18 +215,26 @@ def _identity(config: SampleConfig, *weights: Path | None) -> str:
 
 def _finished_batches(folder: Path, identity: str, start: int, stop: int) -> list[dict[str, np.ndarray]]:
     batches = []
+    missing = set(range(start, stop))
     for path in sorted(folder.glob("*.npz")):
-        batch = read_npz(path, "identity", "images", "labels", "index", "trace")
-        index = batch["index"]
-        if str(batch["identity"]) == identity and start <= index.min() and index.max() < stop:
+        try:
+            batch = read_npz(path, "identity", "images", "labels", "index", "trace")
+        except ArtifactError:
+            say(f"{path}: is damaged; its images are sampled again")
+            path.unlink(missing_ok=True)
+            continue
+        index = set(batch["index"].tolist())
+        if str(batch["identity"]) == identity and index <= missing:
+            missing -= index
             batches.append(batch)
         else:
-            path.unlink()  # of other settings: this output is being replaced
+            path.unlink()  # of other settings: this output is being replaced; or of a job that was given up
     return batches
 
 
 def _write_shard(path: Path, batches: list[dict[str, np.ndarray]], schedule: NoiseSchedule) -> None:
     images, labels, index = (np.concatenate([b[key] for b in batches]) for key in ("images", "labels", "index"))
+    assert (np.diff(index) == 1).all(), f"{path}: images are missing, or there twice"
     trace = np.sum([batch["trace"] for batch in batches], axis=0)
     timesteps = schedule.timesteps.flip(0).numpy()
     write_samples(path, Samples(images, labels, {"index": index, "trace": trace, "timesteps": timesteps}))

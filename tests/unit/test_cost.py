@@ -30,3 +30,8 @@ def test_a_shard_takes_at_most_the_minutes_it_may_and_has_an_image(minutes, seco
 def test_a_retry_asks_for_twice_the_time():
     assert [job_minutes(3600, attempt) for attempt in (1, 2, 3)] == [100, 200, 400]
     assert job_minutes(0, 1) == 10
+
+
+def test_a_retry_stays_below_half_a_day_where_the_first_attempt_did():
+    assert [job_minutes(4 * 3600, attempt) for attempt in (1, 2, 3)] == [370, 720, 720]
+    assert [job_minutes(10 * 3600, attempt) for attempt in (1, 2)] == [910, 910]

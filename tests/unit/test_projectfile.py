@@ -74,7 +74,7 @@ def test_a_table_without_rows_is_refused(table, text):
 def test_a_table_that_cannot_be_read_is_refused_with_the_key_that_names_it(table):
     assert refusal(table).startswith(f"{table}: cannot be read (")
     assert "No such file" in refusal(table)
-    assert refusal(table).endswith("give the path of the runs table as `runs`")
+    assert refusal(table).endswith("`runs` is a path from the folder where one works, the root of the checkout")
     assert "Is a directory" in refusal(table.parent)
     table.write_bytes(b"run\tdenoiser\n\xff\xfe\tuadm\n")
     assert refusal(table).startswith(f"{table}: cannot be read (")

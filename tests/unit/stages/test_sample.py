@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny import write_settings
 
-from eddpm.artifacts import load_checkpoint, read_npz, read_samples, save_model
+from eddpm.artifacts import load_checkpoint, read_npz, read_samples, save_model, write_npz
 from eddpm.config import SampleConfig
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.runtime import to_uint8
@@ -215,6 +215,30 @@ def test_restart_with_another_batch_size_keeps_what_is_finished(sample, sample_k
     resumed = read_samples(sample("uadm25-g", 0, 8, 5, "killed"))
     assert resumed.extras["index"].tolist() == list(range(8))
     assert np.abs(resumed.images.astype(int) - wanted.images).max() <= 1
+
+
+def test_a_damaged_batch_is_sampled_again_in_its_place(sample, sample_killed, tmp_path, capsys):
+    arguments = ("uadm25-g", 0, 16, 2)
+    sample_killed(6, *arguments)
+    broken = tmp_path / "shard/0.unfinished/00000004.npz"
+    broken.write_bytes(broken.read_bytes()[:100])
+    shard = sample("uadm25-g", 0, 16, 6)
+    assert f"{broken}: is damaged; its images are sampled again" in capsys.readouterr().err
+    found, wanted = read_npz(shard), read_npz(sample(*arguments, "uninterrupted"))
+    assert found["index"].tolist() == list(range(16))
+    assert np.abs(found["arr_0"].astype(int) - wanted["arr_0"]).max() <= 1
+    np.testing.assert_allclose(found["trace"], wanted["trace"], rtol=1e-3, atol=1e-6)
+
+
+def test_an_image_that_two_batches_have_is_taken_once(sample, sample_killed, tmp_path):
+    """As where a job that was given up still wrote while its retry went on by smaller batches."""
+    arguments = ("uadm25-g", 0, 8, 2)
+    sample_killed(2, *arguments)
+    folder = tmp_path / "shard/0.unfinished"
+    batch = read_npz(folder / "00000002.npz")
+    half = {key: batch[key][1:] for key in ("images", "labels", "index")}
+    write_npz(folder / "00000003.npz", **batch | half)
+    assert read_npz(sample(*arguments))["index"].tolist() == list(range(8))
 
 
 def test_batches_of_other_settings_are_never_reused(tiny, sample, sample_killed):
