@@ -217,7 +217,14 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
             "targets": {"nargs": "+", "default": ["all"], "help": "as snakemake takes them (all)"},
         },
     ),
-    "status": ("status", "how far each run is, and what failed", {"config": _CONFIG}),
+    "status": (
+        "status",
+        "how far each run is, and what failed",
+        {
+            "config": _CONFIG,
+            "targets": {"nargs": "+", "default": ["all"], "help": "named ones: all, ablations, ablation_NAME (all)"},
+        },
+    ),
     "tables": ("tables", "write the tables of what is measured so far, and print the first", {"config": _CONFIG}),
 }
 
@@ -241,9 +248,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with _ended_by_sigterm(verb):
             stage(**arguments)
+        sys.stdout.flush()
     except EddpmError as error:
         print(f"eddpm {verb}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # as of `| head`, which has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 0
 
 

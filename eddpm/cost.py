@@ -35,8 +35,8 @@ def shard_size(target_minutes: float, seconds_per_image: float, num_images: int)
 def job_minutes(seconds: float, attempt: int) -> int:
     """Time to ask a cluster for: half as much again and ten minutes to start; twice that in each further attempt.
 
-    None asks for more than MOST_MINUTES, or what the first one did: it goes on from finished batches, and a job that asks
-    for more than its partition allows waits in the queue for ever.
+    None asks for more than MOST_MINUTES, or what the first one did: it goes on from finished batches, and a job that
+    asks for more than its partition allows waits in the queue for ever.
     """
     minutes = round(1.5 * seconds / 60 + 10)
     return min(minutes * 2 ** (attempt - 1), max(minutes, MOST_MINUTES))

@@ -1,7 +1,9 @@
 """What an experiment shows: its tables and figures, and the target that makes each."""
 
+from pathlib import Path
 from typing import NamedTuple
 
+from eddpm.errors import ConfigError
 from eddpm.project import Project
 from eddpm.runs import Run, Sweep
 
@@ -58,3 +60,12 @@ def targets_of(project: Project) -> dict[str, list[str]]:
         table += scale if project.sweep.in_all else []
     together = [file for files in ablations.values() for file in files]
     return {"all": table, **ablations, "ablations": together}
+
+
+def runs_of(project: Project, target: str) -> list[str]:
+    """The runs, by slug, in the tables that a named target makes. Raises ConfigError where there is no such target."""
+    targets, tables = targets_of(project), tables_of(project)
+    if target not in targets:
+        raise ConfigError(f"--targets {target}: no target of this project; name one of {', '.join(targets)}")
+    names = [Path(file).stem for file in targets[target] if file.startswith("tables/")]
+    return list(dict.fromkeys(run for name in names if name in tables for run in tables[name].runs))

@@ -49,6 +49,13 @@ class Workspace:
         assert done.returncode == 0 or not check, done.stdout + done.stderr
         return done
 
+    def eddpm(self, *arguments: str) -> str:
+        """What a verb prints of this project."""
+        command = [sys.executable, "-m", "eddpm", *arguments, "--config", "config.yaml"]
+        environment = self.environment | {"PYTHONPATH": str(REPO)}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
     def planned(self, *arguments: str) -> dict[str, set[str]]:
         """The outputs that a dry run would make, by rule."""
         printed = self.snakemake("--dry-run", *arguments).stdout

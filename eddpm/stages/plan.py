@@ -1,5 +1,6 @@
 """What a target will take, before anything is submitted."""
 
+import os
 import re
 import subprocess
 import sys
@@ -63,9 +64,11 @@ def plan(config: Path, targets: list[str]) -> None:
 def dry_run(config: Path, targets: list[str]) -> str:
     """What Snakemake prints of a dry run in the working directory. Raises ConfigError where it cannot plan."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", str(config)]
+    command += ["--workflow-profile", "none"]
+    environment = {name: value for name, value in os.environ.items() if name != "SNAKEMAKE_PROFILE"}  # may be quiet
     # Unfinished files of jobs at work are yet to be made; one core, since a dry run wants a number.
     command += ["--cores", "1", "--dry-run", "--rerun-incomplete", "--nolock", "--nocolor", "--", *targets]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ConfigError(f"--targets {' '.join(targets)}: {_reason(done.stdout + done.stderr)}")
     return done.stdout

@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from eddpm.artifacts import array_length
 from eddpm.errors import ArtifactError
+from eddpm.exhibits import runs_of
 from eddpm.project import Project
 from eddpm.projectfile import load_project
 from eddpm.runs import slug
@@ -40,10 +41,14 @@ class Progress(NamedTuple):
     failures: dict[Path, str]  # log -> its error, of jobs whose shards are not there
 
 
-def status(config: Path) -> None:
-    """Print a row per run: images, images per second, job-hours so far and left; then the errors of failed jobs."""
+def status(config: Path, targets: list[str]) -> None:
+    """Print a row per run: images, images per second, job-hours so far and left; then the errors of failed jobs.
+
+    The runs are those in the tables of named targets, such as `all`.
+    """
     project = load_project(read_yaml(config), str(config))
-    runs = {run: progress(project, run) for run in project.all_runs}
+    wanted = dict.fromkeys(run for target in targets for run in runs_of(project, target))
+    runs = {run: progress(project, run) for run in wanted}
     total = Progress(
         done=sum(run.done for run in runs.values()),
         wanted=sum(run.wanted for run in runs.values()),
@@ -52,7 +57,7 @@ def status(config: Path) -> None:
         seconds_left=sum(run.seconds_left for run in runs.values()),
         failures={log: error for run in runs.values() for log, error in run.failures.items()},
     )
-    rows = [_row(name, run) for name, run in {**runs, "all": total}.items()]
+    rows = [_row(name, run) for name, run in {**runs, "all of these": total}.items()]
     print(tabulate(rows, COLUMNS, colalign=("left", *["right"] * 5), disable_numparse=True))
     print("\nhours: of a job, on one GPU where it has one; so far: of finished jobs, the last try of each.")
     if any(run.image_seconds is None and run.seconds_left for run in runs.values()):
@@ -131,7 +136,7 @@ def number(value: float) -> str:
 
 
 def _row(name: str, run: Progress) -> Iterator[str]:
-    estimated = "~" if run.image_seconds is None and run.seconds_left and name != "all" else ""
+    estimated = "~" if run.image_seconds is None and run.seconds_left and name != "all of these" else ""
     yield name
     yield f"{run.done:,} of {run.wanted:,}"
     yield number(1 / run.image_seconds) if run.image_seconds else ""

@@ -228,7 +228,7 @@ def test_tables_are_made_without_torch(tmp_path):
 
 
 def test_sigterm_in_the_middle_of_writing_leaves_no_file_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
-    def half_a_file(config):
+    def half_a_file(config, targets):
         with atomic(config.with_name("samples.npz")) as temporary:
             temporary.write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGTERM)
@@ -244,3 +244,11 @@ def test_sigterm_in_the_middle_of_writing_leaves_no_file_and_says_how_to_go_on(t
         capsys.readouterr().err == "eddpm status: stopped by SIGTERM; the same command goes on from what is finished\n"
     )
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = [sys.executable, "-m", "eddpm", "status", "--config", "config/digits/config.yaml"]
+    with subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0

@@ -3,7 +3,8 @@
 import pytest
 from projects import EDS, ROW, UNGUIDED, load, write_rows
 
-from eddpm.exhibits import tables_of, targets_of
+from eddpm.errors import ConfigError
+from eddpm.exhibits import runs_of, tables_of, targets_of
 
 SCALE = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
 ABLATIONS = {
@@ -103,3 +104,18 @@ def test_every_table_is_made_by_a_target(project):
     made = project(ablations=ABLATIONS, sweep__in_all=False)
     files = {file for target in targets_of(made).values() for file in target}
     assert {f"tables/{name}.csv" for name in tables_of(made)} <= files
+
+
+def test_the_runs_of_a_target_are_the_rows_of_its_tables(project):
+    made = project(ablations=ABLATIONS)
+    table, scale = list(made.table_runs), [*made.best_runs, *made.sweep_runs]
+    assert runs_of(made, "all") == table + scale
+    assert runs_of(made, "ablation_scale") == scale
+    assert runs_of(made, "ablation_steps") == list(made.ablation_runs["steps"])
+    assert set(runs_of(made, "all")) | set(runs_of(made, "ablations")) == made.all_runs.keys()
+    assert runs_of(project(sweep__in_all=False), "all") == table
+
+
+def test_an_unknown_target_has_no_runs(project):
+    with pytest.raises(ConfigError, match=r"^--targets main: no target of this project; name one of all, ablation_"):
+        runs_of(project(), "main")

@@ -89,9 +89,12 @@ def uninterrupted(finished, tmp_path_factory):
     return workspace
 
 
-@pytest.mark.parametrize("victim", ["the sampling process", "everything"])
+@pytest.mark.parametrize("victim", ["the sampling process", "snakemake", "everything"])
 def test_killed_sampling_resumes_with_the_same_command(finished, uninterrupted, tmp_path, victim):
-    """kill -9 once some batches lie on disk, then the same command again; at first, a second driver is refused."""
+    """kill -9 once some batches lie on disk, then the same command again; at first, a second driver is refused.
+
+    Sampling that snakemake has left behind is ended by the next one.
+    """
     killed = with_networks_of(finished, tmp_path / "project")
     driver = subprocess.Popen(
         killed.command(*TRAINED, TARGET),
@@ -111,14 +114,19 @@ def test_killed_sampling_resumes_with_the_same_command(finished, uninterrupted, 
         assert refused.returncode != 0
         assert "another snakemake is at work here" in refused.stdout + refused.stderr
         os.killpg(driver.pid, signal.SIGKILL)
+    elif victim == "snakemake":
+        driver.kill()
     else:
-        subprocess.run(["pkill", "-9", "-s", str(driver.pid), "-f", "sample-shard"], check=True)
+        subprocess.run(["pkill", "-9", "-s", str(driver.pid), "-f", "^python -m eddpm sample-shard"], check=True)
     driver.wait()
+    if victim == "the sampling process":
+        assert "eddpm sampling: killed, by hand or for want of memory" in killed.eddpm("status")
     finished_batches = {path.name: path.stat().st_mtime_ns for path in unfinished.glob("*.npz")}
     assert 3 <= len(finished_batches) < 96
     assert not (killed.folder / TARGET).exists()
 
-    killed.snakemake(*TRAINED, TARGET)
+    again = killed.snakemake(*TRAINED, TARGET)
+    assert ("Ending processes of a former snakemake here: " in again.stderr) == (victim == "snakemake")
     assert (killed.folder / SHARD).read_bytes() == (uninterrupted.folder / SHARD).read_bytes()
     assert killed.metrics("uadm5-g")["metrics"] == uninterrupted.metrics("uadm5-g")["metrics"]
     assert read_samples(killed.folder / SHARD).extras["index"].tolist() == list(range(96))

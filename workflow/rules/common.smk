@@ -17,9 +17,13 @@ from eddpm.projectfile import load_project
 from eddpm.runs import slug
 
 # Jobs use this Python and this checkout, wherever they run, and large pages for their tensors (a tenth faster on CPUs).
+# A job that is killed outright cannot say so; `leave_word $? LOG` does, for `eddpm status`.
 # `launch N` becomes a command, under torchrun with N > 1: a signal reaches the training itself, which then saves its state.
 shell.prefix(
     f"export PATH='{Path(sys.executable).parent}':\"$PATH\" PYTHONPATH='{REPO}' THP_MEM_ALLOC_ENABLE=1; "
+    f"export EDDPM_JOB_OF='{Path.cwd()}'; "
+    'leave_word() {{ [ "$1" -ne 137 ] || echo "eddpm sampling: killed, by hand or for want of memory" >> "$2";'
+    ' exit "$1"; }}; '
     'launch() {{ processes=$1; shift; [ "$processes" -le 1 ] ||'
     ' set -- torchrun --standalone --nproc-per-node "$processes" --no-python -- "$@"; exec "$@"; }}; '
 )

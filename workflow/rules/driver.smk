@@ -1,8 +1,10 @@
 # What a snakemake makes sure of before its first job: that it is alone, and that nothing is missing.
+import contextlib
 import shutil
 import subprocess
 import time
 
+import psutil
 from snakemake.exceptions import WorkflowError
 
 from eddpm.assets import missing_files, not_here_yet
@@ -16,6 +18,40 @@ def refuse_second_driver():
         hold = Hold(Path(".snakemake"))
     except EddpmError as error:
         raise WorkflowError(str(error)) from None
+
+
+def refuse_slurm_without_its_programs():
+    if not workflow.local_exec and workflow.executor_plugin.name == "slurm":
+        if not shutil.which("sbatch"):
+            raise WorkflowError(
+                "the profile submits to Slurm, but there is no sbatch in PATH; run snakemake on a machine that has it,"
+                " or without the profile"
+            )
+
+
+def end_leftover_processes():
+    """End the jobs that a snakemake which was killed in this folder has left running on this machine.
+
+    SIGTERM has a training save its state first. They would go on beside their successors.
+    """
+    left = [
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get("EDDPM_JOB_OF") == str(Path.cwd())
+    ]
+    if left:
+        print(
+            f"Ending processes of a former snakemake here: {', '.join(str(process.pid) for process in left)}",
+            file=sys.stderr,
+        )
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, hanging = psutil.wait_procs(left, timeout=60)
+    for process in hanging:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(hanging, timeout=60)
 
 
 def cancel_leftover_jobs():

@@ -29,4 +29,4 @@ rule sample_shard:
         "python -m eddpm sample-shard --settings {input.settings}"
         " --denoiser {input.denoiser:q} --classifier {input.classifier:q}"
         " --start {params.start} --stop {params.stop} --batch-size {resources.batch_size}"
-        " --samples {output.samples} > {log} 2>&1"
+        " --samples {output.samples} > {log} 2>&1 || leave_word $? {log}"

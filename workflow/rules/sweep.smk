@@ -27,7 +27,7 @@ rule sample_sweep:
         "python -m eddpm sample-sweep --settings {input.settings}"
         " --denoiser {input.denoiser:q} --classifier {input.classifier:q}"
         " --stop {params.stop} --batch-size {resources.batch_size}"
-        " --samples {output.samples} > {log} 2>&1"
+        " --samples {output.samples} > {log} 2>&1 || leave_word $? {log}"
 
 
 rule measure_sweep:

@@ -45,9 +45,9 @@ def write(tmp_path):
 
 def rows(capsys) -> dict[str, list[str]]:
     """The printed table by run, cells split at gaps of two spaces."""
-    stage.status(stage.Path("config.yaml"))
+    stage.status(stage.Path("config.yaml"), ["all"])
     lines = [line for line in capsys.readouterr().out.splitlines() if "  " in line and not line.startswith("-")]
-    return {line.split()[0]: line.split() for line in lines}
+    return {line.split("  ")[0]: line.removeprefix("all of these").split() for line in lines}
 
 
 def test_a_fresh_project_has_all_to_do_at_the_pace_of_the_cost_figures(project, capsys):
@@ -58,8 +58,8 @@ def test_a_fresh_project_has_all_to_do_at_the_pace_of_the_cost_figures(project, 
         assert state.seconds_left == pytest.approx(row.num_images * project.image_seconds(row))
         assert state.failures == {}
     printed = rows(capsys)
-    assert printed.keys() - {"run", "all"} == project.all_runs.keys()
-    assert printed["all"][1:4] == ["0", "of", f"{sum(state.wanted for state in states.values()):,}"]
+    assert printed.keys() - {"run", "all of these"} == project.all_runs.keys()
+    assert printed["all of these"][:3] == ["0", "of", f"{sum(state.wanted for state in states.values()):,}"]
 
 
 def test_finished_shards_and_batches_count_and_shards_of_another_size_do_not(project, write):
@@ -174,7 +174,7 @@ def test_a_failed_job_is_named_once_and_only_while_its_shard_is_missing(project,
         write["log"](f"sample_shard/{RUN}/{shard}", f"{error}\n")
     write["log"]("sample_sweep/cadm25-g", f"{error}\n")  # of several runs
     write["shard"]("0000", 8)  # made by a retry
-    stage.status(stage.Path("config.yaml"))
+    stage.status(stage.Path("config.yaml"), ["all"])
     failed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("failed: ")]
     assert failed == [
         f"failed: logs/digits/sample_shard/{RUN}/0001.log: {error}",
