@@ -1,6 +1,7 @@
 """What snakemake would do, before anything has run and after a change."""
 
 import re
+import shutil
 
 import pytest
 import yaml
@@ -191,6 +192,18 @@ def test_slurm_profile_plans_the_same_jobs(workspace):
     assert re.search(r"sample_shard +6\b", printed)
     assert "slurm_partition=gpu" in printed
     assert "gpu=1" in printed
+
+
+def test_without_slurm_its_profile_is_refused_before_any_job(workspace, tmp_path):
+    (tmp_path / "programs").mkdir()
+    for program in ("snakemake", "bash", "which", "git"):
+        found = shutil.which(program, path=workspace.environment["PATH"])
+        (tmp_path / "programs" / program).symlink_to(found)
+    workspace.environment["PATH"] = str(tmp_path / "programs")
+    done = workspace.snakemake("--profile", str(REPO / "slurm"), "all", check=False)
+    assert done.returncode == 1
+    assert "there is no sbatch in PATH; run snakemake on a machine that has it, or without the profile" in done.stderr
+    assert not (workspace.folder / "results").exists()
 
 
 def test_a_cluster_is_asked_for_the_time_that_sampling_costs(workspace):
