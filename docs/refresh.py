@@ -24,7 +24,7 @@ FIGURES = ["samples", "trace", "noise_levels", "fronts", "precision_recall", "sc
 # What ablations.md shows of each table, which is wide.
 SHOWN = ["run", "scale", "accuracy ↑", "FID ↓ (classifier:clean)", "FID ↓ (pixels)", "precision ↑ (pixels)"]
 SHOWN.append("recall ↑ (pixels)")
-BROWSER = ("chromium", "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1400,2400")
+BROWSER = ("chromium", "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1800,2400")
 
 
 def main() -> None:
