@@ -3,10 +3,11 @@
 import http.client
 from collections.abc import Callable
 from pathlib import Path
+from urllib.request import urlretrieve
 
 from eddpm.artifacts import atomic, sha256, write_text
 from eddpm.errors import ArtifactError
-from eddpm.runtime import say
+from eddpm.runtime import progress, say
 
 
 def fetch_asset(source: str, digest: str | None, asset: Path) -> None:
@@ -45,11 +46,14 @@ def _link(source: str, asset: Path, check: Callable[[str], None]) -> str:
 
 
 def _download(url: str, asset: Path, check: Callable[[str], None]) -> str:
-    from torch.hub import download_url_to_file
-
     try:
-        with atomic(asset) as temporary:
-            download_url_to_file(url, str(temporary), progress=True)
+        with atomic(asset) as temporary, progress(unit="B", unit_scale=True, desc=asset.name) as bar:
+
+            def show(blocks: int, size: int, total: int) -> None:
+                bar.total = total if total > 0 else None
+                bar.update(blocks * size - bar.n)
+
+            urlretrieve(url, temporary, show)  # raises where fewer bytes come than were announced
             check(found := sha256(temporary))
     except (OSError, http.client.HTTPException) as error:  # urllib's are OSErrors
         reason = getattr(error, "reason", error)

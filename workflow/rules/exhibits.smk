@@ -59,7 +59,7 @@ def report_files():
 
 
 def is_measured(files):
-    """Whether every row of the tables among these files is; `eddpm tables` writes unfinished ones too."""
+    """Whether every row of the tables among these files is."""
     metrics = report_metrics_of(map(Path, files))
     return all(
         Path(file).exists() for file in expand(metrics, experiment=project.experiment)

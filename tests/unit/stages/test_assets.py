@@ -1,13 +1,15 @@
 """Published files: linked or fetched, and taken only with the right bytes."""
 
 import http.client
+import http.server
+import threading
 import urllib.error
 
 import pytest
-import torch
 
 from eddpm.artifacts import sha256
 from eddpm.errors import ArtifactError
+from eddpm.stages import assets as stage
 from eddpm.stages.assets import fetch_asset
 
 
@@ -60,16 +62,42 @@ def test_a_broken_connection_is_one_line(tmp_path, monkeypatch, error):
     def broken(url, *_, **__):
         raise error
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", broken)
+    monkeypatch.setattr(stage, "urlretrieve", broken)
     with pytest.raises(ArtifactError, match=f"cannot be fetched .{error}"):
         fetch_asset("https://example.org/weights.pt", "0" * 64, tmp_path / "weights.pt")
+
+
+@pytest.fixture
+def cut_short():
+    """The URL of a server that announces more bytes than it sends."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            self.wfile.write(bytes(40_000))
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/weights.pt"
+        server.shutdown()
+
+
+def test_a_download_that_breaks_off_is_refused_and_leaves_neither_file_nor_record(cut_short, tmp_path):
+    with pytest.raises(ArtifactError, match="cannot be fetched .*40000 out of 100000 bytes"):
+        fetch_asset(cut_short, None, tmp_path / "assets/weights.pt")
+    assert list((tmp_path / "assets").iterdir()) == []
 
 
 def test_without_network_the_error_says_which_file_to_put_where(tmp_path, monkeypatch):
     def offline(url, *_, **__):
         raise urllib.error.URLError("Name or service not known")
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(stage, "urlretrieve", offline)
     asset = tmp_path / "resources/assets/weights.pt"
     with pytest.raises(ArtifactError) as caught:
         fetch_asset("https://example.org/weights.pt", "0" * 64, asset)

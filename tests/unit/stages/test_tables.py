@@ -51,12 +51,14 @@ def test_every_table_has_every_row_and_the_numbers_that_there_are(values, config
         measured(tmp_path, run, project.all_runs[run])
     tables(config)
     for name, table in tables_of(project).items():
-        frame = pd.read_csv(tmp_path / f"results/digits/tables/{name}.csv")
+        folder = tmp_path / "results/digits/tables" / ("" if name == "labels" else "unfinished")
+        frame = pd.read_csv(folder / f"{name}.csv")
         assert frame["run"].tolist() == [row.run for row in table.runs.values()]
         there = [run in ("uadm25-g", "uadm25-g-with-labels-random", "uadm25-g-at-4") for run in table.runs]
         assert frame["num_images"].notna().tolist() == there
-        assert table.caption in (tmp_path / f"results/digits/tables/{name}.md").read_text()
-    assert capsys.readouterr().out == (tmp_path / "results/digits/tables/main.md").read_text() + "\n"
+        assert table.caption in (folder / f"{name}.md").read_text()
+        assert not (tmp_path / f"results/digits/tables/{name}.csv").exists() or name == "labels"
+    assert capsys.readouterr().out == (tmp_path / "results/digits/tables/unfinished/main.md").read_text() + "\n"
 
 
 def test_they_are_the_tables_that_the_workflow_makes(values, config, tmp_path):
@@ -74,13 +76,26 @@ def test_they_are_the_tables_that_the_workflow_makes(values, config, tmp_path):
 def test_tables_are_made_before_anything_is_measured(config, tmp_path, capsys):
     tables(config)
     assert capsys.readouterr().out.count("missing") == 8
-    assert (tmp_path / "results/digits/tables/published.md").exists()
+    unfinished = tmp_path / "results/digits/tables/unfinished"
+    assert {path.stem for path in unfinished.iterdir()} == {"main", "published", "best_scale", "sweep", "labels"}
+
+
+def test_a_table_that_is_finished_leaves_no_unfinished_one(values, config, tmp_path):
+    project = tiny_project(**values)
+    tables(config)
+    for run, row in project.table_runs.items():
+        measured(tmp_path, run, row)
+    tables(config)
+    made = {path.name for path in (tmp_path / "results/digits/tables").glob("*.md")}
+    assert made == {"main.md", "published.md"}
+    unfinished = {path.stem for path in (tmp_path / "results/digits/tables/unfinished").iterdir()}
+    assert unfinished == {"best_scale", "sweep", "labels"}
 
 
 def test_without_published_numbers_there_is_no_such_table(values, config, tmp_path):
     config.write_text(yaml.safe_dump(values | {"published": None}))
     tables(config)
-    assert not list((tmp_path / "results/digits/tables").glob("published.*"))
+    assert not list((tmp_path / "results/digits/tables").rglob("published.*"))
 
 
 def test_a_mistake_in_the_configuration_leaves_no_tables(values, config, tmp_path):
