@@ -5,6 +5,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from eddpm.config import INCEPTION_FILE
+from eddpm.errors import ArtifactError
 from eddpm.project import TEMPERED, Project
 
 FOLDER = Path("resources/assets")
@@ -45,7 +46,7 @@ def assets(project: Project) -> list[Asset]:
     evaluation = project.evaluation
     if evaluation.reference:
         reference = evaluation.reference
-        named.append(Asset("evaluation.reference", _file_name(reference), reference, None))
+        named.append(Asset("evaluation.reference", _file_name(reference), reference, evaluation.reference_sha256))
     if "inception" in evaluation.spaces:
         named.append(Asset("evaluation.inception", INCEPTION_FILE, *_origin(evaluation.inception)))
     return named
@@ -93,6 +94,29 @@ def missing_files(project: Project) -> list[Missing]:
         for asset in _absent(project)
         if not asset.is_remote and not Path(asset.source).is_file()
     ]
+
+
+def check_files(project: Project) -> None:
+    """Whether what lies in FOLDER, fetched or put there by hand, is what was pinned or recorded; records the rest.
+
+    Raises ArtifactError where it is not. A file is read once, and again when it has changed.
+    """
+    from eddpm.artifacts import sha256, write_text
+
+    for asset in assets(project):
+        file, record = Path(asset.file), Path(f"{asset.file}.sha256")
+        if not file.exists():
+            continue
+        recorded = next(iter(record.read_text().split()), None) if record.exists() else None
+        known = recorded and record.stat().st_mtime >= file.stat().st_mtime
+        found = recorded if known else sha256(file)
+        wanted, place = (asset.sha256, asset.key) if asset.sha256 else (recorded, record)
+        if wanted and found != wanted:
+            raise ArtifactError(
+                f"{file}: has SHA-256 {found}, not the {wanted} of {place}; bring the right file, or correct the other"
+            )
+        if not known:
+            write_text(record, f"{found}  {asset.name}\n")
 
 
 def downloads(project: Project) -> list[str]:

@@ -247,6 +247,7 @@ class EvaluationConfig(Settings):
     nearest_neighbours: Positive = 3
     replicates: Replicates | None = None  # of standard errors; null: by num_images
     reference: str | None = None  # a reference batch as ADM publishes them; null: the training images
+    reference_sha256: Sha256 | None = None  # null: recorded when the file comes, and asked of it from then on
     inception: InceptionConfig = InceptionConfig()
 
 

@@ -79,7 +79,7 @@ def _decimal(cell: str, where: str) -> Decimal | None:
     if not cell.strip():
         return None
     try:
-        value = Decimal(cell)
+        value = Decimal(cell if "_" not in cell else "nan")
     except InvalidOperation:
         value = Decimal("nan")
     if not value.is_finite():

@@ -1,12 +1,16 @@
 """What a project needs from outside: where each file comes from and lies, and what only the user can bring."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 from projects import DIGITS, PUBLISHED, ROW, load, published, write_rows
 
-from eddpm.assets import asset_file, assets, downloads, missing_files, weights_file
+from eddpm.artifacts import sha256
+from eddpm.assets import asset_file, assets, check_files, downloads, missing_files, weights_file
 from eddpm.config import INCEPTION_SHA256, INCEPTION_URL
+from eddpm.errors import ArtifactError
 from eddpm.project import Project
 
 FILE = "resources/assets/classifier.pt"
@@ -133,3 +137,45 @@ def test_the_inception_network_is_fetched_only_where_a_space_needs_it(project):
     assert not any(INCEPTION in line for line in downloads(project()))
     with_space = project(evaluation__spaces=["classifier:clean", "pixels", "inception"])
     assert f"{INCEPTION}: will be fetched from {INCEPTION_URL}" in downloads(with_space)
+
+
+# Checksums --------------------------------------------------------------------------------------------------------
+
+
+def change(path: str, text: str) -> None:
+    """A file that is written later than all before."""
+    Path(path).write_text(text)
+    os.utime(path, (later := time.time() + 10, later))
+
+
+def test_a_file_put_there_by_hand_is_recorded_and_then_has_to_stay(project):
+    made = project()
+    check_files(made)  # there is none yet
+    touch(FILE)
+    check_files(made)
+    record = Path(f"{FILE}.sha256")
+    assert record.read_text() == f"{sha256(Path(FILE))}  classifier.pt\n"
+    change(FILE, "another")
+    with pytest.raises(ArtifactError, match=rf"^{FILE}: has SHA-256 {sha256(Path(FILE))}, not the \w+ of {record}; "):
+        check_files(made)
+    record.unlink()
+    check_files(made)
+
+
+def test_a_file_is_read_once_until_it_changes(project, monkeypatch):
+    made, read = project(), []
+    monkeypatch.setattr("eddpm.artifacts.sha256", lambda path: read.append(path) or sha256(path))
+    touch(FILE)
+    check_files(made)
+    check_files(made)
+    assert len(read) == 1
+    change(FILE, "")
+    check_files(made)
+    assert len(read) == 2
+
+
+def test_a_pinned_file_is_asked_for_its_checksum_wherever_it_came_from(project):
+    made = project(evaluation__reference="https://example.org/ref.npz", evaluation__reference_sha256="a" * 64)
+    touch("resources/assets/ref.npz")
+    with pytest.raises(ArtifactError, match=r"^resources/assets/ref\.npz: .* not the a{64} of evaluation\.reference; "):
+        check_files(made)

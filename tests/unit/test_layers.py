@@ -27,7 +27,7 @@ ALLOWED = {
     "artifacts": BASE,
     "runtime": BASE,
     "cost": {"diffusion"} | BASE,  # of diffusion, the respacing, which is plain numbers
-    "assets": {"project"} | BASE,
+    "assets": {"project", "artifacts"} | BASE,
     "demand": {"project", "cost"} | BASE,
     "exhibits": {"project", "runs"} | BASE,
     "driver": {"errors"},

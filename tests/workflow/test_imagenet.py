@@ -4,7 +4,9 @@ import contextlib
 import csv
 import io
 import json
+import os
 import re
+import time
 
 import pytest
 import torch
@@ -189,7 +191,18 @@ def test_what_is_fetched_without_a_known_sha256_is_recorded_and_what_lies_there_
     classifier = assets / "256x256_classifier.pt"
     assert (assets / f"{classifier.name}.sha256").read_text() == f"{sha256(classifier)}  {classifier.name}\n"
     assert (assets / "inception-2015-12-05.pt").is_symlink()
-    assert not (assets / "256x256_diffusion.pt.sha256").exists()
+    assert sha256(assets / "256x256_diffusion.pt") in (assets / "256x256_diffusion.pt.sha256").read_text()
+
+
+def test_a_file_that_was_put_there_by_hand_is_refused_once_it_is_another(tmp_path):
+    workspace = miniature(tmp_path / "project")
+    denoiser = workspace.folder / "resources/assets/256x256_diffusion.pt"
+    denoiser.with_name(f"{denoiser.name}.sha256").write_text(f"{'0' * 64}  {denoiser.name}\n")
+    os.utime(denoiser, (then := time.time() + 10, then))
+    done = workspace.snakemake(f"{RUNS}/cadm-g-eds-ect/settings.yaml", check=False)
+    assert done.returncode == 1
+    assert f"has SHA-256 {sha256(denoiser)}, not the {'0' * 64} of resources/assets/{denoiser.name}" in done.stderr
+    assert not (workspace.folder / RUNS).exists()
 
 
 def test_unfinished_tables_of_ablations_are_not_for_the_report(one_row):

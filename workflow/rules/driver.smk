@@ -7,7 +7,7 @@ import time
 import psutil
 from snakemake.exceptions import WorkflowError
 
-from eddpm.assets import missing_files, not_here_yet
+from eddpm.assets import check_files, missing_files, not_here_yet
 from eddpm.driver import Hold
 
 
@@ -106,6 +106,18 @@ def refuse_missing_files():
             "files that the project names are missing:",
             *(file.message for file in missing),
         )
+
+
+def refuse_bad_files():
+    """What jobs would stumble over late: files from outside that are not what they should be, published numbers."""
+    from eddpm.reporting.published import read_published
+
+    try:
+        check_files(project)
+        if project.published:
+            read_published(Path(project.published))
+    except EddpmError as error:
+        raise WorkflowError(str(error)) from None
 
 
 # Said at every start, a dry run's too, while something is not there.

@@ -61,6 +61,7 @@ def test_a_number_is_read_with_its_digits_and_an_empty_cell_as_none(published):
     ("row", "message"),
     [
         ("A|X|1|2,5|||||", "line 3: fid '2,5' is not a number; write one, or leave the cell empty"),
+        ("A|X|1|2_5|||||", "line 3: fid '2_5' is not a number"),
         ("A|X|nan|2|||||", "line 3: scale 'nan' is not a number"),
         ("A|X|1||inf||||", "line 3: sfid 'inf' is not a number"),
         ("B|X|1|2|||||", "line 3: a second row of B from X; keep one"),

@@ -88,7 +88,7 @@ def cut_short():
 
 
 def test_a_download_that_breaks_off_is_refused_and_leaves_neither_file_nor_record(cut_short, tmp_path):
-    with pytest.raises(ArtifactError, match="cannot be fetched .*40000 out of 100000 bytes"):
+    with pytest.raises(ArtifactError, match=r"cannot be fetched .*40000 out of 100000 bytes"):
         fetch_asset(cut_short, None, tmp_path / "assets/weights.pt")
     assert list((tmp_path / "assets").iterdir()) == []
 
