@@ -7,10 +7,11 @@ import json
 import os
 import re
 import time
+from pathlib import Path
 
 import pytest
 import torch
-from imagenet import CLASSES, IMAGES, miniature
+from imagenet import CLASSES, IMAGES, SHRUNK, miniature
 from pictures import save_classes
 from tiny import REPO
 from workspace import Workspace
@@ -89,7 +90,7 @@ def bare(tmp_path):
     ("size", "target", "jobs"),
     [
         (128, "all", of_table(5, JOBS_128, 2)),
-        (256, "all", of_table(15, 6 * DDIM + 2 * UNGUIDED + 7 * DDPM, 3)),
+        (256, "all", of_table(16, 6 * DDIM + 2 * UNGUIDED + 8 * DDPM, 3)),
         (512, "all", of_table(5, JOBS_512, 2)),
         (256, "ablation_scale", OF_SCALE),
         (256, "ablations", OF_ABLATIONS),
@@ -129,9 +130,9 @@ def rows_of(path) -> list[dict[str, str]]:
 def test_tables_of_nothing_have_every_row_as_missing_beside_the_published_numbers(bare, monkeypatch, capsys):
     monkeypatch.chdir(bare.folder)
     assert main(["tables", "--config", "config/imagenet256/config.yaml"]) == 0
-    assert capsys.readouterr().out.count("| missing") == 15
+    assert capsys.readouterr().out.count("| missing") == 16
     rows = rows_of(bare.folder / "results/imagenet256/tables/unfinished/published.csv")
-    assert len({row["run"] for row in rows}) == 15
+    assert len({row["run"] for row in rows}) == 16
     assert {row["ours"] for row in rows} == {""}
     names = ("fid", "sfid", "inception_score", "precision", "recall")
     published = [row[name] for row in rows_of(REPO / "config/imagenet256/published.tsv") for name in names]
@@ -194,6 +195,15 @@ def test_what_is_fetched_without_a_known_sha256_is_recorded_and_what_lies_there_
     assert sha256(assets / "256x256_diffusion.pt") in (assets / "256x256_diffusion.pt.sha256").read_text()
 
 
+@pytest.mark.parametrize("size", [128, 512])
+def test_checkpoints_of_the_other_sizes_load_and_sample_through_the_same_rules(tmp_path, size):
+    workspace = miniature(tmp_path / "project", size)
+    shard = f"results/imagenet{size}/runs/cadm-g-eds-ect/samples/0000.npz"
+    workspace.snakemake(shard)
+    assert read_samples(workspace.folder / shard).images.shape == (4, size // SHRUNK, size // SHRUNK, 3)
+    assert published_layouts(workspace) == {f"{size}x{size}_diffusion", f"{size}x{size}_classifier"}
+
+
 def test_a_file_that_was_put_there_by_hand_is_refused_once_it_is_another(tmp_path):
     workspace = miniature(tmp_path / "project")
     denoiser = workspace.folder / "resources/assets/256x256_diffusion.pt"
@@ -224,10 +234,18 @@ def test_all_rows_come_to_the_tables_and_figures(complete):
         assert all(0 < float(row["entropy"]) < 1 for row in rows_of(results / f"runs/{run}/trace.csv"))
 
 
-def test_weights_are_of_the_published_layouts_and_no_two_samples_alike(complete):
-    for path in (complete.folder / "resources/assets").glob("256x256*.pt"):
+def published_layouts(workspace) -> set[str]:
+    """The published checkpoints whose keys those that were used have."""
+    found = set()
+    for path in (workspace.folder / "resources/assets").glob("[0-9]*x*.pt"):
         published = path.stem.partition("+")[0]  # the authors' classifier has the layout of ADM's
         assert torch.load(path, weights_only=True).keys() == published_shapes(published).keys()
+        found.add(published)
+    return found
+
+
+def test_weights_are_of_the_published_layouts_and_no_two_samples_alike(complete):
+    assert published_layouts(complete) == {Path(name).stem for name in CHECKPOINTS[256]}
     shards = (complete.folder / RUNS).glob("*/samples/*.npz")
     images = [image.tobytes() for path in shards for image in read_samples(path).images]
     assert len(set(images)) == len(images) == sum(IMAGES.values())
