@@ -81,10 +81,12 @@ def missing_files(project: Project) -> list[Missing]:
     """What the project names, below the working directory, that is not there and that nobody can fetch."""
     dataset = project.dataset
     prepared = f"resources/datasets/{project.experiment}/dataset.json"
+    place = f" (they are to be had from {dataset.homepage})" if dataset.homepage else ""
     sources = {"dataset.source": dataset.source, "dataset.validation_source": dataset.validation_source}
     missing = [
         Missing(
-            f"{key}: '{source}' does not exist; put your images there, or name another folder, zip or npz", prepared
+            f"{key}: '{source}' does not exist; put your images there{place}, or name another folder, zip or npz",
+            prepared,
         )
         for key, source in sources.items()
         if source not in (None, "digits") and not Path(source).exists()

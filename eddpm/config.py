@@ -121,6 +121,8 @@ class DatasetConfig(Settings):
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     uncropped: bool = False  # training images are kept whole, too, for random crops
     max_corrupt: Fraction = 0.0  # share of the images that may be unreadable
+    # Where the images are to be had, said while they are missing; decides nothing.
+    homepage: str | None = Field(default=None, exclude=True)
 
 
 class DiffusionConfig(Settings):

@@ -131,7 +131,10 @@ def plot_scales(sweep: pd.DataFrame) -> Figure:
     """Every metric against the guidance scale, a line per method, with its standard error where that is known."""
     metrics = metric_columns(sweep)
     figure = _plot_curves(sweep, [("scale", metric) for metric in metrics])
-    scales = sorted(sweep["scale"].dropna().unique())
+    scales: list[float] = []
+    for scale in sorted(sweep["scale"].dropna().unique()):
+        if not scales or scale > 1.2 * scales[-1]:  # there is no room for both
+            scales.append(scale)
     for axis, metric in zip(figure.axes, metrics, strict=False):
         axis.set_xscale("log")
         axis.set_xticks(scales, [f"{scale:g}" for scale in scales])

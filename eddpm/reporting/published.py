@@ -25,7 +25,10 @@ _NUMBERS = ["fid", "sfid", "inception_score", "precision", "recall"]
 _COLUMNS = ["run", "source", "scale", *_NUMBERS, "note"]
 COMPARED = [f"inception/{name}" for name in _NUMBERS]
 _MARKS = "*†‡§¶"
-_EXPLAINED = "A difference is ours minus the published number, to the digits that were published."
+_EXPLAINED = (
+    "A difference is ours minus the published number, to the digits that were published; the published number has no"
+    " standard error, so that of the difference is ours."
+)
 
 
 class Published(NamedTuple):

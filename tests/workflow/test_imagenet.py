@@ -108,6 +108,7 @@ def test_every_job_is_planned_and_all_that_is_missing_is_listed(bare, size, targ
     listed = [line for line in done.stderr.splitlines() if line.startswith("Not here yet: ")]
     assert "dataset.source: 'resources/imagenet/train'" in listed[0]
     assert "dataset.validation_source: 'resources/imagenet/val'" in listed[1]
+    assert "(they are to be had from https://image-net.org/download.php)" in listed[0]
     assert [line.rpartition(" fetched from ")[2] for line in listed[2:]] == sources
 
 
@@ -118,7 +119,7 @@ def test_training_without_imagenet_ends_before_any_job_with_what_to_bring(bare):
     refusal = done.stderr.partition("files that the project names are missing:")[2]
     assert "dataset.source: 'resources/imagenet/train' does not exist; put your images there" in refusal
     assert "dataset.validation_source: 'resources/imagenet/val' does not exist; put your images there" in refusal
-    assert "https://" not in refusal  # which would be fetched
+    assert URL not in refusal  # what would be fetched from there
     assert not {"results", "resources"} & {path.name for path in bare.folder.iterdir()}
 
 
