@@ -3,13 +3,8 @@
 A source lists its images without decoding any, and reads them one at a time, in whichever process asks.
 """
 
-import io
-import os
-import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from eddpm.artifacts import read_samples
+from eddpm.data.containers import Container, is_image, open_container, open_image
 from eddpm.errors import ArtifactError, ConfigError
 
 
@@ -58,34 +54,15 @@ class Source(ABC):
             raise Unreadable(" ".join(reason.split())) from None
 
 
-class FolderSource(Source):
-    """A folder that holds one folder of images per class."""
+class FileSource(Source):
+    """Images in class folders, in a folder or a zip."""
 
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self.classes, self.entries = _sort_into_classes(dict(_list_files(folder)))
-
-    def _open(self, entry: Entry) -> Image.Image:
-        return Image.open(self._folder / entry.name)
-
-
-class ZipSource(Source):
-    """A zip that holds one folder of images per class."""
-
-    def __init__(self, path: Path):
-        """Raises ArtifactError if it is no zip."""
-        self._path, self._archive, self._owner = path, None, None
-        try:
-            with zipfile.ZipFile(path) as archive:
-                files = {info.filename: (info.file_size, info.CRC) for info in archive.infolist()}
-        except (OSError, zipfile.BadZipFile) as error:
-            raise ArtifactError(f"{path}: not a readable zip ({error}); fetch or pack it again") from None
-        self.classes, self.entries = _sort_into_classes(files)
+    def __init__(self, container: Container):
+        self._container = container
+        self.classes, self.entries = _sort_into_classes(container.files)
 
     def _open(self, entry: Entry) -> Image.Image:
-        if self._owner != os.getpid():  # forked processes would share one position in the file
-            self._owner, self._archive = os.getpid(), zipfile.ZipFile(self._path)
-        return Image.open(io.BytesIO(self._archive.read(entry.name)))
+        return open_image(self._container.read(entry.name))
 
 
 class ArraySource(Source):
@@ -105,29 +82,12 @@ class ArraySource(Source):
 # Listing ----------------------------------------------------------------------------------------------------------
 
 
-def _list_files(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every file below a folder by its relative name, with its size and time."""
-
-    def refuse(error: OSError) -> None:
-        raise ArtifactError(f"{error.filename}: cannot be listed ({error.strerror}); make it readable")
-
-    for path, _, names in os.walk(folder, onerror=refuse, followlinks=True):
-        inner = Path(path).relative_to(folder)
-        for name in names:
-            try:
-                stat = os.stat(f"{path}/{name}")
-                stamp = (stat.st_size, stat.st_mtime_ns)
-            except OSError:  # a broken link; reading it will say so
-                stamp = ()
-            yield (inner / name).as_posix(), stamp
-
-
 def _sort_into_classes(files: dict[str, tuple[int, ...]]) -> tuple[tuple[str, ...], list[Entry]]:
     """The sorted names of the class folders, and the images within them, sorted. Images in no folder do not count.
 
     `files` holds stamps by name. A folder that all class folders lie in, as people pack them, is no class itself.
     """
-    inner, depth, classes = [name.split("/") for name in files if _is_image(name)], -1, []
+    inner, depth, classes = [name.split("/") for name in files if is_image(name)], -1, []
     while len(classes) <= 1 and (inner := [path for path in inner if len(path) > depth + 2]):
         depth, paths = depth + 1, sorted(inner)
         classes = list(dict.fromkeys(path[depth] for path in paths))
@@ -138,17 +98,6 @@ def _sort_into_classes(files: dict[str, tuple[int, ...]]) -> tuple[tuple[str, ..
     return tuple(classes), [Entry(name, label, files[name]) for name, label in named]
 
 
-def _is_image(name: str) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-    return not hidden and os.path.splitext(name)[1].lower() in _suffixes()
-
-
-@cache
-def _suffixes() -> frozenset[str]:
-    formats = Image.registered_extensions()  # which loads all that Pillow knows
-    return frozenset(suffix for suffix, name in formats.items() if name in Image.OPEN)
-
-
 # Opening ----------------------------------------------------------------------------------------------------------
 
 
@@ -157,10 +106,8 @@ def open_source(source: str, num_classes: int) -> Source:
     path = Path(source)
     if source == "digits":
         found = _digits()
-    elif path.is_dir():
-        found = FolderSource(path)
-    elif path.suffix.lower() == ".zip":
-        found = ZipSource(path)
+    elif container := open_container(path):
+        found = FileSource(container)
     elif path.suffix.lower() == ".npz":
         found = _npz(path)
     else:

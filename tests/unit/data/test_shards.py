@@ -16,9 +16,10 @@ from pictures import CIFAR10, config_of, random_picture, save, save_classes
 from eddpm.artifacts import read_json, sha256
 from eddpm.config import DatasetConfig
 from eddpm.data import shards
+from eddpm.data.containers import Folder
 from eddpm.data.parts import Part
 from eddpm.data.shards import make_shard, make_shards, plan_shards
-from eddpm.data.sources import FolderSource
+from eddpm.data.sources import FileSource, Source
 from eddpm.data.store import open_shard
 from eddpm.data.transforms import center_crop, keep_whole
 
@@ -35,7 +36,7 @@ def folder(tmp_path) -> Path:
 
 
 def plans_of(folder: Path, out: Path, config: DatasetConfig | None = None) -> list[shards.ShardPlan]:
-    source = FolderSource(folder)
+    source = FileSource(Folder(folder))
     return plan_shards(config or config_of(folder, uncropped=True), out / "train", Part(source, source.entries))
 
 
@@ -83,7 +84,7 @@ def test_the_arrays_are_plain_npy_files_that_the_record_vouches_for(tmp_path, fo
 
 
 def test_only_training_images_that_are_asked_for_are_kept_uncropped(tmp_path, folder):
-    source = FolderSource(folder)
+    source = FileSource(Folder(folder))
     for part, uncropped, wanted in (("train", True, True), ("train", False, False), ("validation", True, False)):
         out = tmp_path / f"{part} {uncropped}" / part
         (plan, *_) = plan_shards(config_of(folder, uncropped=uncropped), out, Part(source, source.entries))
@@ -154,9 +155,9 @@ def test_a_job_killed_at_any_image_keeps_its_shards_and_goes_on(tmp_path, folder
         return read(source, entry, channels)
 
     make(folder, tmp_path / "whole")
-    read = FolderSource.read
+    read = Source.read
     with monkeypatch.context() as patch:
-        patch.setattr(FolderSource, "read", killed)
+        patch.setattr(Source, "read", killed)
         with pytest.raises(KeyboardInterrupt):
             make(folder, tmp_path / "killed")
     before = times(tmp_path / "killed")
@@ -243,9 +244,9 @@ def test_a_process_that_fails_ends_the_job_and_leaves_no_half_shard(tmp_path, fo
             raise OSError(28, "No space left on device")
         return read(source, entry, channels)
 
-    read = FolderSource.read
+    read = Source.read
     with monkeypatch.context() as patch:
-        patch.setattr(FolderSource, "read", failing)
+        patch.setattr(Source, "read", failing)
         with pytest.raises(RuntimeError, match="ended with exit code 1"):
             make(folder, tmp_path / "out", workers=2)
     assert "No space left on device" in capfd.readouterr().err
@@ -261,6 +262,7 @@ from pathlib import Path
 from eddpm.config import DatasetConfig
 from eddpm.data import shards
 from eddpm.data.parts import open_parts
+from eddpm.data.containers import Folder
 from eddpm.data.sources import Source
 
 def slow(source, entry, channels, read=Source.read):
