@@ -1,0 +1,5 @@
+"""All houses of the zoo, in the order of docs/files.md."""
+
+from zoo.datasets import DATASETS
+
+HOUSES = (DATASETS,)
