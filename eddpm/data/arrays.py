@@ -46,32 +46,32 @@ def _other_images(images: np.ndarray) -> str | None:
     if not images.size:
         return f"is {images.dtype} {shape}, without images; save some"
     if images.ndim == 2 and (side := math.isqrt(shape[1])) ** 2 == shape[1]:
-        return f"{is_}; an image is a row: save images.reshape(-1, {side}, {side}){_as_bytes(images)}"
+        return f"{is_}; an image is a row: save {_as_bytes(images, f'images.reshape(-1, {side}, {side})')}"
     if images.ndim not in (3, 4):
         return f"{is_}; save one image for each label"
     if images.ndim == 4 and shape[-1] not in (1, 3):
         if shape[1] in (1, 3):
-            return f"{is_}; channels come second: save images.transpose(0, 2, 3, 1){_as_bytes(images)}"
+            return f"{is_}; channels come second: save {_as_bytes(images, 'images.transpose(0, 2, 3, 1)')}"
         return f"has {shape[-1]} channels; make them 1 or 3" + ", without alpha" * (shape[-1] in (2, 4))
-    return f"{is_}; save images{_as_bytes(images)}" if images.dtype != np.uint8 else None
+    return f"{is_}; save {_as_bytes(images)}" if images.dtype != np.uint8 else None
 
 
-def _as_bytes(images: np.ndarray) -> str:
-    """The conversion to uint8, by the range of the values; nothing where they are that."""
+def _as_bytes(images: np.ndarray, saved: str = "images") -> str:
+    """The expression that turns `saved` to uint8, by the range of the values of the images."""
     if images.dtype == np.uint8:
-        return ""
-    if images.dtype == bool:
-        return " * numpy.uint8(255)"
-    if images.dtype.kind not in "iuf" or not np.isfinite(images).all():
-        return " as numbers from 0 to 255"
+        return saved
+    if images.dtype.kind not in "biuf" or not np.isfinite(images).all():
+        return f"{saved} as numbers from 0 to 255"
     low, high = images.min(), images.max()
-    if low < 0 and low >= -1 and high <= 1:
-        return ", that is ((images + 1) * 127.5).round(), with .astype('uint8')"
-    if images.dtype.kind == "f" and low >= 0 and high <= 1:
-        return " * 255, with .round().astype('uint8')"
-    if low >= 0 and high <= 255:
-        return ", with .round().astype('uint8')"
-    return f", scaled from {low:g}..{high:g} to 0..255, with .round().astype('uint8')"
+    if images.dtype.kind in "iu" and low >= 0 and high <= 255 and high > 1:
+        return f"{saved}.astype('uint8')"
+    if low >= 0:
+        scaled = f"{saved} * 255" if high <= 1 else saved if high <= 255 else f"{saved} * (255 / {high:g})"
+    else:
+        scaled = (
+            f"({saved} + 1) * 127.5" if low >= -1 and high <= 1 else f"({saved} - ({low:g})) * (255 / {high - low:g})"
+        )
+    return f"({scaled}).round().astype('uint8')"
 
 
 def _other_labels(labels: np.ndarray, count: int) -> str | None:

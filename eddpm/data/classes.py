@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from eddpm.data.containers import LISTED_ALREADY, Container
+from eddpm.data.containers import LISTED_ALREADY, OF_A_SYSTEM, Container
 from eddpm.data.kinds import is_companion, kind, listed, summary
 from eddpm.paths import shown
 
@@ -109,7 +109,7 @@ def prefix_of(name: str) -> str:
 
 
 def _files(container: Container) -> list[_File]:
-    return [_File(name, _parts(name), kind(container, name) or IMAGE) for name in container.files]
+    return [_File(name, _parts(name), kind(container, name) or IMAGE) for name in sorted(container.files)]
 
 
 def _of_thumbnails(folders: Folders) -> bool:
@@ -156,17 +156,20 @@ def _enter(listing: Listing, container: Container, images: dict[str, list[_File]
         other = [entry for entry in shared - twice if container.aliases[entry.name] in label_of]
         entries = [entry for entry in entries if entry not in twice]
         if twice:
-            listing.remarks.append(f"{len(twice)} links to images of the same class that are listed already: left out")
+            names = listed(shown(entry.name) for entry in sorted(twice))
+            listing.remarks.append(f"passed over, links to images of the same class that are listed already: {names}")
         if other:
-            listing.remarks.append(f"{len(other)} images are in two classes, through links; they count in both")
+            names = listed(shown(entry.name) for entry in sorted(other))
+            listing.remarks.append(f"WARNING: links to images of other classes, which count in both: {names}")
     listing.entries = entries
     if thumbnails:
         listing.remarks.append(f"passed over: {thumbnails} files in folders of thumbnails or previews")
     for reason in sorted(set(container.passed_over.values())):
-        names = [name for name, other in container.passed_over.items() if other == reason]
-        last = Counter(name.rpartition("/")[2] for name in names)
-        which = listed(f"{shown(name)} ({count})" for name, count in last.most_common())
-        listing.remarks.append(f"passed over, {reason}: {which}")
+        names = sorted(name for name, why in container.passed_over.items() if why == reason)
+        if reason == OF_A_SYSTEM:
+            counts = Counter(name.rpartition("/")[2] for name in names)
+            names = [f"{name} ({count})" for name, count in counts.most_common()]
+        listing.remarks.append(f"passed over, {reason}: {listed(map(shown, names))}")
     if listing.beside:
         listing.remarks.append(f"files in no class do not count: {summary(listing.beside.values())}")
 

@@ -93,7 +93,7 @@ def open_source(source: str, num_classes: int, layout: str = "folders") -> Sourc
     if source != "digits" and (container := open_container(path)):
         found = FileSource(container, layout)
         listing = found.listing
-        refuse_splits(source, listing)
+        refuse_splits(source, listing, layout)
         if layout == "prefixes":
             refuse_loose_names(source, listing)
         if not found.entries:

@@ -17,7 +17,7 @@ _SPLIT = re.compile(rf"(?<![a-z])({_WORD})(?:{_AFFIX})?(?![a-z])")
 _FOR_TRAINING, _FOR_VALIDATION = ("tra", "trn"), ("val", "dev", "hol", "tes", "tst", "eva")  # the best first
 
 
-def refuse_splits(source: str, listing: Listing) -> None:
+def refuse_splits(source: str, listing: Listing, layout: str) -> None:
     """Raise ArtifactError, with the remedy, where a folder holds two or more that are named like splits."""
     children = defaultdict(set)
     for folders in listing.folders:
@@ -32,7 +32,7 @@ def refuse_splits(source: str, listing: Listing) -> None:
     if len(found) > 1:
         remedy = "put the images of each split apart, as train/CLASS and test/CLASS (links will do), and name both"
     else:
-        remedy = _remedy(source, parent, splits, listing.folders)
+        remedy = _remedy(source, parent, splits, listing.folders, layout)
     raise ArtifactError(
         f"dataset '{source}': the folders {names}{place} look like splits of the data, not like classes; {remedy}"
         " (or rename them, if they are classes)"
@@ -56,12 +56,12 @@ def named_like_splits(names: set[str]) -> dict[str, str]:
     return found if len(found) > 1 else {}
 
 
-def _remedy(source: str, parent: Folders, splits: dict[str, str], folders: set[Folders]) -> str:
-    depth = len(parent) + 1
-    holding = {each[depth - 1] for each in folders if len(each) > depth and each[: depth - 1] == parent}
+def _remedy(source: str, parent: Folders, splits: dict[str, str], folders: set[Folders], layout: str) -> str:
+    depth, least = len(parent), len(parent) + (1 if layout == "prefixes" else 2)
+    holding = {each[depth] for each in folders if len(each) >= least and each[:depth] == parent}
 
     def best(words: tuple[str, ...]) -> list[str]:
-        """The first of such splits that holds folders, which may be those of classes."""
+        """The first of such splits that holds folders, which may be those of classes, or, by prefixes, images."""
         return [name for word in words for name in sorted(holding) if splits.get(name) == word][:1]
 
     is_folder = Path(source).is_dir()

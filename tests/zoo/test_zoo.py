@@ -6,7 +6,7 @@ from zoo.datasets import DATASETS
 
 from eddpm.errors import EddpmError
 
-HOUSES = (DATASETS,)
+HOUSES = (*DATASETS,)
 CASES = [pytest.param(house, case, id=case.brought) for house in HOUSES for case in house.cases]
 
 
