@@ -1,11 +1,13 @@
 """What a project needs from outside: published files, which the workflow fetches, and what only the user can bring."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from eddpm.config import INCEPTION_FILE
 from eddpm.errors import ArtifactError
+from eddpm.paths import unexpanded
 from eddpm.project import TEMPERED, Project
 
 FOLDER = Path("resources/assets")
@@ -85,16 +87,21 @@ def missing_files(project: Project) -> list[Missing]:
     sources = {"dataset.source": dataset.source, "dataset.validation_source": dataset.validation_source}
     missing = [
         Missing(
-            f"{key}: '{source}' does not exist; put your images there{place}, or name another folder, zip or npz",
+            f"{key}: '{source}' does not exist{unexpanded(source)};"
+            f" put your images there{place}, or name another folder, zip or npz",
             prepared,
         )
         for key, source in sources.items()
-        if source not in (None, "digits") and not Path(source).exists()
+        if source not in (None, "digits") and not os.path.exists(source)
     ]
     return missing + [
-        Missing(f"{asset.key}: '{asset.source}' does not exist; put the file there, or name another", asset.file)
+        Missing(
+            f"{asset.key}: '{asset.source}' does not exist{unexpanded(asset.source)};"
+            " put the file there, or name another",
+            asset.file,
+        )
         for asset in _absent(project)
-        if not asset.is_remote and not Path(asset.source).is_file()
+        if not asset.is_remote and not os.path.isfile(asset.source)
     ]
 
 

@@ -2,4 +2,4 @@
 
 from zoo.datasets import DATASETS
 
-HOUSES = (DATASETS,)
+HOUSES = (*DATASETS,)
