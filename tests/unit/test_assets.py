@@ -31,7 +31,7 @@ def project(table, tmp_path, monkeypatch):
 
 def touch(path: str) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).touch()
+    Path(path).write_bytes(b"\0weights")
 
 
 def test_the_digits_need_nothing_from_outside(table):
@@ -110,7 +110,10 @@ def test_a_checkpoint_that_is_not_there_is_the_users_to_bring(project):
 def test_a_folder_is_no_checkpoint(project):
     Path("nets").mkdir()
     (missing,) = missing_files(project("nets"))
-    assert "'nets' does not exist" in missing.message
+    assert missing.message == "classifiers.ce.checkpoint: 'nets' is a folder; name a file in it"
+    touch("nets/a.pt")
+    (missing,) = missing_files(project("nets"))
+    assert missing.message.endswith("is a folder; name a file in it: a.pt")
 
 
 def test_what_has_a_url_is_fetched_until_it_is_there(project):
@@ -144,7 +147,7 @@ def test_the_inception_network_is_fetched_only_where_a_space_needs_it(project):
 
 def change(path: str, text: str) -> None:
     """A file that is written later than all before."""
-    Path(path).write_text(text)
+    Path(path).write_bytes(b"\0" + text.encode())
     os.utime(path, (later := time.time() + 10, later))
 
 

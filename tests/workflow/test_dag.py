@@ -55,10 +55,10 @@ def test_a_checkpoint_is_linked_and_not_trained_whatever_its_file_is_called(work
     entry = {key: value for key, value in classifiers["ce"].items() if key != "training"}
     workspace.write_config(classifiers=classifiers | {"ce": entry | {"checkpoint": {"source": source}}})
     (workspace.folder / source).parent.mkdir()
-    (workspace.folder / source).write_bytes(b"weights")
+    (workspace.folder / source).write_bytes(b"\0weights")
     asset, samples = "resources/assets/ce +0.1.pt", "results/digits/runs/uadm5-g/samples/0000.npz"
     workspace.snakemake(asset)
-    assert (workspace.folder / asset).read_bytes() == b"weights"
+    assert (workspace.folder / asset).read_bytes() == b"\0weights"
     assert (workspace.folder / f"{asset}.sha256").read_text().endswith("  ce +0.1.pt\n")
     assert not workspace.planned(samples).keys() & {"fetch_asset", "train_classifier"}
     assert f"--classifier '{asset}' --start" in workspace.snakemake("--dry-run", "-p", samples).stdout

@@ -17,7 +17,7 @@ from eddpm.stages.assets import fetch_asset
 def source(tmp_path):
     path = tmp_path / "elsewhere/weights.pt"
     path.parent.mkdir()
-    path.write_bytes(b"published")
+    path.write_bytes(b"\0published")
     return path
 
 
@@ -25,22 +25,22 @@ def test_a_local_file_is_linked_and_not_copied(source, tmp_path):
     asset = tmp_path / "resources/assets/weights.pt"
     fetch_asset(str(source), sha256(source), asset)
     assert asset.is_symlink()
-    assert asset.read_bytes() == b"published"
+    assert asset.read_bytes() == b"\0published"
     fetch_asset(str(source), sha256(source), asset)  # again, over the link
-    assert asset.read_bytes() == b"published"
+    assert asset.read_bytes() == b"\0published"
 
 
 def test_a_file_in_its_place_already_stays(source):
     fetch_asset(str(source), sha256(source), source)
     assert not source.is_symlink()
-    assert source.read_bytes() == b"published"
+    assert source.read_bytes() == b"\0published"
 
 
 def test_a_url_is_fetched(source, tmp_path):
     asset = tmp_path / "resources/assets/weights.pt"
     fetch_asset(source.as_uri(), sha256(source), asset)
     assert not asset.is_symlink()
-    assert asset.read_bytes() == b"published"
+    assert asset.read_bytes() == b"\0published"
 
 
 @pytest.mark.parametrize("as_url", [False, True])
@@ -123,14 +123,14 @@ def test_the_first_file_is_taken_and_its_checksum_recorded_as_sha256sum_writes_i
     assert f"{asset}: SHA-256 {sha256(source)}, recorded in weights.pt.sha256" in capsys.readouterr().err
     asset.unlink()
     fetch_asset(name(source), None, asset)
-    assert asset.read_bytes() == b"published"
+    assert asset.read_bytes() == b"\0published"
 
 
 def test_other_bytes_than_the_recorded_are_refused_until_the_record_is_removed(source, tmp_path, name):
     asset = tmp_path / "resources/assets/weights.pt"
     fetch_asset(name(source), None, asset)
     record, first = asset.with_name("weights.pt.sha256"), sha256(source)
-    source.write_bytes(b"published again")
+    source.write_bytes(b"\0published again")
     with pytest.raises(ArtifactError, match=rf"not {first}; .* delete {record} to take this one"):
         fetch_asset(name(source), None, asset)
     assert record.read_text().split() == [first, "weights.pt"]
@@ -143,9 +143,9 @@ def test_a_checksum_of_the_configuration_counts_more_than_the_recorded_one(sourc
     asset = tmp_path / "resources/assets/weights.pt"
     fetch_asset(name(source), None, asset)
     before = asset.with_name("weights.pt.sha256").read_text()
-    source.write_bytes(b"published again")
+    source.write_bytes(b"\0published again")
     fetch_asset(name(source), sha256(source), asset)
-    assert asset.read_bytes() == b"published again"
+    assert asset.read_bytes() == b"\0published again"
     assert asset.with_name("weights.pt.sha256").read_text() == before
 
 
