@@ -59,7 +59,9 @@ def _download(url: str, asset: Path, check: Callable[[str], None]) -> str:
             urlretrieve(url, temporary, show)  # raises where fewer bytes come than were announced
             with open(temporary, "rb") as file:
                 if reason := impostor(file.read(HEAD)):
-                    raise ArtifactError(f"{url}: {reason}")
+                    # Hugging Face's page about a file has nearly the file's address.
+                    remedy = "; write /resolve/ in place of /blob/" if "/blob/" in url else ""
+                    raise ArtifactError(f"{url}: {reason}{remedy}")
             check(found := sha256(temporary))
     except (OSError, http.client.HTTPException) as error:  # urllib's are OSErrors
         reason = getattr(error, "reason", error)

@@ -341,7 +341,8 @@ def test_a_checkpoint_cut_short_anywhere_is_refused(tmp_path, name, save):
     for length in cuts(len(whole)):
         (tmp_path / name).write_bytes(whole[:length])
         message = refusal(load_checkpoint, tmp_path / name)
-        assert length < 64 or message.endswith("; fetch or train it again")
+        cut_within_a_name = message.startswith("holds more than tensors")
+        assert length < 64 or cut_within_a_name or message.endswith("; fetch or train it again")
 
 
 @pytest.mark.parametrize(("name", "save"), FORMATS[:2])
