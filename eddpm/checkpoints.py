@@ -75,9 +75,7 @@ def _of_zip(path: Path) -> str | None:
 def _of_other_maker(head: bytes) -> str | None:
     if _ONNX.match(head):
         return "is an ONNX file, a compiled network; name the .pt or .safetensors that it was exported from"
-    kind = "a tar archive" if head[257:262] == b"ustar" else kind_of(head)
-    if head.startswith(b"GGUF"):
-        kind = "a GGUF file of quantised weights"
+    kind = "a GGUF file of quantised weights" if head.startswith(b"GGUF") else kind_of(head)
     if kind in ("unknown data", "a pickle", "a zip archive"):  # perhaps damaged: its reader says more
         return None
     remedy = "unpack it, and name the file of the weights" if "archive" in kind else "name a .pt or .safetensors file"

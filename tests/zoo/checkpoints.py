@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import pickle
+import tarfile
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -92,6 +93,12 @@ def write_torchscript(folder: Path) -> None:
 def write_zip(folder: Path) -> None:
     with zipfile.ZipFile(folder / "model.pt", "w") as archive:
         archive.writestr("nets/ema_0.9999.pt", b"weights")
+
+
+def write_tar(folder: Path) -> None:
+    (folder / "inner").write_bytes(b"weights")
+    with tarfile.open(folder / "model.pt", "w") as archive:
+        archive.add(folder / "inner", "ema.pt")
 
 
 def write_index(folder: Path) -> None:
@@ -199,6 +206,11 @@ CHECKPOINTS = House(
             torch_file({"ema_0.999": RIGHT, "ema_0.9999": OTHER}),
             "in several places, under 'ema_0.999', under 'ema_0.9999'",
         ),
+        taken(
+            "an unfinished training of ours",
+            torch_file({"identity": {"settings": {"seed": 0}}, "trainer": {"network": OTHER, "average": averaged()}}),
+            "takes the weights under 'trainer.average.module', a moving average, not those under 'trainer.network'",
+        ),
         refused(
             "the state of an optimiser (`opt*.pt`)",
             torch_file(optimiser()),
@@ -265,6 +277,7 @@ CHECKPOINTS = House(
         refused(
             "a gzip of a checkpoint", file_of(b"\x1f\x8b\x08\0\0\0"), "is a gzip archive, not a checkpoint; unpack it"
         ),
+        refused("a tar of a checkpoint", write_tar, "is a tar archive, not a checkpoint; unpack it"),
         refused(
             "the index of a checkpoint in several files",
             write_index,
