@@ -6,6 +6,7 @@ Images lie on disk as uint8 (N, H, W, C), as in ADM's sample batches: `arr_0` im
 import hashlib
 import json
 import os
+import pickle
 import socket
 import subprocess
 import zipfile
@@ -18,6 +19,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
+from eddpm.checkpoints import checkpoint_format, why_refused
 from eddpm.errors import ArtifactError
 
 
@@ -181,24 +183,29 @@ def save_model(path: Path, state_dict: dict) -> None:
     from safetensors.torch import save_file
 
     with atomic(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, temporary)
+        temporary.chmod(mode)  # as the umask wants it; safetensors makes it 0600
 
 
 def load_checkpoint(path: Path) -> dict:
-    """Read a safetensors file; or a .pt (published weights, unfinished training) without running any code in it."""
-    import pickle
+    """Read a safetensors file, or one of torch's (published weights, unfinished training), by its content.
 
+    Runs no code in it. Raises ArtifactError if it is another file, damaged, or holds more than tensors.
+    """
     import torch
     from safetensors.torch import load_file
 
     try:
-        if Path(path).suffix == ".safetensors":
+        if checkpoint_format(path) == "safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: does not exist; check the path, or train it first") from None
-    except pickle.UnpicklingError:
-        raise ArtifactError(f"{path}: damaged, or holds more than tensors; fetch or train it again") from None
+        with open(path, "rb") as file:  # of a path, torch goes by the suffix
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except ArtifactError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise ArtifactError(f"{path}: {why_refused(path, error)}") from None
     except Exception as error:  # of nearly any kind where bytes of the file are damaged
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ArtifactError(f"{path}: not a readable checkpoint ({reason}); fetch or train it again") from None

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from eddpm.assets import Asset, assets
+from eddpm.assets import Asset, asset_file, assets
 from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
 from eddpm.paths import expand, unexpanded
@@ -167,6 +167,7 @@ def _check_measuring(project: Project, place: str) -> None:
 
 
 def _check_weights(project: Project, place: str) -> None:
+    kept = assets(project)
     for kind, entries in (("denoisers", project.denoisers), ("classifiers", project.classifiers)):
         for name, entry in entries.items():
             if entry.training and entry.training.random_crop and not project.dataset.uncropped:
@@ -174,14 +175,16 @@ def _check_weights(project: Project, place: str) -> None:
                     f"{place}: {kind}.{name}.training.random_crop: needs more than the centre of an image;"
                     " set dataset.uncropped: true"
                 )
+            start = entry.training and entry.training.init_from
+            files = {asset.file for asset in kept if asset_file(asset.source) == start}
+            if files and start not in files:
+                raise ConfigError(
+                    f"{place}: {kind}.{name}.training.init_from: '{start}' is what several sources would be called;"
+                    f" name one of {', '.join(sorted(files))}"
+                )
     named: dict[str, Asset] = {}
-    for asset in assets(project):
-        other = named.setdefault(asset.name, asset)
-        if other.source != asset.source:
-            raise ConfigError(
-                f"{place}: {asset.key}: two sources share the name '{asset.name}', under which they would be kept;"
-                " rename one file"
-            )
+    for asset in kept:
+        other = named.setdefault(asset.source, asset)
         if other.sha256 != asset.sha256:
             raise ConfigError(
                 f"{place}: {asset.key}: has another sha256 than {other.key}, of one file; give both the same"

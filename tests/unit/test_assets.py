@@ -1,6 +1,7 @@
 """What a project needs from outside: where each file comes from and lies, and what only the user can bring."""
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from projects import DIGITS, PUBLISHED, ROW, load, published, write_rows
 
 from eddpm.artifacts import sha256
-from eddpm.assets import asset_file, assets, check_files, downloads, missing_files, weights_file
+from eddpm.assets import FOLDER, asset_file, assets, check_files, downloads, file_of, missing_files, weights_file
 from eddpm.config import INCEPTION_SHA256, INCEPTION_URL
 from eddpm.errors import ArtifactError
 from eddpm.project import Project
@@ -31,7 +32,7 @@ def project(table, tmp_path, monkeypatch):
 
 def touch(path: str) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).touch()
+    Path(path).write_bytes(b"\0weights")
 
 
 def test_the_digits_need_nothing_from_outside(table):
@@ -68,6 +69,62 @@ def test_each_file_is_named_with_its_key_its_place_and_its_checksum(project):
 )
 def test_a_file_keeps_its_name_and_leaves_what_else_a_url_says(source, name):
     assert asset_file(source) == f"resources/assets/{name}"
+
+
+HUB = "https://huggingface.co/{}/resolve/main/model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (HUB.format("a/net"), HUB.format("b/net")),
+        ("https://example.org/get?id=1", "https://example.org/get?id=2"),
+        ("https://example.org/net.pt", "https://example.org/net.pt?download=true"),
+        ("nets/a/model.pt", "nets/b/model.pt"),
+        ("nets/model.pt", "https://example.org/model.pt"),
+        ("https://example.org/a/Model.pt", "https://example.org/b/model.pt"),  # one file on some file systems
+        ("https://example.org/a/", "https://example.org/b/a"),
+        ("https://example.org", "https://example.org/?id=1"),
+        ("nets/my%20net.pt", "nets/b/my%20net.pt"),
+    ],
+)
+def test_two_sources_of_one_file_name_lie_apart_in_whatever_order(project, first, second):
+    entry, files = DIGITS["classifiers"]["ect"], {}
+    for one, other in ((first, second), (second, first)):
+        made = project(one, classifiers__ect=published(entry, other))
+        found = {asset.source: asset.file for asset in assets(made)}
+        assert len({file.lower() for file in found.values()}) == 2
+        assert weights_file(made, "classifiers", "ce") == found[one]
+        assert weights_file(made, "classifiers", "ect") == found[other]
+        files = files or found
+        assert found == files
+
+
+def test_names_that_clash_keep_their_ends_and_the_others_all(project):
+    reference = "https://example.org/ref.npz"
+    classifiers = published(DIGITS["classifiers"]["ect"], HUB.format("b/net"))
+    made = project(HUB.format("a/net"), classifiers__ect=classifiers, evaluation__reference=reference)
+    assert [re.sub(r"[0-9a-f]{8}", "DIGEST", asset.file) for asset in assets(made)] == [
+        f"{FOLDER}/DIGEST-model.safetensors",
+        f"{FOLDER}/DIGEST-model.safetensors",
+        f"{FOLDER}/ref.npz",
+    ]
+    assert file_of(made, "evaluation.reference") == f"{FOLDER}/ref.npz"
+
+
+@pytest.mark.parametrize("source", ["https://example.org", "https://example.org/?id=1", "..", "/"])
+def test_a_source_without_a_name_has_a_digest_for_one(source):
+    assert re.fullmatch(rf"{FOLDER}/[0-9a-f]{{8}}", asset_file(source))
+
+
+def test_nothing_shares_its_name_with_the_inception_network(project):
+    url = f"https://example.org/{Path(INCEPTION).name}"
+    made = project(
+        evaluation__reference=url, evaluation__spaces=["inception"], sweep__best={"minimise": "inception/fid"}
+    )
+    kept = {asset.key: asset.file for asset in assets(made)}
+    assert kept["evaluation.inception"] == INCEPTION
+    assert re.fullmatch(rf"{FOLDER}/[0-9a-f]{{8}}-{Path(INCEPTION).name}", kept["evaluation.reference"])
 
 
 def test_published_weights_are_an_asset_and_those_made_from_them_a_result(project):
@@ -110,7 +167,10 @@ def test_a_checkpoint_that_is_not_there_is_the_users_to_bring(project):
 def test_a_folder_is_no_checkpoint(project):
     Path("nets").mkdir()
     (missing,) = missing_files(project("nets"))
-    assert "'nets' does not exist" in missing.message
+    assert missing.message == "classifiers.ce.checkpoint: 'nets' is a folder; name a file in it"
+    touch("nets/a.pt")
+    (missing,) = missing_files(project("nets"))
+    assert missing.message.endswith("is a folder; name a file in it: a.pt")
 
 
 def test_what_has_a_url_is_fetched_until_it_is_there(project):
@@ -144,7 +204,7 @@ def test_the_inception_network_is_fetched_only_where_a_space_needs_it(project):
 
 def change(path: str, text: str) -> None:
     """A file that is written later than all before."""
-    Path(path).write_text(text)
+    Path(path).write_bytes(b"\0" + text.encode())
     os.utime(path, (later := time.time() + 10, later))
 
 
@@ -169,7 +229,7 @@ def test_a_file_is_read_once_until_it_changes(project, monkeypatch):
     check_files(made)
     check_files(made)
     assert len(read) == 1
-    change(FILE, "")
+    os.utime(FILE, (later := time.time() + 10, later))
     check_files(made)
     assert len(read) == 2
 
@@ -179,3 +239,19 @@ def test_a_pinned_file_is_asked_for_its_checksum_wherever_it_came_from(project):
     touch("resources/assets/ref.npz")
     with pytest.raises(ArtifactError, match=r"^resources/assets/ref\.npz: .* not the a{64} of evaluation\.reference; "):
         check_files(made)
+
+
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html>", b"version https://git-lfs.github.com/spec/v1\n", b"", b"No"])
+def test_what_is_no_file_of_weights_is_refused_and_never_recorded(project, content):
+    touch(FILE)
+    Path(FILE).write_bytes(content)
+    with pytest.raises(ArtifactError, match=rf"^{FILE}: is (a web page|a Git LFS pointer|empty|text that)"):
+        check_files(project())
+    assert not Path(f"{FILE}.sha256").exists()
+
+
+def test_a_local_file_that_is_a_web_page_is_refused_before_it_is_linked_to(project):
+    touch("nets/classifier.pt")
+    Path("nets/classifier.pt").write_bytes(b"<html><body>Sign in</body></html>")
+    with pytest.raises(ArtifactError, match=r"^nets/classifier\.pt: is a web page"):
+        check_files(project("nets/classifier.pt"))

@@ -24,7 +24,8 @@ ALLOWED = {
     **{noun: {noun} | TOOLS | BASE for noun in NOUNS},
     "training": {"training", "diffusion"} | TOOLS | BASE,
     "diffusion": {"diffusion"},
-    "artifacts": BASE,
+    "artifacts": {"checkpoints"} | BASE,
+    "checkpoints": {"filekinds", "errors"},
     "runtime": BASE,
     "cost": {"diffusion"} | BASE,  # of diffusion, the respacing, which is plain numbers
     "assets": {"project", "artifacts"} | BASE,

@@ -259,7 +259,7 @@ def test_a_file_that_changed_behind_its_url_is_refused_with_both_digests(tmp_pat
     assert main(["fetch-asset", "--source", source.as_uri(), "--digest", "--asset", asset]) == 0
     recorded = sha256(asset)
     (workspace.folder / asset).unlink()
-    source.write_bytes(b"another")
+    source.write_bytes(b"\0another")
     done = workspace.snakemake(asset, check=False)
     (line,) = {line.strip() for line in done.stderr.splitlines() if "eddpm fetch-asset: " in line}
     assert f"has SHA-256 {sha256(source)}, not {recorded}; " in line

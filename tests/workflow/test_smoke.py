@@ -26,6 +26,14 @@ def test_all_makes_tables_and_figures(finished):
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_every_file_follows_the_umask(finished, tmp_path):
+    (like := tmp_path / "like").touch()
+    files = [path for name in ("resources", "results", "logs") for path in (finished.folder / name).rglob("*")]
+    modes = {path: path.stat().st_mode for path in files if path.is_file() and not path.is_symlink()}
+    assert {".safetensors", ".npz", ".json", ".csv", ".png", ".yaml", ".log"} <= {path.suffix for path in modes}
+    assert [path for path, mode in modes.items() if mode != like.stat().st_mode] == []
+
+
 def test_metrics_say_where_they_come_from(finished):
     metrics = finished.metrics("uadm5-g")
     assert metrics["num_images"] == 8

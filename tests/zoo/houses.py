@@ -1,5 +1,6 @@
 """All houses of the zoo, in the order of docs/files.md."""
 
+from zoo.checkpoints import CHECKPOINTS
 from zoo.datasets import DATASETS
 
-HOUSES = (*DATASETS,)
+HOUSES = (*DATASETS, CHECKPOINTS)
