@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from eddpm.artifacts import read_samples
+from eddpm.batches import read_samples
 from eddpm.data.containers import Container, is_image, open_container, open_image
 from eddpm.errors import ArtifactError, ConfigError
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from eddpm.artifacts import ImageFile, atomic, provenance, read_npz, sha256, write_json, write_text
+from eddpm.arrays import read_npz
+from eddpm.artifacts import atomic, provenance, sha256, write_json, write_text
+from eddpm.batches import ImageFile
 from eddpm.config import (
     INCEPTION_FILE,
     INCEPTION_SHA256,

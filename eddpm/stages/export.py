@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eddpm.artifacts import ImageFile, read_npz, write_sample_batch
+from eddpm.arrays import read_npz
+from eddpm.batches import ImageFile, write_sample_batch
 from eddpm.errors import ArtifactError
 from eddpm.runtime import say
 

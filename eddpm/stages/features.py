@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eddpm.artifacts import ImageFile, load_checkpoint, read_npz, sha256, write_npz, write_sample_batch
+from eddpm.arrays import read_npz, write_npz
+from eddpm.artifacts import load_checkpoint, sha256
+from eddpm.batches import ImageFile, write_sample_batch
 from eddpm.config import EncoderConfig, MeasureConfig, SpaceConfig
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError, ConfigError

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from eddpm.artifacts import ImageFile, atomic, read_json, write_text
+from eddpm.artifacts import atomic, read_json, write_text
+from eddpm.batches import ImageFile
 from eddpm.errors import ArtifactError
 from eddpm.reporting.published import (
     COMPARED,

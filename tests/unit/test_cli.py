@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
-from eddpm.artifacts import atomic, write_json, write_npz
+from eddpm.arrays import write_npz
+from eddpm.artifacts import atomic, write_json
 from eddpm.cli import VERBS, build_parser, main
 from eddpm.stages import report
 

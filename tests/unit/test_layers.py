@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "eddpm"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 BASE = {"config", "settings", "filekinds", "errors"}
-TOOLS = {"artifacts", "runtime"}
+TOOLS = {"arrays", "artifacts", "batches", "runtime"}
 NOUNS = {"training", "evaluation", "reporting", "models", "data", "diffusion"}
 
 PROJECT = {"assets", "cost", "demand", "exhibits", "project", "projectfile", "runs"}
@@ -25,6 +25,8 @@ ALLOWED = {
     "training": {"training", "diffusion"} | TOOLS | BASE,
     "diffusion": {"diffusion"},
     "artifacts": BASE,
+    "arrays": {"artifacts"} | BASE,
+    "batches": {"arrays", "artifacts"} | BASE,
     "runtime": BASE,
     "cost": {"diffusion"} | BASE,  # of diffusion, the respacing, which is plain numbers
     "assets": {"project", "artifacts"} | BASE,

@@ -11,7 +11,8 @@ from inception_standin import write_inception
 from PIL import Image
 from tiny import write_settings
 
-from eddpm.artifacts import Samples, read_npz, read_samples, write_npz, write_samples
+from eddpm.arrays import read_npz, write_npz
+from eddpm.batches import Samples, read_samples, write_samples
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.stages.evaluate import compute_metrics, evaluate
 from eddpm.stages.features import extract_features

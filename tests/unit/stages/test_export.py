@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from eddpm.artifacts import Samples, read_npz, write_npz, write_samples
+from eddpm.arrays import read_npz, write_npz
+from eddpm.batches import Samples, write_samples
 from eddpm.errors import ArtifactError
 from eddpm.stages.export import export_npz
 
