@@ -77,6 +77,8 @@ def kind_of(start: bytes) -> str:
     for signature, name in _SIGNATURES.items():
         if start.startswith(signature):
             return name
+    if start[257:262] == b"ustar":
+        return "a tar archive"
     return "text" if _first_line_of_text(start) else "unknown data"
 
 
