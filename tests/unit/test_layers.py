@@ -29,7 +29,7 @@ ALLOWED = {
     "batches": {"arrays", "artifacts"} | BASE,
     "runtime": BASE,
     "cost": {"diffusion"} | BASE,  # of diffusion, the respacing, which is plain numbers
-    "assets": {"project", "artifacts"} | BASE,
+    "assets": {"project", "artifacts", "batches"} | BASE,
     "demand": {"project", "cost"} | BASE,
     "exhibits": {"project", "runs"} | BASE,
     "driver": {"errors"},

@@ -189,7 +189,7 @@ def test_missing_inception_weights_are_named_with_where_to_get_them(tiny, capsys
 def test_unequal_image_sizes_are_refused(capsys, tmp_path):
     write_npz(tmp_path / "a.npz", arr_0=np.zeros((8, 16, 16, 3), np.uint8))
     write_npz(tmp_path / "b.npz", arr_0=np.zeros((8, 32, 32, 3), np.uint8))
-    with pytest.raises(ArtifactError, match=r"b\.npz: images are \(32, 32, 3\), those of .*a\.npz \(16, 16, 3\)"):
+    with pytest.raises(ArtifactError, match=r"a\.npz: images are \(16, 16, 3\), those of .*b\.npz \(32, 32, 3\)"):
         printed(capsys, tmp_path / "a.npz", tmp_path / "b.npz", ["pixels"])
 
 
