@@ -145,6 +145,26 @@ def check_files(project: Project) -> None:
             write_text(record, f"{found}  {asset.name}\n")
 
 
+def check_reference(project: Project) -> None:
+    """Whether `evaluation.reference`, where it is there already, holds images that samples can be measured against.
+
+    Raises ArtifactError where it is no batch, or of images that differ from the data set's in size or channels. Headers
+    alone are read. The pictures of a zip would take a look at each: measuring refuses those.
+    """
+    from eddpm.batches import ImageFile
+
+    dataset = project.dataset
+    for asset in assets(project):
+        there = [path for path in (Path(asset.file), Path(asset.source)) if path.is_file()]
+        if asset.key == "evaluation.reference" and there and there[0].suffix.lower() != ".zip":
+            found, wanted = ImageFile(there[0]).shape, (dataset.image_size, dataset.image_size, dataset.image_channels)
+            if found != wanted:
+                raise ArtifactError(
+                    f"{asset.key}: images of {there[0]} are {found}, those of the data set {wanted} (height, width,"
+                    " channels); name a batch of such images, or null for the training images"
+                )
+
+
 def downloads(project: Project) -> list[str]:
     """The files that will be fetched, a line each."""
     lines = [f"{asset.file}: will be fetched from {asset.source}" for asset in _absent(project) if asset.is_remote]

@@ -11,7 +11,7 @@ from eddpm.errors import ConfigError
 from eddpm.paths import expand, unexpanded
 from eddpm.project import TEMPERED, Project
 from eddpm.runs import Run, slug
-from eddpm.settings import parse_settings
+from eddpm.settings import parse_settings, refuse_page
 
 RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
 
@@ -45,6 +45,7 @@ def load_project(values: dict[str, Any], place: str) -> Project:
 
 
 def _read_runs(path: Path) -> list[Run]:
+    refuse_page(path)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:  # sig: as spreadsheets save it
             reader = csv.DictReader(file, delimiter="\t")

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -9,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eddpm.errors import ConfigError
+from eddpm.filekinds import HEAD, impostor
 
 
 class Settings(BaseModel):
@@ -69,12 +71,23 @@ def _settings_in(annotation: Any) -> type[Settings] | None:
     return next(filter(None, map(_settings_in, get_args(annotation))), None)
 
 
+def refuse_page(path: Path) -> None:
+    """Raises ConfigError where a web page, or a pointer to a file, was saved as a text file; knows no other faults."""
+    if not Path(path).is_file():
+        return
+    with suppress(OSError), open(path, "rb") as file:
+        start = file.read(HEAD)
+        if start and (reason := impostor(start, text=True)):
+            raise ConfigError(f"{path}: {reason}")
+
+
 def load_settings(cls: type[AnySettings], path: Path) -> AnySettings:
     """Read a settings file (YAML) strictly."""
     return parse_settings(cls, read_yaml(path), str(path))
 
 
 def read_yaml(path: Path) -> dict:
+    refuse_page(path)
     try:
         values = yaml.safe_load(Path(path).read_text())
     except OSError as error:

@@ -20,6 +20,7 @@ from eddpm.reporting.tables import (
     pipe_table,
     title,
 )
+from eddpm.settings import refuse_page
 
 _NUMBERS = ["fid", "sfid", "inception_score", "precision", "recall"]
 _COLUMNS = ["run", "source", "scale", *_NUMBERS, "note"]
@@ -47,6 +48,7 @@ def read_published(path: Path) -> list[Published]:
     Raises ConfigError on a column that is unknown, missing or repeated, a cell that is no number, a row without run or
     source, and a second row of a run from one source.
     """
+    refuse_page(path)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:  # sig: as spreadsheets save it
             reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)

@@ -5,11 +5,23 @@ import re
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from projects import DIGITS, PUBLISHED, ROW, load, published, write_rows
 
+from eddpm.arrays import write_npz
 from eddpm.artifacts import sha256
-from eddpm.assets import FOLDER, asset_file, assets, check_files, downloads, file_of, missing_files, weights_file
+from eddpm.assets import (
+    FOLDER,
+    asset_file,
+    assets,
+    check_files,
+    check_reference,
+    downloads,
+    file_of,
+    missing_files,
+    weights_file,
+)
 from eddpm.config import INCEPTION_SHA256, INCEPTION_URL
 from eddpm.errors import ArtifactError
 from eddpm.project import Project
@@ -255,3 +267,57 @@ def test_a_local_file_that_is_a_web_page_is_refused_before_it_is_linked_to(proje
     Path("nets/classifier.pt").write_bytes(b"<html><body>Sign in</body></html>")
     with pytest.raises(ArtifactError, match=r"^nets/classifier\.pt: is a web page"):
         check_files(project("nets/classifier.pt"))
+
+
+# The reference batch ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refused(project):
+    """What is said of a reference batch at `source`; "" where it will do."""
+
+    def check(source: str) -> str:
+        try:
+            check_reference(project(evaluation__reference=source))
+        except ArtifactError as error:
+            return str(error)
+        return ""
+
+    return check
+
+
+@pytest.mark.parametrize("place", ["mine.npz", "resources/assets/mine.npz"])
+@pytest.mark.parametrize(("shape", "good"), [((5, 8, 8, 1), True), ((5, 8, 8), True), ((5, 16, 16, 1), False)])
+def test_a_reference_has_to_be_of_the_data_sets_size(refused, place, shape, good):
+    write_npz(Path(place), arr_0=np.ones(shape, np.uint8))
+    message = refused("mine.npz")
+    assert (message == "") is good
+    if not good:
+        assert message.startswith(f"evaluation.reference: images of {place} are (16, 16, 1), those of the data set (8,")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"arr_0": np.ones((5, 8, 8, 3), np.uint8)}, "are (8, 8, 3), those of the data set (8, 8, 1)"),
+        ({"arr_0": np.ones((5, 1, 8, 8), np.uint8)}, "its axes are (N, C, H, W)"),
+        ({"arr_0": np.ones((5, 8, 8, 1))}, "127.5"),
+        ({"mu": np.ones(4), "sigma": np.eye(4)}, "holds statistics (mu, sigma), no images"),
+        ({"features": np.ones((5, 4))}, "has no array 'arr_0'"),
+    ],
+)
+def test_a_reference_that_cannot_be_measured_against_is_refused_at_the_start(refused, arrays, words):
+    write_npz(Path("mine.npz"), **arrays)
+    message = refused("mine.npz")
+    assert words in message
+    assert len(message.splitlines()) == 1
+
+
+def test_a_reference_that_is_to_come_is_not_looked_at(refused):
+    assert refused("https://example.org/mine.npz") == refused("mine.npz") == ""
+
+
+def test_of_a_reference_headers_alone_are_read(refused, monkeypatch):
+    write_npz(Path("mine.npz"), arr_0=np.ones((5, 8, 8, 1), np.uint8), mu=np.ones(4), sigma=np.eye(4))
+    monkeypatch.setattr(np.lib.format, "read_array", None)
+    assert refused("mine.npz") == ""

@@ -80,6 +80,11 @@ def test_a_table_that_cannot_be_read_is_refused_with_the_key_that_names_it(table
     assert refusal(table).startswith(f"{table}: cannot be read (")
 
 
+def test_a_web_page_in_place_of_the_table_is_named(table):
+    table.write_text("<!DOCTYPE html>\n<html>")
+    assert refusal(table).startswith(f"{table}: is a web page")
+
+
 @pytest.mark.parametrize("runs", [None, 3, [], [{"run": "inline"}]])
 def test_runs_that_are_no_path_are_refused(runs):
     with pytest.raises(ConfigError, match="give the path of the runs table"):

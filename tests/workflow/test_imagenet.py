@@ -16,7 +16,8 @@ from pictures import save_classes
 from tiny import REPO
 from workspace import Workspace
 
-from eddpm.artifacts import read_samples, sha256
+from eddpm.artifacts import sha256
+from eddpm.batches import read_samples
 from eddpm.cli import main
 from eddpm.models.build import published_shapes
 

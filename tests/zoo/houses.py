@@ -2,5 +2,7 @@
 
 from zoo.checkpoints import CHECKPOINTS
 from zoo.datasets import DATASETS
+from zoo.evaluation import SAMPLES
+from zoo.references import PROJECT_REFERENCES, REFERENCES
 
-HOUSES = (*DATASETS, CHECKPOINTS)
+HOUSES = (*DATASETS, SAMPLES, REFERENCES, PROJECT_REFERENCES, CHECKPOINTS)

@@ -5,7 +5,9 @@ import pytest
 import torch
 from tiny import write_settings
 
-from eddpm.artifacts import load_checkpoint, read_npz, read_samples, save_model, write_npz
+from eddpm.arrays import read_npz, write_npz
+from eddpm.artifacts import load_checkpoint, save_model
+from eddpm.batches import read_samples
 from eddpm.config import SampleConfig
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.runtime import to_uint8
