@@ -1,6 +1,7 @@
 """What a project needs from outside: published files, which the workflow fetches, and what only the user can bring."""
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from eddpm.config import INCEPTION_FILE
 from eddpm.errors import ArtifactError
 from eddpm.filekinds import is_a_folder, refuse_impostor
+from eddpm.paths import unexpanded
 from eddpm.project import Project
 
 FOLDER = Path("resources/assets")
@@ -96,21 +98,24 @@ def missing_files(project: Project) -> list[Missing]:
     sources = {"dataset.source": dataset.source, "dataset.validation_source": dataset.validation_source}
     missing = [
         Missing(
-            f"{key}: '{source}' does not exist; put your images there{place}, or name another folder, zip or npz",
+            f"{key}: '{source}' does not exist{unexpanded(source)};"
+            f" put your images there{place}, or name another folder, zip or npz",
             prepared,
         )
         for key, source in sources.items()
-        if source not in (None, "digits") and not Path(source).exists()
+        if source not in (None, "digits") and not os.path.exists(source)
     ]
     return missing + [
         Missing(f"{asset.key}: '{asset.source}' {_why_missing(Path(asset.source))}", asset.file)
         for asset in _absent(project)
-        if not asset.is_remote and not Path(asset.source).is_file()
+        if not asset.is_remote and not os.path.isfile(asset.source)
     ]
 
 
 def _why_missing(path: Path) -> str:
-    return is_a_folder(path) if path.is_dir() else "does not exist; put the file there, or name another"
+    if path.is_dir():
+        return is_a_folder(path)
+    return f"does not exist{unexpanded(str(path))}; put the file there, or name another"
 
 
 def check_files(project: Project) -> None:

@@ -25,7 +25,22 @@ _SIGNATURES = {
     b"\x89HDF\r\n": "an HDF5 file",
     b"PAR1": "a Parquet file",
     b"SQLite format 3": "an SQLite database",
+    b"8BPS": "a Photoshop document",
+    b"\0\0\0\x0cJXL ": "a JPEG XL image",
+    b"\xff\x0a": "a JPEG XL image",
+    b"II*\0": "a TIFF image, or a camera's raw file",
+    b"MM\0*": "a TIFF image, or a camera's raw file",
+    b"\x1aE\xdf\xa3": "a Matroska or WebM video",
+    b"ARROW1": "an Arrow file",
     b"\x80": "a pickle",
+}
+_FURTHER_IN = {
+    (4, b"ftyphe"): "a HEIC image",
+    (4, b"ftypmif1"): "a HEIC image",
+    (4, b"ftypavi"): "an AVIF image",
+    (4, b"ftyp"): "a video (MP4 or the like)",
+    (128, b"DICM"): "a DICOM file",
+    (257, b"ustar"): "a tar archive",
 }
 
 
@@ -89,11 +104,14 @@ def is_web_page(start: bytes) -> bool:
 
 def kind_of(start: bytes) -> str:
     """A name for what begins with these bytes, for messages: "a gzip archive", "text", "unknown data"."""
+    if not start:
+        return "an empty file"
     for signature, name in _SIGNATURES.items():
         if start.startswith(signature):
             return name
-    if start[257:262] == b"ustar":
-        return "a tar archive"
+    for (place, signature), name in _FURTHER_IN.items():
+        if start.startswith(signature, place):
+            return name
     return "text" if _first_line_of_text(start) else "unknown data"
 
 

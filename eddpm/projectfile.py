@@ -8,6 +8,7 @@ from typing import Any
 from eddpm.assets import Asset, asset_file, assets
 from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
+from eddpm.paths import expand, unexpanded
 from eddpm.project import TEMPERED, Project
 from eddpm.runs import Run, slug
 from eddpm.settings import parse_settings
@@ -23,6 +24,7 @@ def load_project(values: dict[str, Any], place: str) -> Project:
     values = dict(values)
     table = values.get("runs")
     if isinstance(table, str):
+        table = expand(table)
         values["runs"] = [row.model_dump() for row in _read_runs(Path(table))]
     elif "runs" in values:
         raise ConfigError(f"{place}: runs: value {table!r}: give the path of the runs table")
@@ -49,8 +51,8 @@ def _read_runs(path: Path) -> list[Run]:
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(
-            f"{path}: cannot be read ({error}); `runs` is a path from the folder where one works, the"
-            " root of the checkout"
+            f"{path}: cannot be read ({error}{unexpanded(str(path))}); `runs` is a path from the folder where one"
+            " works, the root of the checkout"
         ) from None
     runs = []
     for line, row in rows:
@@ -158,7 +160,8 @@ def _check_measuring(project: Project, place: str) -> None:
     for name in project.space_classifiers:
         _check_known("classifier", name, project.classifiers, place, f"{place}: evaluation.spaces")
     if project.published and not Path(project.published).is_file():
-        raise ConfigError(f"{place}: published: '{project.published}' does not exist; give its path, or null")
+        reason = f"does not exist{unexpanded(project.published)}"
+        raise ConfigError(f"{place}: published: '{project.published}' {reason}; give its path, or null")
     if project.published and "inception" not in spaces:
         raise ConfigError(f"{place}: published: these numbers are of the space inception; add it to evaluation.spaces")
 

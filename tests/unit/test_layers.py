@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "eddpm"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"config", "settings", "filekinds", "errors"}
+BASE = {"config", "settings", "filekinds", "paths", "errors"}
 TOOLS = {"artifacts", "runtime"}
 NOUNS = {"training", "evaluation", "reporting", "models", "data", "diffusion"}
 
@@ -36,8 +36,9 @@ ALLOWED = {
     "project": {"runs", "cost"} | BASE,
     "runs": BASE,
     "projectfile": {"assets", "project", "runs", "diffusion"} | BASE,
-    "config": {"settings", "errors"},
+    "config": {"settings", "paths", "errors"},
     "settings": {"filekinds", "errors"},
+    "paths": set(),
     "errors": set(),
 }
 

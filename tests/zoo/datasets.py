@@ -2,36 +2,33 @@
 
 import contextlib
 import io
+import os
 from pathlib import Path
+from unittest.mock import patch
 
-from pictures import config_of, prepare, save_classes
-from zoo.cases import Case, House
+from pictures import config_of, prepare
+from zoo.cases import House
+from zoo.data_files import FILES
+from zoo.data_folders import FOLDERS
+from zoo.data_images import IMAGES
+from zoo.data_packed import PACKED
 
 
 def run(folder: Path, **settings) -> str:
-    """Prepare the data set `source` (the folder `images` unless an option names another); what the log says."""
-    source = folder / settings.pop("source", "images")
+    """Prepare the data set `source` (`images` unless an option names another) in the home folder; what the log says."""
+    settings = {"source": "images"} | settings
+    for key in {"source", "validation_source"} & settings.keys():
+        if settings[key][0] not in "~$":
+            settings[key] = str(folder / settings[key])
     said = io.StringIO()
-    with contextlib.redirect_stderr(said):
-        prepare(folder / "prepared", config_of(source, **settings))
+    with contextlib.redirect_stderr(said), patch.dict(os.environ, HOME=str(folder)):
+        prepare(folder / "prepared", config_of(**settings))
     return said.getvalue()
 
 
-DATASETS = House(
-    "Data sets",
-    run,
-    (
-        Case(
-            "a folder of images for each class",
-            lambda folder: save_classes(folder / "images", {"cats": 5, "dogs": 5}),
-            "taken",
-            ("8 train images of 2 classes",),
-        ),
-        Case(
-            "a path that does not exist",
-            lambda folder: None,
-            "refused",
-            ("does not exist",),
-        ),
-    ),
+DATASETS = (
+    House("Data sets: folders and classes", run, FOLDERS),
+    House("Data sets: other files among the images", run, FILES),
+    House("Data sets: images", run, IMAGES),
+    House("Data sets: archives and arrays", run, PACKED),
 )

@@ -3,4 +3,4 @@
 from zoo.checkpoints import CHECKPOINTS
 from zoo.datasets import DATASETS
 
-HOUSES = (DATASETS, CHECKPOINTS)
+HOUSES = (*DATASETS, CHECKPOINTS)

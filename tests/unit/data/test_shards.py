@@ -64,7 +64,7 @@ def test_a_shard_holds_crops_labels_and_whole_pictures_of_its_images_in_order(tm
     make_shard(plans[1])
     shard = open_shard(tmp_path / "train", "00001", (4, 8, 8, channels), uncropped=True)
     assert shard.labels.tolist() == [0, 0, 1, 1]
-    images = [plans[1].source.read(entry, channels) for entry in plans[1].entries]
+    images = [plans[1].source.read(entry, channels).image for entry in plans[1].entries]
     np.testing.assert_array_equal(shard.images, [center_crop(image, 8).reshape(8, 8, channels) for image in images])
     wholes = [keep_whole(image, 8) for image in images]
     assert shard.sizes.tolist() == [list(each.shape[:2]) for each in wholes]
@@ -101,7 +101,7 @@ def test_unreadable_images_are_left_out_and_recorded(tmp_path, folder):
     assert [name for name, _ in record["unreadable"]] == ["a/001.png", "a/003.png"]
     assert all(reason for _, reason in record["unreadable"])
     shard = open_shard(tmp_path / "train", "00000", (2, 8, 8, 3), uncropped=True)
-    kept = [plans[0].source.read(plans[0].entries[k], 3) for k in (0, 2)]
+    kept = [plans[0].source.read(plans[0].entries[k], 3).image for k in (0, 2)]
     np.testing.assert_array_equal(shard.images, [center_crop(image, 8) for image in kept])
 
 
@@ -118,7 +118,7 @@ def test_the_images_of_a_shard_are_never_in_memory_together(tmp_path, monkeypatc
     plain = save(tmp_path / "images/a/000.png", np.zeros((80, 80, 3), np.uint8))
     for k in range(1, 300):
         os.link(plain, plain.with_name(f"{k:03d}.png"))
-    (plan,) = plans_of(tmp_path / "images", tmp_path, config_of("", image_size=64, uncropped=True))
+    (plan,) = plans_of(tmp_path / "images", tmp_path, config_of("images", image_size=64, uncropped=True))
     make_shard(plan)  # once, for what is loaded at the first time
     tracemalloc.start()
     make_shard(plan)

@@ -194,9 +194,10 @@ def test_too_many_damaged_files_end_the_job_and_are_all_named(tmp_path, as_folde
     with pytest.raises(ArtifactError) as caught:
         prepare(tmp_path / "out", config)
     message, named = str(caught.value), [file for _, file, _ in table(tmp_path / "out")[1:]]
+    names = f"{named[0]} (is empty; bring the file again), {named[1]}, {named[2]}, ..."
     assert message == (
-        f"dataset '{as_folder}': 10 of 500 images (2.00%) cannot be read: {', '.join(named[:3])}, ...; the log and"
-        f" {tmp_path / 'out/unreadable.tsv'} name all; repair or remove them, or raise dataset.max_corrupt ({limit})"
+        f"dataset '{as_folder}': 10 of 500 images (2.00%) cannot be read: {names}; the log names all, with the reasons;"
+        f" repair them, move them elsewhere, or raise dataset.max_corrupt ({limit})"
     )
     assert sorted(named) == damaged
     log = capsys.readouterr().err
