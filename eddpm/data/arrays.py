@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from eddpm.artifacts import read_npz
-from eddpm.data.kinds import listed
 from eddpm.errors import ArtifactError
 from eddpm.filekinds import refuse_impostor
+from eddpm.paths import listed
 
 Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 (N, H, W, C), labels int64 (N,)
 

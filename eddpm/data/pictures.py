@@ -42,7 +42,7 @@ def convert(stored: Image.Image, channels: int) -> Picture:
     found = {
         "exif_turned": _is_turned(stored),
         "transparent": _is_transparent(image),
-        "several_frames": getattr(stored, "is_animated", False),
+        "several_frames": _has_several_frames(stored),
         "grey_made_colour": is_grey and channels == 3,
         "colour_made_grey": not is_grey and channels == 1,
         "16_bits": is_deep,
@@ -56,6 +56,13 @@ def _is_turned(image: Image.Image) -> bool:
         return image.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
     except Exception:  # damage there does not touch the image
         return False
+
+
+def _has_several_frames(image: Image.Image) -> bool:
+    try:
+        return getattr(image, "is_animated", False)
+    except Exception:  # damage in the second
+        return True
 
 
 def _is_transparent(image: Image.Image) -> bool:

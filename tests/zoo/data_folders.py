@@ -221,7 +221,7 @@ FOLDERS = (
         "one folder for training and for validation",
         pets(),
         REFUSED,
-        ("which would train and validate",),
+        ("shares files with dataset.source (12), which would train and validate",),
         {"validation_source": "images"},
     ),
     # Links
