@@ -32,6 +32,8 @@ PIXELS = 2**29  # of the largest image: 2 GB while it is decoded
 # The raster formats that are read. Pillow knows others that run programs (EPS) or need plugins.
 _RASTER = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "SGI", "TGA", "TIFF", "WEBP")
 
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}  # of compression
+
 OF_A_SYSTEM = "of a system or a program"
 LISTED_ALREADY = "a link to a folder that is listed already"
 
@@ -47,7 +49,7 @@ class Container(ABC):
     @property
     @abstractmethod
     def origins(self) -> set[tuple[int, int]]:
-        """The device and inode of every file that is read."""
+        """The device and inode of every file that holds images."""
 
     @abstractmethod
     def read(self, name: str, most: int = LARGEST_FILE) -> bytes:
@@ -67,7 +69,7 @@ class Folder(Container):
             folder_links = [link for start in sorted(folder_links) for link in self._list(start, names, file_links)]
         for link in sorted(file_links):
             self._add(link, names, link=True)
-        self._origins = np.array(list(names), np.uint64)  # in a tenth of the space
+        self._origins = np.array([key for key, name in names.items() if is_image(name)], np.uint64)  # takes less space
 
     @property
     def origins(self) -> set[tuple[int, int]]:
@@ -184,11 +186,6 @@ class Zip(Container):
         info = self._infos[name]
         with self._archive.open(info) as file:
             return _read(file, info.file_size, most)
-
-
-_METHODS = {
-    getattr(zipfile, name, None) for name in ("ZIP_STORED", "ZIP_DEFLATED", "ZIP_BZIP2", "ZIP_LZMA", "ZIP_ZSTANDARD")
-}
 
 
 def _read(file, size: int, most: int) -> bytes:

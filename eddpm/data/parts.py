@@ -35,7 +35,7 @@ def open_parts(config: DatasetConfig) -> dict[str, Part]:
     other = open_source(config.validation_source, config.num_classes, config.classes)
     if shared := len(source.origins & other.origins):
         raise ConfigError(
-            f"dataset.validation_source: '{config.validation_source}' shares files with dataset.source ({shared}), which"
+            f"dataset.validation_source: '{config.validation_source}' shares {shared} files with dataset.source, which"
             " would train and validate; name other images, or null for a share of the source"
         )
     if differing := sorted(set(source.classes) ^ set(other.classes)):
