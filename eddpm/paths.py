@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -37,3 +38,10 @@ def shown(name: str) -> str:
 def escaped(name: str) -> str:
     """A name with line breaks, tabs and what is no Unicode as backslash escapes."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
+
+
+def listed(items: Iterable[str], most: int = 10) -> str:
+    """The first few of some items, and how many more there are."""
+    items = list(items)
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more

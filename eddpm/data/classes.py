@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from eddpm.data.containers import LISTED_ALREADY, OF_A_SYSTEM, Container
-from eddpm.data.kinds import is_companion, kind, listed, summary
-from eddpm.paths import shown
+from eddpm.data.kinds import is_companion, kind, summary
+from eddpm.paths import listed, shown
 
 Folders = tuple[str, ...]  # the names of folders, each within the one before
 
@@ -48,6 +48,7 @@ class Listing:
     entries: list[Entry] = field(default_factory=list)
     not_counted: dict[str, str] = field(default_factory=dict)  # files of other kinds among the images
     beside: dict[str, str] = field(default_factory=dict)  # files, images among them, that are in no class: their kinds
+    thumbnails: list[str] = field(default_factory=list)  # files in folders of thumbnails
     without: dict[str, str] = field(default_factory=dict)  # class folders without images, and what is there instead
     remarks: list[str] = field(default_factory=list)  # on what was decided, a line each
 
@@ -68,17 +69,18 @@ def by_folders(container: Container) -> Listing:
     files = _files(container)
     folders = {file.path[:-1] for file in files if file.may_be_image}
     listing = Listing(folders, _outer(folders, container))
-    depth, images, thumbnails = len(listing.outer), defaultdict(list), 0
+    depth, images = len(listing.outer), defaultdict(list)
     for file in files:
         if len(file.path) < depth + 2 or file.path[:depth] != listing.outer:
             listing.beside[file.name] = file.kind
         elif _of_thumbnails(file.path[depth + 1 : -1]):
-            thumbnails += 1
+            listing.thumbnails.append(file.name)
         elif file.kind != IMAGE:
             listing.not_counted[file.name] = file.kind
         else:
             images[file.path[depth]].append(file)
-    _enter(listing, container, images, thumbnails)
+    _enter(listing, container, images)
+    _remark_on_files(listing, container)
     _find_folders_without_images(listing, container)
     _remark_on_folders(listing, container)
     return listing
@@ -88,17 +90,18 @@ def by_prefixes(container: Container) -> Listing:
     """Classes are what stands before the first "_" of an image's own name, as in guided-diffusion."""
     files = _files(container)
     listing = Listing({file.path[:-1] for file in files if file.may_be_image})
-    images, thumbnails = defaultdict(list), 0
+    images = defaultdict(list)
     for file in files:
         if _of_thumbnails(file.path[:-1]):
-            thumbnails += 1
+            listing.thumbnails.append(file.name)
         elif file.kind != IMAGE:
             listing.not_counted[file.name] = file.kind
         elif prefix := prefix_of(file.path[-1]):
             images[prefix].append(file)
         else:
             listing.beside[file.name] = file.kind
-    _enter(listing, container, images, thumbnails)
+    _enter(listing, container, images)
+    _remark_on_files(listing, container)
     return listing
 
 
@@ -143,27 +146,33 @@ def _parts(name: str) -> Folders:
 # Into a listing ---------------------------------------------------------------------------------------------------
 
 
-def _enter(listing: Listing, container: Container, images: dict[str, list[_File]], thumbnails: int) -> None:
+def _enter(listing: Listing, container: Container, images: dict[str, list[_File]]) -> None:
     """Number the classes, and put their images in an order that depends on their names alone."""
     listing.classes = tuple(sorted(images))
     labels = {name: label for label, name in enumerate(listing.classes)}
     files = sorted((file.path, file.name, labels[name]) for name in labels for file in images[name])
-    entries = [Entry(name, label, container.files[name]) for _, name, label in files]
+    listing.entries = [Entry(name, label, container.files[name]) for _, name, label in files]
     if container.aliases:
-        label_of = {entry.name: entry.label for entry in entries}
-        shared = {entry for entry in entries if entry.name in container.aliases}
-        twice = {entry for entry in shared if label_of.get(container.aliases[entry.name]) == entry.label}
-        other = [entry for entry in shared - twice if container.aliases[entry.name] in label_of]
-        entries = [entry for entry in entries if entry not in twice]
-        if twice:
-            names = listed(shown(entry.name) for entry in sorted(twice))
-            listing.remarks.append(f"passed over, links to images of the same class that are listed already: {names}")
-        if other:
-            names = listed(shown(entry.name) for entry in sorted(other))
-            listing.remarks.append(f"WARNING: links to images of other classes, which count in both: {names}")
-    listing.entries = entries
-    if thumbnails:
-        listing.remarks.append(f"passed over: {thumbnails} files in folders of thumbnails or previews")
+        _leave_out_aliases(listing, container.aliases)
+
+
+def _leave_out_aliases(listing: Listing, aliases: dict[str, str]) -> None:
+    """Each real file once in a class, however many links lead to it."""
+    labels = {entry.name: entry.label for entry in listing.entries}
+    links = [entry for entry in listing.entries if aliases.get(entry.name) in labels]
+    twice = {entry.name for entry in links if labels[aliases[entry.name]] == entry.label}
+    listing.entries = [entry for entry in listing.entries if entry.name not in twice]
+    if twice:
+        names = listed(map(shown, sorted(twice)))
+        listing.remarks.append(f"passed over, links to images of the same class that are listed already: {names}")
+    if others := sorted(entry.name for entry in links if entry.name not in twice):
+        names = listed(map(shown, others))
+        listing.remarks.append(f"WARNING: links to images of other classes, which count in both: {names}")
+
+
+def _remark_on_files(listing: Listing, container: Container) -> None:
+    if listing.thumbnails:
+        listing.remarks.append(f"passed over: {len(listing.thumbnails)} files in folders of thumbnails or previews")
     for reason in sorted(set(container.passed_over.values())):
         names = sorted(name for name, why in container.passed_over.items() if why == reason)
         if reason == OF_A_SYSTEM:
@@ -184,7 +193,8 @@ def _find_folders_without_images(listing: Listing, container: Container) -> None
 
     for name in sorted(filter(is_beside, container.folders - {""})):
         kinds = [kind for file, kind in listing.not_counted.items() if file.startswith(f"{name}/")]
-        listing.without[name] = summary(kinds) or "empty"
+        thumbnails = any(file.startswith(f"{name}/") for file in listing.thumbnails)
+        listing.without[name] = summary(kinds) or ("thumbnails" if thumbnails else "empty")
     for name, reason in container.passed_over.items():
         if reason == LISTED_ALREADY and is_beside(name):
             listing.without[name] = reason

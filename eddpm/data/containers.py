@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from eddpm.data.systemfiles import is_system_file, is_system_folder
@@ -31,6 +32,8 @@ PIXELS = 2**29  # of the largest image: 2 GB while it is decoded
 # The raster formats that are read. Pillow knows others that run programs (EPS) or need plugins.
 _RASTER = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "SGI", "TGA", "TIFF", "WEBP")
 
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}  # of compression
+
 OF_A_SYSTEM = "of a system or a program"
 LISTED_ALREADY = "a link to a folder that is listed already"
 
@@ -42,7 +45,11 @@ class Container(ABC):
     folders: set[str]  # with those that hold no file
     passed_over: dict[str, str]  # what is there, too, but is not listed, with the reason
     aliases: dict[str, str]  # files that are links to others among them: their names
-    origins: set  # what two containers share if they share files
+
+    @property
+    @abstractmethod
+    def origins(self) -> set[tuple[int, int]]:
+        """The device and inode of every file that holds images."""
 
     @abstractmethod
     def read(self, name: str, most: int = LARGEST_FILE) -> bytes:
@@ -54,14 +61,19 @@ class Folder(Container):
 
     def __init__(self, path: Path):
         """Raises ArtifactError where a folder may not be listed."""
-        self._path = os.fspath(path)
-        self.files, self.folders, self.passed_over, self.aliases, self.origins = {}, set(), {}, {}, set()
+        self._path, self._entered = os.fspath(path), set()
+        self.files, self.folders, self.passed_over, self.aliases = {}, set(), {}, {}
         names: dict[tuple[int, int], str] = {}  # of files, by device and inode
         folder_links, file_links = [""], []
         while folder_links:  # real folders first: a link is followed where nothing else leads to its folder
             folder_links = [link for start in sorted(folder_links) for link in self._list(start, names, file_links)]
         for link in sorted(file_links):
             self._add(link, names, link=True)
+        self._origins = np.array([key for key, name in names.items() if is_image(name)], np.uint64)  # takes less space
+
+    @property
+    def origins(self) -> set[tuple[int, int]]:
+        return set(map(tuple, self._origins.tolist()))
 
     def _list(self, start: str, names: dict[tuple[int, int], str], file_links: list[str]) -> Iterator[str]:
         """List what lies below a folder; yields the links to folders, which are not followed."""
@@ -89,7 +101,7 @@ class Folder(Container):
         path = f"{self._path}/{folder}"
         try:
             status = os.stat(path)
-            if (status.st_dev, status.st_ino) in self.origins:
+            if (status.st_dev, status.st_ino) in self._entered:
                 self.passed_over[folder] = LISTED_ALREADY
                 return []
             with os.scandir(path) as entries:
@@ -98,7 +110,7 @@ class Folder(Container):
             raise ArtifactError(
                 f"{shown(path.rstrip('/'))}: cannot be listed ({error.strerror}); make it readable"
             ) from None
-        self.origins.add((status.st_dev, status.st_ino))
+        self._entered.add((status.st_dev, status.st_ino))
         self.folders.add(folder)
         return found
 
@@ -129,8 +141,6 @@ class Zip(Container):
         refuse_impostor(path)
         self._path, self._archive, self._owner = path, None, None
         self.aliases = {}
-        status = os.stat(path)
-        self.origins = {(status.st_dev, status.st_ino)}
         try:
             with zipfile.ZipFile(path) as archive:
                 infos = archive.infolist()
@@ -165,15 +175,17 @@ class Zip(Container):
                 self._infos[name] = info
         self.files = {name: (info.file_size, info.CRC) for name, info in self._infos.items()}
 
+    @property
+    def origins(self) -> set[tuple[int, int]]:
+        status = os.stat(self._path)
+        return {(status.st_dev, status.st_ino)}
+
     def read(self, name: str, most: int = LARGEST_FILE) -> bytes:
         if self._owner != os.getpid():  # forked processes would share one position in the file
             self._owner, self._archive = os.getpid(), zipfile.ZipFile(self._path)
         info = self._infos[name]
         with self._archive.open(info) as file:
             return _read(file, info.file_size, most)
-
-
-_METHODS = {getattr(zipfile, name, None) for name in ("ZIP_STORED", "ZIP_DEFLATED", "ZIP_BZIP2", "ZIP_LZMA")}
 
 
 def _read(file, size: int, most: int) -> bytes:

@@ -14,8 +14,8 @@ NO_SUFFIX = "without a suffix"
 
 # What people and programs keep beside images: captions, labels, notes, settings, catalogues, checksums, code.
 _COMPANIONS = re.compile(
-    r"\.(txt|md|rst|rtf|html?|css|captions?|tags|json|jsonl|ndjson|geojson|xml|ya?ml|toml|csv|tsv|xlsx?|ods|docx?|ini|cfg"
-    r"|conf|log|db|xmp|aae|dop|pp3|thm|lrcat|url|webloc|sha1|sha256|md5|sfv|py|ipynb|sh|m)"
+    r"\.(txt|md|rst|rtf|html?|css|captions?|tags|json|jsonl|ndjson|geojson|xml|ya?ml|toml|csv|tsv|xlsx?|ods|docx?|ini"
+    r"|cfg|conf|log|lst|list|names|nfo|pts|db|xmp|aae|dop|pp3|thm|lrcat|url|webloc|sha1|sha256|md5|sfv|py|ipynb|sh|m)"
 )
 _ARCHIVES = re.compile(r"\.(zip|tar|gz|tgz|bz2|tbz|xz|txz|zst|7z|rar)")
 _ARRAYS = re.compile(
@@ -79,10 +79,3 @@ def _step(kind: str) -> str:
 def summary(kinds: Iterable[str]) -> str:
     """The files of each kind: "6 .heic, 1 without a suffix: a pickle"."""
     return ", ".join(f"{count} {shown(each)}" for each, count in Counter(kinds).most_common())
-
-
-def listed(items: Iterable[str], most: int = 10) -> str:
-    """The first few of some items, and how many more there are."""
-    items = list(items)
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + more

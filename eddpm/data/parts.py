@@ -8,11 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from eddpm.config import DatasetConfig
-from eddpm.data.kinds import listed
 from eddpm.data.refusals import of_images
 from eddpm.data.sources import Entry, Source, open_source
 from eddpm.errors import ConfigError
-from eddpm.paths import shown
+from eddpm.paths import listed, shown
 
 
 class Part(NamedTuple):
@@ -34,10 +33,10 @@ def open_parts(config: DatasetConfig) -> dict[str, Part]:
         train, validation = (Part(source, [source.entries[i] for i in part]) for part in parts)
         return {"train": train, "validation": validation}
     other = open_source(config.validation_source, config.num_classes, config.classes)
-    if source.origins & other.origins:
+    if shared := len(source.origins & other.origins):
         raise ConfigError(
-            f"dataset.validation_source: '{config.validation_source}' holds images of dataset.source, which would train"
-            " and validate; name other images, or null for a share of the source"
+            f"dataset.validation_source: '{config.validation_source}' shares {shared} files with dataset.source, which"
+            " would train and validate; name other images, or null for a share of the source"
         )
     if differing := sorted(set(source.classes) ^ set(other.classes)):
         first, *others = (f"'{shown(name)}'" for name in differing)

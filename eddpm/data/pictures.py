@@ -40,7 +40,7 @@ def traits(stored: Image.Image) -> set[str]:
         "alpha": stored.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in stored.info,
         "lossy": stored.format in _LOSSY,
         "exif_turned": _is_turned(stored),
-        "several_frames": stored.format != "MPO" and getattr(stored, "is_animated", False),
+        "several_frames": _has_several_frames(stored),
         "cmyk": stored.mode == "CMYK",
     }
     return {trait for trait, it_has in has.items() if it_has}
@@ -66,6 +66,13 @@ def _is_turned(image: Image.Image) -> bool:
         return image.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
     except Exception:  # damage there does not touch the image
         return False
+
+
+def _has_several_frames(image: Image.Image) -> bool:
+    try:
+        return getattr(image, "is_animated", False)
+    except Exception:  # damage in the second
+        return True
 
 
 def _is_transparent(image: Image.Image) -> bool:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from eddpm.data.classes import IMAGE, Entry, Listing, prefix_of
-from eddpm.data.kinds import is_companion, listed, remedy, summary
+from eddpm.data.kinds import is_companion, remedy, summary
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.filekinds import HEAD, kind_of, refuse_impostor
-from eddpm.paths import shown, unexpanded
+from eddpm.paths import listed, shown, unexpanded
 
 
 def refuse_other_file(source: str) -> NoReturn:

@@ -39,7 +39,11 @@ class Source(ABC):
     not_counted: dict[str, str]  # files among them that are no images: their kinds
     passed_over: dict[str, str]  # what was not looked at, with the reason
     remarks: list[str]  # on what was decided, a line each
-    origins: set  # what two sources share if they share images
+
+    @property
+    @abstractmethod
+    def origins(self) -> set:
+        """What two sources share if they share images."""
 
     @abstractmethod
     def _open(self, entry: Entry) -> Image.Image:
@@ -59,11 +63,15 @@ class FileSource(Source):
     """Images in class folders, in a folder or a zip; or, by `layout` "prefixes", with their class in their names."""
 
     def __init__(self, container: Container, layout: str = "folders"):
-        self._container, self.origins = container, container.origins
+        self._container = container
         self.listing = by_prefixes(container) if layout == "prefixes" else by_folders(container)
         self.classes, self.entries = self.listing.classes, self.listing.entries
         self.not_counted, self.remarks = self.listing.not_counted, self.listing.remarks
         self.passed_over = container.passed_over
+
+    @property
+    def origins(self) -> set:
+        return self._container.origins
 
     def _open(self, entry: Entry) -> Image.Image:
         return open_image(self._container.read(entry.name))
@@ -75,10 +83,14 @@ class ArraySource(Source):
     not_counted, passed_over = {}, {}
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, origin: str, remarks: Iterable[str] = ()):
-        self._images, self.origins, self.remarks = images, {origin}, list(remarks)
+        self._images, self._origin, self.remarks = images, origin, list(remarks)
         self.classes = tuple(str(label) for label in range(labels.max(initial=-1) + 1))
         stamps = ((zlib.crc32(np.ascontiguousarray(image)),) for image in images)
         self.entries = [Entry(str(i), int(labels[i]), stamp) for i, stamp in enumerate(stamps)]
+
+    @property
+    def origins(self) -> set:
+        return {self._origin}
 
     def _open(self, entry: Entry) -> Image.Image:
         image = self._images[int(entry.name)]

@@ -5,9 +5,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from eddpm.data.classes import Folders, Listing
-from eddpm.data.kinds import listed
 from eddpm.errors import ArtifactError
-from eddpm.paths import shown
+from eddpm.paths import escaped, listed, shown
 
 _WORD = (
     r"train(?:ing)?|trn|val(?:id(?:ation|ate)?)?|dev(?:el(?:opment)?)?|hold[-_ ]?out|test(?:ing)?|tst|eval(?:uation)?"
@@ -45,10 +44,10 @@ def named_like_splits(names: set[str]) -> dict[str, str]:
     for name in names:
         plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()
         if match := _SPLIT.search(plain):
-            rest = plain[: match.start()] + plain[match.end() :]
+            others = re.findall(r"[^\W\d_]+", f"{plain[: match.start()]} {plain[match.end() :]}")
             word = match[1][:3]
-            apart[rest.strip("0123456789")][name] = word
-            if all(re.fullmatch(f"{_AFFIX}|[a-z]", each) for each in re.findall(r"[^\W\d_]+", rest)):
+            apart[tuple(others)][name] = word
+            if all(re.fullmatch(f"{_AFFIX}|[a-z]", each) for each in others):
                 found[name] = word
     for same in apart.values():  # that differ in this word alone: cifar_train, cifar_test
         if len(set(same.values())) > 1:
@@ -67,6 +66,6 @@ def _remedy(source: str, parent: Folders, splits: dict[str, str], folders: set[F
     is_folder = Path(source).is_dir()
     top = Path(source if is_folder else "FOLDER")
     keys = {"dataset.source": best(_FOR_TRAINING), "dataset.validation_source": best(_FOR_VALIDATION)}
-    named = [f"{key}: {shown(str(top.joinpath(*parent, *name)))}" for key, name in keys.items() if name]
+    named = [f"{key}: {escaped(str(top.joinpath(*parent, *name)))}" for key, name in keys.items() if name]
     steps = "name " + (" and ".join(named) or "a folder that holds one folder of images for each class")
     return steps if is_folder else f"unpack it, and {steps}"

@@ -13,14 +13,14 @@ import numpy as np
 
 from eddpm.artifacts import read_json, write_json, write_text
 from eddpm.config import DatasetConfig
-from eddpm.data.kinds import is_companion, listed, remedy, summary, why_left_out
+from eddpm.data.kinds import is_companion, remedy, summary, why_left_out
 from eddpm.data.parts import Part, open_parts
 from eddpm.data.pictures import NOTES
 from eddpm.data.refusals import with_counts
 from eddpm.data.shards import ShardPlan, make_shards, plan_shards
 from eddpm.data.sources import Source
 from eddpm.errors import ArtifactError
-from eddpm.paths import escaped, shown
+from eddpm.paths import escaped, listed, shown
 from eddpm.settings import load_settings
 
 MANY = 20  # classes; of more, the log names the smallest and the largest
@@ -87,11 +87,11 @@ def _not_counted(config: DatasetConfig, parts: dict[str, Part]) -> Iterator[Left
     for part, place in places.items():
         source = parts["train" if part == "-" else part].source
         for line in _contents(source):
-            say(f"{shown(place)}: {line}")
+            say(f"{escaped(place)}: {line}")
         for file, kind in source.not_counted.items():
             yield (each := LeftOut(part, file, why_left_out(file, kind), kind))
             if each.is_lost:
-                say(f"{shown(place)}: {shown(file)} {each.reason}")
+                say(f"{escaped(place)}: {shown(file)} {each.reason}")
 
 
 def _contents(source: Source) -> Iterator[str]:

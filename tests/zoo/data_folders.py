@@ -221,7 +221,7 @@ FOLDERS = (
         "one folder for training and for validation",
         pets(),
         REFUSED,
-        ("which would train and validate",),
+        ("shares 12 files with dataset.source, which would train and validate",),
         {"validation_source": "images"},
     ),
     # Links

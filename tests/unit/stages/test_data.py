@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -230,6 +231,16 @@ def test_names_that_would_break_a_table_do_not(tmp_path):
     with open(tmp_path / "unreadable.tsv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert {row["file"] for row in rows} == {"a/a\tb.png", 'a/c"d.png', "a/caf\\udce9.png"}
+
+
+def test_every_name_stays_on_one_line_of_the_table_and_the_log(tmp_path, capsys):
+    folder = save_classes(tmp_path / "images", {"a": 9, "b": 9})
+    for name in ("a\nb.png", "c\rd.heic", "e\x1b[31m.png"):
+        (folder / "a" / name).write_bytes(b"")
+    prepare(tmp_path, config_of(folder, max_corrupt=0.5))
+    assert len((tmp_path / "unreadable.tsv").read_bytes().splitlines()) == 4
+    assert {row[1] for row in table(tmp_path)[1:]} == {"a/a\\nb.png", "a/c\\rd.heic", "a/e\\x1b[31m.png"}
+    assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in capsys.readouterr().err.splitlines())
 
 
 # Cost -------------------------------------------------------------------------------------------------------------
