@@ -42,7 +42,8 @@ class Pictures:
         others = [of_file for of_file in kinds.values() if of_file]
         if not self._names:
             there = f" that are read, but {summary(others)}; {remedy(others)}" if others else "; check the path"
-            raise ArtifactError(f"{path}: holds no images{there}")
+            passed_over = summary(container.passed_over.values())
+            raise ArtifactError(f"{path}: holds no images{f' ({passed_over})' if passed_over else ''}{there}")
         first_of, sizes, found = {}, Counter(), Counter()
         for name in self._names:
             with self._opened(name) as image:

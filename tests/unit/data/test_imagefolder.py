@@ -139,6 +139,9 @@ def test_pictures_of_several_sizes_are_refused_with_the_count_of_each(folder):
 
 def test_a_folder_without_images_is_refused_with_what_it_holds(tmp_path):
     assert refusal(open_images, tmp_path) == "holds no images; check the path"
+    (tmp_path / ".hidden").mkdir()
+    assert refusal(open_images, tmp_path) == "holds no images (1 of a system or a program); check the path"
+    (tmp_path / ".hidden").rmdir()
     (tmp_path / "cat.heic").write_text("x")
     message = "holds no images that are read, but 1 .heic; convert images among them to JPEG or PNG"
     assert refusal(open_images, tmp_path) == message
