@@ -109,7 +109,7 @@ def test_a_reference_of_another_size_is_refused_before_any_job(workspace):
 
 
 def test_what_is_advised_for_a_damaged_file_makes_that_file_anew(finished, tmp_path):
-    (tmp_path / "0001.npz").write_bytes(b"PK damaged")
+    (tmp_path / "0001.npz").write_bytes(b"PK\3\4 damaged")
     with pytest.raises(ArtifactError) as caught:
         read_npz(tmp_path / "0001.npz")
     shard = "results/digits/runs/uadm5/samples/0001.npz"
