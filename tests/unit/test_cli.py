@@ -283,15 +283,13 @@ def started(argv: list[str], folder: Path = REPO, **how) -> subprocess.Completed
 )
 def test_the_arrows_of_a_table_are_printed_somehow_in_any_locale_and_written_as_utf_8(tmp_path, locale):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tiny_values()))
-    write_json(
-        tmp_path / "results/digits/runs/uadm25-g/metrics.json",
-        METRICS | {"run": {**METRICS["run"], "name": "UADM(25)-G"}},
-    )
+    run = METRICS["run"] | {"name": "UADM(25)-G"}
+    write_json(tmp_path / "results/digits/runs/uadm25-g/metrics.json", METRICS | {"run": run})
     done = started(["tables", "--config", "config.yaml"], tmp_path, variables=locale)
     assert (done.returncode, done.stderr) == (0, b"")
     written = (tmp_path / "results/digits/tables/unfinished/main.md").read_bytes().decode("utf-8")
     assert "FID ↓ (pixels)" in written
-    assert done.stdout.decode("ascii").strip() == written.replace("↓", "\\u2193").strip()
+    assert done.stdout.strip() == written.encode("ascii", "backslashreplace").strip()
 
 
 def test_a_full_disk_behind_the_output_is_one_line():
@@ -327,11 +325,17 @@ def test_a_file_that_must_not_be_touched_is_one_line_wherever_that_shows(tmp_pat
     assert line == "kept.npz: Permission denied; change its permissions, or work in another folder"
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "TkAgg", "nonsense"])
-def test_figures_are_drawn_whatever_backend_a_notebook_left_and_without_a_home(tmp_path, backend):
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+        {"MPLBACKEND": "nonsense", "HOME": "/dev/null", "MPLCONFIGDIR": "/dev/null/matplotlib"},
+    ],
+    ids=["of a notebook", "nonsense, and no home"],
+)
+def test_figures_are_drawn_whatever_backend_is_asked_for(tmp_path, variables):
     (tmp_path / "trace.csv").write_text(TRACE)
     argv = command("plot-figure", tmp_path, figure=["trace"], inputs=["trace.csv"], labels=["A"])
-    variables = {"MPLBACKEND": backend, "HOME": "/dev/null", "MPLCONFIGDIR": "/dev/null/matplotlib"}
     done = started(argv, tmp_path, variables=variables)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "png.missing").read_bytes().startswith(b"\x89PNG")
