@@ -121,7 +121,7 @@ def _meet(rank: int, size: int, backend: str) -> None:
         store, _, _ = next(dist.rendezvous("env://", rank, size, timeout=PATIENCE))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise _not_launched(f"but {size} processes do not meet within {PATIENCE.seconds} s ({reason})") from None
+        raise _not_launched(f"but {size} processes do not meet in {PATIENCE.seconds} s ({reason})") from None
     store.set_timeout(timedelta(minutes=30))  # from here on, each is known to work
     return dist.init_process_group(backend, store=store, rank=rank, world_size=size)
 

@@ -4,18 +4,16 @@ import json
 import os
 import pickle
 import re
-import resource
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from full_disk import room_for
 
 from eddpm import artifacts
 from eddpm.artifacts import (
@@ -149,17 +147,6 @@ def write_rows(path: Path, rows: np.ndarray) -> None:
     with _growing_array(path, rows.shape[1:]) as add:
         for row in rows:
             add(row)
-
-
-@contextmanager
-def room_for(size: int) -> Iterator[None]:
-    """Files of no more bytes than that, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
