@@ -1,4 +1,4 @@
-"""The pipeline where people run it: odd paths, what notebooks and launchers leave behind, files as editors save them."""
+"""The pipeline where people run it: odd paths, what notebooks and launchers leave, files as editors save them."""
 
 import os
 import shutil
@@ -11,11 +11,9 @@ from tiny import REPO
 from workspace import RUNS, Workspace
 
 NAME = 'it\'s {one} "of" $HOME; ü & (more) 50%'
-LEFT_BEHIND = {
-    # By srun, or by a launcher that has ended.
-    **{"RANK": "3", "LOCAL_RANK": "3", "WORLD_SIZE": "8", "MASTER_ADDR": "gone", "SLURM_PROCID": "3"},
-    **{"MPLBACKEND": "module://gone", "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "CUDA_VISIBLE_DEVICES": ""},
-}
+# By a notebook, and by srun or a launcher that has ended.
+LEFT_BEHIND = {"RANK": "3", "LOCAL_RANK": "3", "WORLD_SIZE": "8", "MASTER_ADDR": "gone", "SLURM_PROCID": "3"}
+LEFT_BEHIND |= {"MPLBACKEND": "module://gone", "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "CUDA_VISIBLE_DEVICES": ""}
 LEVELS = "results/digits/figures/noise_levels.png"
 
 
@@ -32,10 +30,8 @@ class Elsewhere(Workspace):
 
     def command(self, *arguments: str) -> list[str]:
         python, snakefile = str(self.checkout / "env/bin/python"), str(self.checkout / "workflow/Snakefile")
-        return [
-            *(python, "-m", "snakemake", "--snakefile", snakefile, "--configfile", "config.yaml", "--cores", "2"),
-            *("--workflow-profile", str(self.checkout / "profiles/default"), *arguments),
-        ]
+        start = [python, "-m", "snakemake", "--snakefile", snakefile, "--configfile", "config.yaml", "--cores", "2"]
+        return [*start, "--workflow-profile", str(self.checkout / "profiles/default"), *arguments]
 
 
 @pytest.fixture(scope="module")
