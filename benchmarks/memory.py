@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from metrics import peak
 
-from eddpm.artifacts import write_sample_batch
+from eddpm.batches import write_sample_batch
 from eddpm.evaluation.features import Extractor, Features
 from eddpm.evaluation.metrics import measure
 from eddpm.stages.features import collect

@@ -17,7 +17,7 @@ import torch
 import yaml
 from metrics import machine
 
-from eddpm.artifacts import Samples, write_samples
+from eddpm.batches import Samples, write_samples
 from eddpm.config import TrainClassifierConfig
 from eddpm.data.loader import training_batches
 from eddpm.data.store import Store

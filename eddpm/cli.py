@@ -15,10 +15,16 @@ from pathlib import Path
 from eddpm.config import INCEPTION_FILE
 from eddpm.errors import EddpmError, remedy
 
+
+def _path(text: str) -> Path:
+    """As the shell would have it, which leaves `~` alone in quotes and after "="."""
+    return Path(os.path.expanduser(text))
+
+
 # verb -> module of eddpm.stages, help, {option: how argparse reads it}. An option is an argument of the stage function.
-_PATH = {"type": Path, "required": True}
-_PATHS = {"type": Path, "nargs": "+", "required": True}
-_OPTIONAL_PATHS = {"type": Path, "nargs": "*", "default": []}
+_PATH = {"type": _path, "required": True}
+_PATHS = {"type": _path, "nargs": "+", "required": True}
+_OPTIONAL_PATHS = {"type": _path, "nargs": "*", "default": []}
 _RUNS = {"nargs": "+", "required": True, "help": "the name of each row, in order"}
 _MEASURED = {**_OPTIONAL_PATHS, "help": "the metrics.json of the runs that have one; the others are shown as missing"}
 _CONFIG = {**_PATH, "help": "the project, such as config/digits/config.yaml"}
@@ -29,7 +35,7 @@ _TRAINING = {
     "dataset": {**_PATH, "help": "dataset.json of prepared data"},
     "model": _PATH,
     "log": _PATH,
-    "init-from": {"type": Path, "nargs": "?", "help": "a checkpoint to start from; named without a value: none"},
+    "init-from": {"type": _path, "nargs": "?", "help": "a checkpoint to start from; named without a value: none"},
     "microbatch": {"type": int, "help": "images that a process computes at once (all of its share)"},
     "threads": {**_NUMBER, "help": "cores of this job: one for each process, the others read data (1)"},
 }
@@ -58,7 +64,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         {
             "settings": _PATH,
             "denoiser": _PATH,
-            "classifier": {"type": Path, "nargs": "?"},  # named without a value: an unguided run
+            "classifier": {"type": _path, "nargs": "?"},  # named without a value: an unguided run
             "start": _COUNT,
             "stop": _COUNT,
             "batch-size": _COUNT,
@@ -100,7 +106,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         "assets",
         "bring a published file here, and check it",
         {
-            "source": {"required": True, "help": "a URL, or a path"},
+            "source": {"type": os.path.expanduser, "required": True, "help": "a URL, or a path"},
             "digest": {"nargs": "?", "help": "SHA-256; named without a value: that of the first file to come"},
             "asset": _PATH,
         },
@@ -137,12 +143,13 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
             "samples": _PATH,
             "reference": _PATH,
             "spaces": {
+                "type": os.path.expanduser,
                 "nargs": "+",
                 "default": ["inception"],
                 "help": "inception, efficientnet-lite0, pixels, or the folder of a trained classifier",
             },
             "weights": {
-                "type": Path,
+                "type": _path,
                 "default": Path("resources/assets") / INCEPTION_FILE,
                 "help": "the Inception network (%(default)s)",
             },

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from eddpm.assets import Asset, assets
+from eddpm.assets import Asset, asset_file, assets
 from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
+from eddpm.paths import expand, unexpanded
 from eddpm.project import TEMPERED, Project
 from eddpm.runs import Run, slug
-from eddpm.settings import parse_settings, read_text
+from eddpm.settings import parse_settings, read_text, refuse_page
 
 RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
 
@@ -25,6 +26,7 @@ def load_project(values: dict[str, Any], place: str) -> Project:
     values = dict(values)
     table = values.get("runs")
     if isinstance(table, str):
+        table = expand(table)
         values["runs"] = [row.model_dump() for row in _read_runs(Path(table))]
     elif "runs" in values:
         raise ConfigError(f"{place}: runs: value {table!r}: give the path of the runs table")
@@ -46,13 +48,14 @@ def load_project(values: dict[str, Any], place: str) -> Project:
 
 
 def _read_runs(path: Path) -> list[Run]:
+    refuse_page(path)
     try:
         reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t")
         rows = [(reader.line_num, row) for row in reader]
     except OSError as error:
         raise ConfigError(
-            f"{path}: cannot be read ({error}); `runs` is a path from the folder where one works, the"
-            " root of the checkout"
+            f"{path}: cannot be read ({error}{unexpanded(str(path))}); `runs` is a path from the folder where one"
+            " works, the root of the checkout"
         ) from None
     except (ValueError, csv.Error) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); cells are separated by tabs") from None
@@ -165,12 +168,14 @@ def _check_measuring(project: Project, place: str) -> None:
     for name in project.space_classifiers:
         _check_known("classifier", name, project.classifiers, place, f"{place}: evaluation.spaces")
     if project.published and not Path(project.published).is_file():
-        raise ConfigError(f"{place}: published: '{project.published}' does not exist; give its path, or null")
+        reason = f"does not exist{unexpanded(project.published)}"
+        raise ConfigError(f"{place}: published: '{project.published}' {reason}; give its path, or null")
     if project.published and "inception" not in spaces:
         raise ConfigError(f"{place}: published: these numbers are of the space inception; add it to evaluation.spaces")
 
 
 def _check_weights(project: Project, place: str) -> None:
+    kept = assets(project)
     for kind, entries in (("denoisers", project.denoisers), ("classifiers", project.classifiers)):
         for name, entry in entries.items():
             if entry.training and entry.training.random_crop and not project.dataset.uncropped:
@@ -178,14 +183,16 @@ def _check_weights(project: Project, place: str) -> None:
                     f"{place}: {kind}.{name}.training.random_crop: needs more than the centre of an image;"
                     " set dataset.uncropped: true"
                 )
+            start = entry.training and entry.training.init_from
+            files = {asset.file for asset in kept if asset_file(asset.source) == start}
+            if files and start not in files:
+                raise ConfigError(
+                    f"{place}: {kind}.{name}.training.init_from: '{start}' is what several sources would be called;"
+                    f" name one of {', '.join(sorted(files))}"
+                )
     named: dict[str, Asset] = {}
-    for asset in assets(project):
-        other = named.setdefault(asset.name, asset)
-        if other.source != asset.source:
-            raise ConfigError(
-                f"{place}: {asset.key}: two sources share the name '{asset.name}', under which they would be kept;"
-                " rename one file"
-            )
+    for asset in kept:
+        other = named.setdefault(asset.source, asset)
         if other.sha256 != asset.sha256:
             raise ConfigError(
                 f"{place}: {asset.key}: has another sha256 than {other.key}, of one file; give both the same"

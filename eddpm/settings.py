@@ -3,6 +3,7 @@
 import codecs
 import difflib
 import re
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -11,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eddpm.errors import ConfigError
+from eddpm.filekinds import HEAD, impostor
 
 
 class Settings(BaseModel):
@@ -74,6 +76,16 @@ def _settings_in(annotation: Any) -> type[Settings] | None:
     return next(filter(None, map(_settings_in, get_args(annotation))), None)
 
 
+def refuse_page(path: Path) -> None:
+    """Raises ConfigError where a web page, or a pointer to a file, was saved as a text file; knows no other faults."""
+    if not Path(path).is_file():
+        return
+    with suppress(OSError), open(path, "rb") as file:
+        start = file.read(HEAD)
+        if start and (reason := impostor(start, text=True)):
+            raise ConfigError(f"{path}: {reason}")
+
+
 def load_settings(cls: type[AnySettings], path: Path) -> AnySettings:
     """Read a settings file (YAML) strictly."""
     return parse_settings(cls, read_yaml(path), str(path))
@@ -111,6 +123,7 @@ class _Loader(yaml.SafeLoader):
 
 def read_yaml(path: Path) -> dict:
     """A mapping that a user has written. Raises ConfigError on whatever else, and on a key that comes twice."""
+    refuse_page(path)
     try:
         values = yaml.load(read_text(path), _Loader)
     except OSError as error:

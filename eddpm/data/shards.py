@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from eddpm.data.transforms import center_crop, keep_whole
 from eddpm.errors import ArtifactError, EddpmError
 
 SHARD_IMAGES = 4096
-FORMAT = 1  # of shards; with another number all are made again
+FORMAT = 2  # of shards; with another number all are made again
 
 
 @dataclass(frozen=True)
@@ -85,21 +86,22 @@ def plan_shards(config: DatasetConfig, folder: Path, part: Part) -> list[ShardPl
 
 
 def make_shard(plan: ShardPlan) -> None:
-    """Write the images of one shard, which are never in memory together; then its record, with those left out."""
+    """Write the images of one shard, which are never in memory together; then its record, with what is to be said."""
     plan.record.unlink(missing_ok=True)  # so that it never stands beside arrays of another make
-    paths, labels, sizes, unreadable = plan.arrays, [], [], []
+    paths, labels, sizes, unreadable, notes = plan.arrays, [], [], [], Counter()
     size, channels = plan.shape[0], plan.shape[-1]
     with ExitStack() as files:
         add_image = files.enter_context(_growing_array(paths["images"], plan.shape))
         add_pixels = files.enter_context(_growing_array(paths["pixels"], ())) if plan.uncropped else None
         for entry in plan.entries:
             try:
-                image = plan.source.read(entry, channels)
+                image, noted = plan.source.read(entry, channels)
             except Unreadable as error:
                 unreadable.append([entry.name, str(error)])
                 continue
             add_image(center_crop(image, size))
             labels.append(entry.label)
+            notes.update(noted + ["enlarged"] * (min(image.size) < size))
             if plan.uncropped:
                 whole = keep_whole(image, size)
                 add_pixels(whole)
@@ -107,7 +109,7 @@ def make_shard(plan: ShardPlan) -> None:
     _save(paths["labels"], np.array(labels, np.int64))
     if plan.uncropped:
         _save(paths["sizes"], np.array(sizes, np.int64).reshape(-1, 2))
-    record = {"identity": plan.identity, "images": len(labels), "unreadable": unreadable}
+    record = {"identity": plan.identity, "images": len(labels), "unreadable": unreadable, "notes": notes}
     write_json(plan.record, record | {"sha256": {kind: sha256(path) for kind, path in paths.items()}})
 
 

@@ -21,7 +21,7 @@ from eddpm.reporting.tables import (
     pipe_table,
     title,
 )
-from eddpm.settings import read_text
+from eddpm.settings import read_text, refuse_page
 
 _NUMBERS = ["fid", "sfid", "inception_score", "precision", "recall"]
 _COLUMNS = ["run", "source", "scale", *_NUMBERS, "note"]
@@ -49,6 +49,7 @@ def read_published(path: Path) -> list[Published]:
     Raises ConfigError on a column that is unknown, missing or repeated, a cell that is no number, a row without run or
     source, and a second row of a run from one source.
     """
+    refuse_page(path)
     try:
         text = io.StringIO(read_text(path), newline="")
         reader = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)

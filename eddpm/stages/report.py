@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from eddpm.artifacts import ImageFile, atomic, read_json, write_text
+from eddpm.artifacts import atomic, read_json, write_text
+from eddpm.batches import ImageFile
 from eddpm.errors import ArtifactError
+from eddpm.filekinds import refuse_impostor
 from eddpm.reporting.published import (
     COMPARED,
     comparison_frame,
@@ -109,6 +111,7 @@ def _first_images(path: Path) -> np.ndarray:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
+    refuse_impostor(path, text=True)
     try:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:
@@ -116,6 +119,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _read_levels(path: Path) -> pd.DataFrame:
+    refuse_impostor(path, text=True)
     try:
         frame = pd.DataFrame(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError) as error:

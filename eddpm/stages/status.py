@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from eddpm.artifacts import array_length
+from eddpm.arrays import array_length
 from eddpm.errors import ArtifactError
 from eddpm.exhibits import runs_of
 from eddpm.project import Project

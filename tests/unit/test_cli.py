@@ -15,7 +15,8 @@ import pytest
 import yaml
 from tiny import tiny_values
 
-from eddpm.artifacts import atomic, write_json, write_npz
+from eddpm.arrays import write_npz
+from eddpm.artifacts import atomic, write_json
 from eddpm.cli import VERBS, build_parser, main
 from eddpm.stages import report
 
@@ -184,7 +185,9 @@ def test_a_damaged_table_is_one_line(tmp_path, capsys):
     path.write_bytes(b"\xff\xfe\x00")
     assert mistake(command("plot-figure", tmp_path, inputs=[str(path)]), capsys).startswith(f"{path}: not a readable")
     path.write_text("")
-    assert mistake(command("plot-figure", tmp_path, inputs=[str(path)]), capsys).startswith(f"{path}: not a readable")
+    assert mistake(command("plot-figure", tmp_path, inputs=[str(path)]), capsys).startswith(f"{path}: is empty")
+    path.write_text("<!DOCTYPE html>")
+    assert mistake(command("plot-figure", tmp_path, inputs=[str(path)]), capsys).startswith(f"{path}: is a web page")
 
 
 def test_labels_that_do_not_go_with_the_inputs_are_one_line(tmp_path, capsys):

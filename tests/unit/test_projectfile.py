@@ -102,6 +102,11 @@ def test_a_table_that_cannot_be_read_is_refused_with_the_key_that_names_it(table
     assert refusal(table).startswith(f"{table}: cannot be read (")
 
 
+def test_a_web_page_in_place_of_the_table_is_named(table):
+    table.write_text("<!DOCTYPE html>\n<html>")
+    assert refusal(table).startswith(f"{table}: is a web page")
+
+
 @pytest.mark.parametrize("runs", [None, 3, [], [{"run": "inline"}]])
 def test_runs_that_are_no_path_are_refused(runs):
     with pytest.raises(ConfigError, match="give the path of the runs table"):
@@ -312,27 +317,29 @@ def test_a_checkpoint_has_a_source_and_perhaps_a_checksum(table, checkpoint, mes
     assert refusal(table, **changes).startswith(f"config.yaml: classifiers.ce.checkpoint{message}")
 
 
-def test_two_sources_of_one_file_name_are_refused_and_one_source_twice_is_fine(table):
+def test_one_source_has_one_checksum(table):
     write_rows(table, ROW)
-    ce, ect = (DIGITS["classifiers"][name] for name in ("ce", "ect"))
-    twice = {"classifiers__ce": published(ce), "classifiers__ect": published(ect)}
-    load(table, **twice)
-    other = "https://elsewhere.org/classifier.pt?download=1"
-    assert refusal(table, **twice | {"classifiers__ect": published(ect, other)}) == (
-        "config.yaml: classifiers.ect.checkpoint: two sources share the name 'classifier.pt', under which they would be"
-        " kept; rename one file"
-    )
-    assert refusal(table, **twice | {"classifiers__ect": published(ect, sha256="0" * 64)}) == (
+    ce, ect = (published(DIGITS["classifiers"][name]) for name in ("ce", "ect"))
+    load(table, classifiers__ce=ce, classifiers__ect=ect)
+    other = published(DIGITS["classifiers"]["ect"], sha256="0" * 64)
+    assert refusal(table, classifiers__ce=ce, classifiers__ect=other) == (
         "config.yaml: classifiers.ect.checkpoint: has another sha256 than classifiers.ce.checkpoint, of one file;"
         " give both the same"
     )
 
 
-def test_a_reference_batch_cannot_share_its_name_with_the_inception_network(table):
+def test_a_training_cannot_start_from_a_name_that_several_sources_have(table):
     write_rows(table, ROW)
-    changes = {"evaluation__spaces": ["inception"], "sweep__best": {"minimise": "inception/fid"}}
-    message = refusal(table, **changes, evaluation__reference="mine/inception-2015-12-05.pt")
-    assert message.startswith("config.yaml: evaluation.inception: two sources share the name 'inception-2015-12-05.pt'")
+    start = "resources/assets/classifier.pt"
+    training = DIGITS["denoisers"]["uadm"]["training"] | {"init_from": start}
+    changes = {"classifiers__ce": published(DIGITS["classifiers"]["ce"]), "denoisers__uadm__training": training}
+    load(table, **changes)
+    other = published(DIGITS["classifiers"]["ect"], "nets/classifier.pt")
+    message = refusal(table, **changes, classifiers__ect=other)
+    place, _, files = message.partition(f"'{start}' is what several sources would be called; name one of ")
+    assert place == "config.yaml: denoisers.uadm.training.init_from: "
+    for file in files.split(", "):
+        load(table, **changes | {"denoisers__uadm__training": training | {"init_from": file}}, classifiers__ect=other)
 
 
 def test_published_numbers_are_a_file_and_of_the_space_inception(table):

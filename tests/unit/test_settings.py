@@ -197,6 +197,18 @@ def test_a_file_that_is_no_yaml_is_refused(text, tmp_path):
     assert refusal_of_file(tmp_path / "settings.yaml").startswith("not valid YAML (")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("<!DOCTYPE html>\n<html>", "is a web page"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "is a Git LFS pointer"),
+    ],
+)
+def test_what_was_saved_instead_of_settings_is_named(text, words, tmp_path):
+    (tmp_path / "settings.yaml").write_text(text)
+    assert refusal_of_file(tmp_path / "settings.yaml").startswith(words)
+
+
 @pytest.mark.parametrize(("text", "kind"), [("", "NoneType"), ("- 1\n- 2", "list"), ("42", "int"), ("word", "str")])
 def test_a_file_that_holds_no_keys_is_refused(text, kind, tmp_path):
     (tmp_path / "settings.yaml").write_text(text)

@@ -55,13 +55,32 @@ def test_a_checkpoint_is_linked_and_not_trained_whatever_its_file_is_called(work
     entry = {key: value for key, value in classifiers["ce"].items() if key != "training"}
     workspace.write_config(classifiers=classifiers | {"ce": entry | {"checkpoint": {"source": source}}})
     (workspace.folder / source).parent.mkdir()
-    (workspace.folder / source).write_bytes(b"weights")
+    (workspace.folder / source).write_bytes(b"\0weights")
     asset, samples = "resources/assets/ce +0.1.pt", "results/digits/runs/uadm5-g/samples/0000.npz"
     workspace.snakemake(asset)
-    assert (workspace.folder / asset).read_bytes() == b"weights"
+    assert (workspace.folder / asset).read_bytes() == b"\0weights"
     assert (workspace.folder / f"{asset}.sha256").read_text().endswith("  ce +0.1.pt\n")
     assert not workspace.planned(samples).keys() & {"fetch_asset", "train_classifier"}
     assert f"--classifier '{asset}' --start" in workspace.snakemake("--dry-run", "-p", samples).stdout
+
+
+def test_weights_of_one_file_name_from_two_repositories_are_both_used(workspace):
+    kinds, samples = {"denoisers": "uadm", "classifiers": "ce"}, "results/digits/runs/uadm5-g/samples/0000.npz"
+    for kind, name in kinds.items():
+        source = workspace.folder / f"hub/{kind}/resolve/main/model.safetensors"
+        source.parent.mkdir(parents=True)
+        source.write_bytes(b"\0" + name.encode())
+        entries = workspace.values[kind]
+        entry = {key: value for key, value in entries[name].items() if key != "training"}
+        workspace.values[kind] = entries | {name: entry | {"checkpoint": {"source": source.as_uri()}}}
+    workspace.write_config()
+    printed = workspace.snakemake("--dry-run", "-p", samples).stdout
+    used = {
+        option: re.search(rf"--{option} (resources/assets/\S+)", printed)[1] for option in ("denoiser", "classifier")
+    }
+    workspace.snakemake(*used.values())
+    for (kind, name), file in zip(kinds.items(), used.values(), strict=True):
+        assert (workspace.folder / file).read_bytes() == b"\0" + name.encode(), kind
 
 
 def test_missing_sources_are_listed_before_any_job_and_leave_the_plan_readable(workspace):

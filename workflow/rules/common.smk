@@ -12,7 +12,7 @@ REPO = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPO))
 
 from eddpm import demand, exhibits
-from eddpm.assets import FOLDER, asset_file, assets, weights_file
+from eddpm.assets import FOLDER, assets, file_of, weights_file
 from eddpm.config import INCEPTION_FILE
 from eddpm.errors import EddpmError
 from eddpm.projectfile import load_project
@@ -266,7 +266,7 @@ def space_weights(wildcards):
 def reference_images(wildcards):
     """What samples are measured against: a reference batch, or the training images."""
     if project.evaluation.reference:
-        return asset_file(project.evaluation.reference)
+        return file_of(project, "evaluation.reference")
     return "resources/datasets/{experiment}/dataset.json"
 
 

@@ -7,7 +7,7 @@ import time
 import psutil
 from snakemake.exceptions import WorkflowError
 
-from eddpm.assets import check_files, missing_files, not_here_yet
+from eddpm.assets import check_files, check_reference, missing_files, not_here_yet
 from eddpm.driver import Hold
 
 
@@ -114,6 +114,7 @@ def refuse_bad_files():
 
     try:
         check_files(project)
+        check_reference(project)
         if project.published:
             read_published(Path(project.published))
     except EddpmError as error:

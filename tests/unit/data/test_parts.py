@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from pictures import CIFAR10, config_of, pack, save_classes
 
+from eddpm.data.containers import Zip
 from eddpm.data.parts import open_parts, split
-from eddpm.data.sources import ZipSource
+from eddpm.data.sources import FileSource
 from eddpm.errors import ConfigError
 
 
@@ -50,7 +51,7 @@ def test_too_few_images_to_split_are_refused_in_one_line(counts, fraction):
 
 def test_the_parts_of_one_source_share_its_images():
     parts = open_parts(config_of(CIFAR10, num_classes=10, validation_fraction=0.1))
-    entries = ZipSource(CIFAR10).entries
+    entries = FileSource(Zip(CIFAR10)).entries
     assert sorted(parts["train"].entries + parts["validation"].entries) == sorted(entries)
     assert np.bincount([entry.label for entry in parts["validation"].entries]).tolist() == [5] * 10
 

@@ -104,6 +104,12 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
             read_published(tmp_path / name)
 
 
+def test_a_web_page_in_place_of_the_table_is_named(tmp_path):
+    (tmp_path / "published.tsv").write_text("<!DOCTYPE html>\n<html>")
+    with pytest.raises(ConfigError, match=r"^[^\n]*published\.tsv: is a web page[^\n]*$"):
+        read_published(tmp_path / "published.tsv")
+
+
 # Comparing --------------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,8 @@ import sklearn.model_selection
 from pictures import CIFAR10, config_of, pack, prepare, save_classes, whole
 from PIL import Image
 
-from eddpm.artifacts import Samples, sha256, write_samples
+from eddpm.artifacts import sha256
+from eddpm.batches import Samples, write_samples
 from eddpm.data import shards
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError
@@ -194,9 +195,10 @@ def test_too_many_damaged_files_end_the_job_and_are_all_named(tmp_path, as_folde
     with pytest.raises(ArtifactError) as caught:
         prepare(tmp_path / "out", config)
     message, named = str(caught.value), [file for _, file, _ in table(tmp_path / "out")[1:]]
+    names = f"{named[0]} (is empty; bring the file again), {named[1]}, {named[2]}, ..."
     assert message == (
-        f"dataset '{as_folder}': 10 of 500 images (2.00%) cannot be read: {', '.join(named[:3])}, ...; the log and"
-        f" {tmp_path / 'out/unreadable.tsv'} name all; repair or remove them, or raise dataset.max_corrupt ({limit})"
+        f"dataset '{as_folder}': 10 of 500 images (2.00%) cannot be read: {names}; the log names all, with the reasons;"
+        f" repair them, move them elsewhere, or raise dataset.max_corrupt ({limit})"
     )
     assert sorted(named) == damaged
     log = capsys.readouterr().err

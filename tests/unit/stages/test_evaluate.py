@@ -11,7 +11,8 @@ from inception_standin import write_inception
 from PIL import Image
 from tiny import write_settings
 
-from eddpm.artifacts import Samples, read_npz, read_samples, write_npz, write_samples
+from eddpm.arrays import read_npz, write_npz
+from eddpm.batches import Samples, read_samples, write_samples
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.stages.evaluate import compute_metrics, evaluate
 from eddpm.stages.features import extract_features
@@ -206,13 +207,13 @@ def test_missing_inception_weights_are_named_with_where_to_get_them(tiny, capsys
 def test_unequal_image_sizes_are_refused(capsys, tmp_path):
     write_npz(tmp_path / "a.npz", arr_0=np.zeros((8, 16, 16, 3), np.uint8))
     write_npz(tmp_path / "b.npz", arr_0=np.zeros((8, 32, 32, 3), np.uint8))
-    with pytest.raises(ArtifactError, match=r"a\.npz: images are \(16, 16\), those of .*b\.npz \(32, 32\)"):
+    with pytest.raises(ArtifactError, match=r"a\.npz: images are \(16, 16, 3\), those of .*b\.npz \(32, 32, 3\)"):
         printed(capsys, tmp_path / "a.npz", tmp_path / "b.npz", ["pixels"])
 
 
 def test_too_few_images_for_k_are_refused(capsys, tmp_path):
     write_npz(tmp_path / "a.npz", arr_0=np.zeros((3, 4, 4, 3), np.uint8))
-    with pytest.raises(ArtifactError, match=r"pixels: .*k=3 need at least 4 images, reference have 3"):
+    with pytest.raises(ArtifactError, match=r"a\.npz: has 3 of at least 4 images that k=3 needs"):
         printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", ["pixels"])
 
 

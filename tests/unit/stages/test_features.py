@@ -7,7 +7,8 @@ import pytest
 from inception_standin import write_inception
 from tiny import write_settings
 
-from eddpm.artifacts import ImageFile, Samples, read_npz, read_samples, write_npz, write_samples
+from eddpm.arrays import read_npz, write_npz
+from eddpm.batches import ImageFile, Samples, read_samples, write_samples
 from eddpm.config import MeasureConfig, SpaceConfig
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation import extractors
