@@ -113,7 +113,7 @@ def missing_files(project: Project) -> list[Missing]:
 
 
 def _why_missing(path: Path) -> str:
-    if path.is_dir():
+    if os.path.isdir(path):
         return is_a_folder(path)
     return f"does not exist{unexpanded(str(path))}; put the file there, or name another"
 
@@ -129,7 +129,7 @@ def check_files(project: Project) -> None:
     for asset in assets(project):
         file, record = Path(asset.file), Path(f"{asset.file}.sha256")
         if not file.exists():
-            if Path(asset.source).is_file():
+            if os.path.isfile(asset.source):
                 refuse_impostor(asset.source)
             continue
         refuse_impostor(file)

@@ -138,10 +138,10 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
     ),
     "evaluate": (
         "evaluate",
-        "measure any sample batch against any reference batch",
+        "measure any images against any others",
         {
-            "samples": _PATH,
-            "reference": _PATH,
+            "samples": {**_PATH, "help": "an npz or npy, a folder or a zip of images, a folder of npz files"},
+            "reference": {**_PATH, "help": "the same; or a dataset.json, or an npz of statistics (mu, sigma)"},
             "spaces": {
                 "type": os.path.expanduser,
                 "nargs": "+",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from eddpm.errors import ArtifactError
@@ -68,7 +69,9 @@ def refuse_impostor(path: Path, *, text: bool = False) -> None:
 
 def is_a_folder(path: Path) -> str:
     """What is wrong with a folder where a file is wanted, with the remedy."""
-    names = sorted(entry.name for entry in Path(path).iterdir() if entry.is_file() and entry.name[0] != ".")
+    names = []
+    with suppress(OSError):  # of a folder that cannot be looked into
+        names = sorted(entry.name for entry in Path(path).iterdir() if entry.is_file() and entry.name[0] != ".")
     return "is a folder; name a file in it" + (f": {shortened(names)}" if names else "")
 
 

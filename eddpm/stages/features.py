@@ -216,7 +216,8 @@ def _gaussian(path: Path, arrays: dict[str, np.ndarray], name: str) -> Gaussian 
     mean, covariance = arrays[name], arrays[_COVARIANCES[name]]
     named = f"{path}: {name} {mean.dtype} {mean.shape} and {_COVARIANCES[name]} {covariance.dtype} {covariance.shape}"
     remedy = "save numpy.mean(features, axis=0) and numpy.cov(features, rowvar=False)"
-    if mean.dtype.kind != "f" or covariance.dtype.kind != "f" or covariance.shape != mean.shape * 2:
+    are_floats = mean.dtype.kind == covariance.dtype.kind == "f"
+    if not are_floats or mean.ndim != 1 or covariance.shape != mean.shape * 2:
         raise ArtifactError(f"{named} are not a mean (D,) and a covariance (D, D); {remedy}")
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise ArtifactError(f"{named} have NaN or infinite entries; {remedy}")

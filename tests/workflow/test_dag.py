@@ -3,10 +3,14 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 import yaml
 from tiny import REPO, tiny_values
 from workspace import RUNS
+
+from eddpm.arrays import read_npz, write_npz
+from eddpm.errors import ArtifactError
 
 
 def with_microbatch() -> dict:
@@ -92,6 +96,25 @@ def test_missing_sources_are_listed_before_any_job_and_leave_the_plan_readable(w
     assert "dataset.source: 'photos.zip' does not exist" in done.stderr
     assert "dataset.validation_source: 'elsewhere' does not exist" in done.stderr
     assert not (workspace.folder / "results").exists()
+
+
+def test_a_reference_of_another_size_is_refused_before_any_job(workspace):
+    write_npz(workspace.folder / "mine.npz", arr_0=np.ones((5, 16, 16, 1), np.uint8))
+    workspace.write_config(evaluation=workspace.values["evaluation"] | {"reference": "mine.npz"})
+    assert "extract_references" in workspace.planned("all")
+    done = workspace.snakemake("all", check=False)
+    assert done.returncode != 0
+    assert "evaluation.reference: images of mine.npz are (16, 16, 1), those of the data set (8, 8, 1)" in done.stderr
+    assert not (workspace.folder / "results").exists()
+
+
+def test_what_is_advised_for_a_damaged_file_makes_that_file_anew(finished, tmp_path):
+    (tmp_path / "0001.npz").write_bytes(b"PK damaged")
+    with pytest.raises(ArtifactError) as caught:
+        read_npz(tmp_path / "0001.npz")
+    shard = "results/digits/runs/uadm5/samples/0001.npz"
+    advice = re.search("`snakemake (.*?)`", str(caught.value))[1].replace(str(tmp_path / "0001.npz"), shard)
+    assert finished.planned("all", *advice.split())["sample_shard"] == {shard}
 
 
 def test_one_run_alone_needs_only_its_networks(workspace):

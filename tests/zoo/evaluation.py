@@ -120,9 +120,9 @@ SAMPLES = House(
         ),
         refused(
             "the folder of a whole run",
-            lambda folder: [shards(folder), save(folder / "grid.png", IMAGES[0])],
-            "holds images and arrays (grey.npz); name a folder with one of the two, or a file",
-            samples=".",
+            lambda folder: [shards(folder / "run"), save(folder / "run/grid.png", IMAGES[0])],
+            "holds images and arrays (samples/0000.npz); name a folder with one of the two, or a file",
+            samples="run",
         ),
         # Batches of others
         taken(

@@ -93,7 +93,7 @@ def zipped(folder: Path) -> None:
 
 
 def shards(folder: Path) -> None:
-    (folder / "samples").mkdir()
+    (folder / "samples").mkdir(parents=True)
     for k in range(2):
         np.savez(folder / f"samples/{k:04d}.npz", arr_0=images(seed=k), arr_1=np.zeros(8, int))
 
@@ -129,16 +129,15 @@ def header(shape: tuple[int, ...], descr: str = "|u1") -> Make:
     return make
 
 
-def statistics(dimensions: int = 2048, **changes: np.ndarray) -> Make:
-    """A reference of statistics; arrays that are None are left out."""
-    made = {"mu": np.zeros(dimensions), "sigma": np.eye(dimensions)} | changes
-    return arrays("reference.npz", **{name: array for name, array in made.items() if array is not None})
+def statistics(dimensions: int = 2048, change: Callable[[dict[str, np.ndarray]], object] = lambda made: None) -> Make:
+    """A reference of statistics, changed before it is saved."""
 
+    def make(folder: Path) -> None:
+        made = {"mu": np.zeros(dimensions), "sigma": np.eye(dimensions)}
+        change(made)
+        np.savez(folder / "reference.npz", **made)
 
-def asymmetric() -> np.ndarray:
-    sigma = np.eye(2048)
-    sigma[0, 1] = 0.5
-    return sigma
+    return make
 
 
 def with_reference(make: Make) -> Make:

@@ -11,7 +11,6 @@ from zoo.measured import (
     Make,
     against,
     arrays,
-    asymmetric,
     content,
     images,
     of_images,
@@ -38,7 +37,7 @@ REFERENCES = House(
         ),
         taken(
             "a batch with statistics as reference",
-            against(arrays("reference.npz", arr_0=images(12), mu=np.zeros(2048), sigma=np.eye(2048))),
+            against(statistics(change=lambda made: made.update(arr_0=images(12)))),
             "in the space inception its statistics are those of FID; its images serve all else",
         ),
         refused(
@@ -54,31 +53,31 @@ REFERENCES = House(
         ),
         refused(
             "a mean without its covariance",
-            against(statistics(sigma=None)),
+            against(statistics(change=lambda made: made.pop("sigma"))),
             "has 'mu' but no 'sigma'; save both, or neither",
             **INCEPTION,
         ),
         refused(
             "standard deviations in place of a covariance",
-            against(statistics(sigma=np.ones(2048))),
+            against(statistics(change=lambda made: made.update(sigma=np.ones(2048)))),
             "are not a mean (D,) and a covariance (D, D)",
             **INCEPTION,
         ),
         refused(
             "statistics with NaN",
-            against(statistics(mu=np.full(2048, np.nan))),
+            against(statistics(change=lambda made: made["mu"].fill(np.nan))),
             "have NaN or infinite entries",
             **INCEPTION,
         ),
         refused(
             "a covariance that is not symmetric",
-            against(statistics(sigma=asymmetric())),
+            against(statistics(change=lambda made: made["sigma"].put(1, 0.5))),
             "the latter is no covariance, which is symmetric and positive",
             **INCEPTION,
         ),
         refused(
             "statistics as samples",
-            arrays(mu=np.zeros(2048), sigma=np.eye(2048)),
+            arrays(mu=np.zeros(64), sigma=np.eye(64)),
             "holds statistics (mu, sigma), no images; give images",
         ),
         taken(

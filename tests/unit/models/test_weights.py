@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from zoo.checkpoints import OTHER, RIGHT, optimiser, renamed
+from zoo.weights import OTHER, RIGHT, optimiser, renamed
 
 from eddpm.errors import ArtifactError
 from eddpm.models.weights import find_weights, shapes

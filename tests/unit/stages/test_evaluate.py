@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from inception_standin import write_inception
+from pictures import pack, save
 from PIL import Image
 from tiny import write_settings
 
@@ -159,6 +161,37 @@ def test_a_scale_of_0_leaves_empty_cells_in_the_trace_and_a_figure(tiny, measure
     assert (tmp_path / "trace.png").stat().st_size > 5000
 
 
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"trace": np.zeros((3, 2))}, r"trace float64 \(3, 2\) and timesteps"),
+        ({"trace": np.zeros((30, len(TRACED), 2))}, "are not those of a run's shard"),
+        ({"trace": np.zeros((5, len(TRACED), 2))}, "or unlike those of .*0\\.npz"),
+        ({"trace": np.zeros((0, len(TRACED), 2), int)}, "are not those of a run's shard"),
+        ({"timesteps": np.arange(24)}, "or unlike those of .*0\\.npz"),
+        ({"timesteps": np.zeros((2, 2))}, "are not those of a run's shard"),
+        ({"arr_1": np.zeros(4)}, "not one integer label for each of 4 images"),
+        ({"arr_0": np.zeros((4, 16, 16, 1), np.uint8)}, r"images are \(16, 16, 1\), those of .*0\.npz \(8, 8, 1\)"),
+        ({"arr_0": np.zeros((4, 1, 8, 8), np.uint8)}, r"its axes are \(N, C, H, W\)"),
+    ],
+)
+def test_shards_of_another_kind_are_refused_by_name(tiny, measured, tmp_path, arrays, words):
+    shard = {"arr_0": np.zeros((4, 8, 8, 1), np.uint8), "arr_1": np.zeros(4, int), "timesteps": np.arange(25)}
+    shard["trace"] = np.zeros((0, len(TRACED), 2))
+    write_npz(tmp_path / "0.npz", **shard)
+    write_npz(tmp_path / "1.npz", **shard | arrays)
+    with pytest.raises(ArtifactError, match=rf"^[^\n]*1\.npz: [^\n]*{words}[^\n]*$"):
+        measured[2]("uadm25", [tmp_path / "0.npz", tmp_path / "1.npz"], weights=[tiny.weights["clean"]])
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (8, 8, 3)])
+def test_a_reference_of_other_images_never_gives_a_number(measured, shards, tmp_path, shape):
+    write_npz(tmp_path / "mine.npz", arr_0=np.zeros((20, *shape), np.uint8))
+    message = rf"images are \(8, 8, 1\), those of .*mine\.npz {re.escape(str(shape))}"
+    with pytest.raises(ArtifactError, match=message):
+        measured[2]("uadm25-g-eds", shards, references=[measured[1][0], tmp_path / "mine.npz"])
+
+
 # Outside the pipeline ---------------------------------------------------------------------------------------------
 
 
@@ -195,6 +228,32 @@ def test_inception_is_the_space_of_published_batches(tiny, capsys, tmp_path):
     headings = ["FID ↓", "sFID ↓", "KID ↓", "IS ↑", "precision ↑", "recall ↑"]
     assert list(table) == [f"{heading} (inception)" for heading in headings]
     assert table["precision ↑ (inception)"] == "1.000"  # the samples are among the reference's images
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "npy"])
+def test_pictures_give_the_numbers_of_their_npz(capsys, tmp_path, kind):
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
+    for k in range(8):
+        save(tmp_path / f"folder/{k}.png", images[k])
+    pack(tmp_path / "folder", tmp_path / "images.zip")
+    np.save(tmp_path / "images.npy", images[:8])
+    write_npz(tmp_path / "images.npz", arr_0=images[:8])
+    write_npz(tmp_path / "reference.npz", arr_0=images[4:])
+    given = {"folder": "folder", "zip": "images.zip", "npy": "images.npy"}[kind]
+    for pair in ((given, "reference.npz"), ("reference.npz", given)):
+        paths = [tmp_path / name for name in pair]
+        of_npz = [tmp_path / name.replace(given, "images.npz") for name in pair]
+        assert printed(capsys, *paths, ["pixels"]) == printed(capsys, *of_npz, ["pixels"])
+
+
+def test_labels_count_only_where_a_classifier_judges(tiny, capsys, tmp_path):
+    trained = write_settings(tmp_path / "clean/settings.yaml", tiny.project.train_classifier("clean")).parent
+    (trained / "model.safetensors").symlink_to(tiny.weights["clean"])
+    images = read_samples(tiny.train).images[:20]
+    write_npz(tmp_path / "samples.npz", arr_0=images, arr_1=np.full(20, -1))
+    assert len(printed(capsys, tmp_path / "samples.npz", tiny.train, ["pixels"], replicates=0)) == 4
+    with pytest.raises(ArtifactError, match=r"samples\.npz: accuracy: labels from -1 to -1, but the classifier has 10"):
+        printed(capsys, tmp_path / "samples.npz", tiny.train, [str(trained)], replicates=0)
 
 
 def test_missing_inception_weights_are_named_with_where_to_get_them(tiny, capsys, tmp_path):
