@@ -133,7 +133,7 @@ def check_files(project: Project) -> None:
                 refuse_impostor(asset.source)
             continue
         refuse_impostor(file)
-        recorded = next(iter(record.read_text().split()), None) if record.exists() else None
+        recorded = next(iter(record.read_text(encoding="utf-8").split()), None) if record.exists() else None
         known = recorded and record.stat().st_mtime >= file.stat().st_mtime
         found = recorded if known else sha256(file)
         wanted, place = (asset.sha256, asset.key) if asset.sha256 else (recorded, record)

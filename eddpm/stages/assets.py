@@ -19,7 +19,7 @@ def fetch_asset(source: str, digest: str | None, asset: Path) -> None:
     whoever brings that file again, with the record in place, gets the same one or an error.
     """
     record = asset.with_name(f"{asset.name}.sha256")
-    recorded = record.read_text().split() if digest is None and record.exists() else []
+    recorded = record.read_text(encoding="utf-8").split() if digest is None and record.exists() else []
     wanted = recorded[0] if recorded else digest
 
     def check(found: str) -> None:

@@ -1,9 +1,9 @@
 """Measuring samples: a run's shards within the pipeline, or any pair of sample batch and reference outside it."""
 
-import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from eddpm.arrays import read_npz
@@ -241,15 +241,17 @@ def _measure(
 
 
 def _write_trace(path: Path, shards: list[dict[str, np.ndarray]], num_images: int) -> None:
-    """One row per step: t, then mean and standard deviation over the images of each traced quantity."""
-    mean, mean_square = np.moveaxis(sum(shard["trace"] for shard in shards) / num_images, -1, 0)
+    """One row per step: t, then mean and standard deviation over the images of each traced quantity.
+
+    A scale of 0 has no logarithm: its cells are empty.
+    """
+    means = sum(shard["trace"] for shard in shards) / num_images
+    mean, mean_square = np.moveaxis(np.where(np.isfinite(means), means, np.nan), -1, 0)
     deviation = np.sqrt(np.maximum(mean_square - mean**2, 0))
     columns = {"t": shards[0]["timesteps"][: len(mean)]}
     for k, name in enumerate(TRACED):
         columns |= {name: mean[:, k], f"{name}_std": deviation[:, k]}
-    text = io.StringIO()
-    np.savetxt(text, np.column_stack(list(columns.values())), "%.6g", ",", header=",".join(columns), comments="")
-    write_text(path, text.getvalue())
+    write_text(path, pd.DataFrame(columns).to_csv(index=False, float_format="%.6g"))
 
 
 def _write_grid(path: Path, images: np.ndarray, columns: int = 10) -> None:

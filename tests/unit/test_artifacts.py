@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from full_disk import room_for
 from refusals import cuts, readable, refusal
 
 from eddpm import artifacts
@@ -28,6 +29,9 @@ from eddpm.artifacts import (
     write_text,
 )
 from eddpm.batches import write_sample_batch
+from eddpm.data.shards import _growing_array, _save
+from eddpm.errors import ArtifactError
+from eddpm.stages.evaluate import _write_grid
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 IMAGES = np.zeros((2, 8, 8, 3), np.uint8)
@@ -118,6 +122,45 @@ def test_readers_beside_a_writer_never_see_half_a_file(tmp_path):
         arrays = read_npz(path, "a", "b")
         assert arrays["a"][0] == arrays["b"][-1]
     writer.join()
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 40, 40, 1), dtype=np.uint8)  # 64 kB that nothing compresses
+WRITERS = {
+    "npz": lambda path: write_npz(path, a=PIXELS),
+    "sample batch": lambda path: write_sample_batch(path, PIXELS.shape, [PIXELS]),
+    "safetensors": lambda path: save_model(path, {"a": torch.from_numpy(PIXELS)}),
+    "torch": lambda path: save_training_state(path, {"a": torch.from_numpy(PIXELS)}),
+    "text": lambda path: write_text(path, "a" * PIXELS.size),
+    "json": lambda path: write_json(path, {"a": PIXELS.ravel().tolist()}),
+    "npy": lambda path: _save(path, PIXELS),
+    "growing npy": lambda path: write_rows(path, PIXELS),
+    "picture": lambda path: _write_grid(path, PIXELS),
+}
+
+
+def write_rows(path: Path, rows: np.ndarray) -> None:
+    with _growing_array(path, rows.shape[1:]) as add:
+        for row in rows:
+            add(row)
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_full_disk_is_one_line_naming_the_file_and_leaves_the_old_one_whole(tmp_path, write):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with room_for(4096), pytest.raises(ArtifactError) as caught:
+        write(path)
+    assert re.fullmatch(rf"{path}: cannot be written \(File too large\); make room there, .*", str(caught.value))
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
+    write(path)
+    assert path.stat().st_size > 4096
+
+
+def test_a_path_through_a_file_is_one_line_and_leaves_that_file_alone(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ArtifactError, match=r"file/a\.txt: cannot be written \(.*\); give another path"):
+        write_text(tmp_path / "file/a.txt", "text")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_folders_are_made_on_the_way(tmp_path):
@@ -240,6 +283,11 @@ def test_json_reads_back_every_digit(tmp_path):
 def test_text_is_utf_8_whatever_the_locale(tmp_path):
     write_text(tmp_path / "a.md", "FID ↓\n")
     assert (tmp_path / "a.md").read_bytes() == "FID ↓\n".encode()
+
+
+def test_the_name_of_a_file_that_is_no_unicode_is_written_all_the_same(tmp_path):
+    write_text(tmp_path / "a.tsv", os.fsdecode(b"caf\xe9.png ") + "↓")
+    assert (tmp_path / "a.tsv").read_text(encoding="utf-8") == "caf\\udce9.png ↓"
 
 
 @pytest.mark.parametrize("text", [b"{", b'{"a": 1', b"\xff\xfe", b"nonsense"])

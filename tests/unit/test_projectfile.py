@@ -45,6 +45,28 @@ def test_an_unguided_row_may_leave_its_scale_out_and_a_guided_one_may_not(table)
     assert "scale: missing" in refusal(table)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_table_is_read_as_spreadsheets_save_it(table, encoding):
+    write_rows(table, {**ROW, "run": "Größe ↑"})
+    table.write_bytes(table.read_text(encoding="utf-8").replace("\n", "\r\n").encode(encoding))
+    assert load(table).runs[0].run == "Größe ↑"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16-be"])
+def test_a_table_in_another_encoding_is_one_line_that_says_what_to_save(table, encoding):
+    write_rows(table, {**ROW, "run": "é"})
+    table.write_bytes(table.read_text(encoding="utf-8").encode(encoding))
+    assert refusal(table).startswith(f"{table}: cannot be read (")
+    assert "save it as UTF-8" in refusal(table)
+
+
+def test_a_column_that_is_there_twice_is_refused(table):
+    write_rows(table, ROW)
+    header, line = table.read_text().splitlines()
+    table.write_text(f"{header}\tscale\n{line}\t6\n")
+    assert refusal(table) == f"{table} line 1: column 'scale' is there 2 times; drop all but one"
+
+
 def test_a_misspelled_column_is_named_with_the_right_one(table):
     write_rows(table, ROW)
     table.write_text(table.read_text().replace("num_images", "num_image"))
@@ -331,3 +353,16 @@ def test_published_numbers_are_a_file_and_of_the_space_inception(table):
         "config.yaml: published: these numbers are of the space inception; add it to evaluation.spaces"
     )
     load(table, published=str(missing), evaluation__spaces=["classifier:clean", "pixels", "inception"])
+
+
+def test_braces_in_the_names_of_files_that_rules_read_are_refused(table):
+    write_rows(table, ROW)
+    classifiers = DIGITS["classifiers"]
+    message = "has braces, which Snakemake takes for wildcards; rename it"
+    kept = classifiers | {"ce": published(classifiers["ce"], "nets {a}/ce {1}.pt")}
+    assert f"classifiers.ce.checkpoint: 'ce {{1}}.pt' {message}" in refusal(table, classifiers=kept)
+    training = classifiers["ect"]["training"] | {"init_from": "{a}.pt"}
+    started = classifiers | {"ect": classifiers["ect"] | {"training": training}}
+    assert f"classifiers.ect.training.init_from: '{{a}}.pt' {message}" in refusal(table, classifiers=started)
+    in_a_folder = published(classifiers["ce"], "nets {a}/ce.pt")  # of which a rule sees no more than the name
+    assert load(table, classifiers=classifiers | {"ce": in_a_folder})

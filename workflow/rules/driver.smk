@@ -84,11 +84,11 @@ def leftover_jobs():
     listed = subprocess.run(
         ["squeue", "--me", "--noheader", "--format=%A %k %Z"],
         capture_output=True,
-        text=True,
     )
     if listed.returncode and not workflow.local_exec:
-        raise WorkflowError(f"squeue: {listed.stderr.strip()}")
-    jobs = [line.split(" ", 2) for line in listed.stdout.splitlines()]
+        raise WorkflowError(f"squeue: {os.fsdecode(listed.stderr).strip()}")
+    # As Python has the names of folders, whatever their encoding.
+    jobs = [line.split(" ", 2) for line in os.fsdecode(listed.stdout).splitlines()]
     return [
         job
         for job, comment, folder in jobs

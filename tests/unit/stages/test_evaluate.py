@@ -18,6 +18,7 @@ from eddpm.batches import Samples, read_samples, write_samples
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.stages.evaluate import compute_metrics, evaluate
 from eddpm.stages.features import extract_features
+from eddpm.stages.report import plot_figure
 from eddpm.stages.sample import TRACED, sample_shard
 
 
@@ -141,6 +142,23 @@ def test_weights_of_another_network_are_refused(tiny, measured, shards):
 def test_reference_of_another_space_is_refused(measured, shards):
     with pytest.raises(ArtifactError, match=r"pixels\.npz: made by .*range.*, not classifier:clean"):
         measured[2]("uadm25-g-eds", shards, references=list(reversed(measured[1])))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("guidance", ["entropy", "constant", "none"])
+def test_a_scale_of_0_leaves_empty_cells_in_the_trace_and_a_figure(tiny, measured, tmp_path, guidance):
+    config = tiny.project.sample("uadm25-g-eds").model_copy(update={"scale": 0.0, "guidance": guidance})
+    settings, shards = write_settings(tmp_path / "run.yaml", config), [tmp_path / f"{start}.npz" for start in (0, 8)]
+    for start, path in zip((0, 8), shards, strict=True):
+        sample_shard(settings, tiny.weights["uadm"], tiny.weights["ce"], start, start + 8, 8, path)
+    _, trace, _ = measured[2]("uadm25-g-eds", shards)
+    assert not {"nan", "inf", "-inf"} & set(trace.read_text().replace("\n", ",").split(","))
+    frame = pd.read_csv(trace)
+    assert frame[["log10_scale", "log10_scale_std"]].isna().all(axis=None)
+    assert (frame["guidance_norm"] == 0).all()
+    assert frame.drop(columns=["log10_scale", "log10_scale_std"]).notna().all(axis=None)
+    plot_figure("trace", [trace], ["UADM(25)-G+EDS"], tmp_path / "trace.png", tmp_path / "trace.pdf")
+    assert (tmp_path / "trace.png").stat().st_size > 5000
 
 
 @pytest.mark.parametrize(
