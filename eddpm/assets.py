@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from eddpm.config import INCEPTION_FILE
 from eddpm.errors import ArtifactError
-from eddpm.paths import unexpanded
+from eddpm.paths import why_absent
 from eddpm.project import TEMPERED, Project
 
 FOLDER = Path("resources/assets")
@@ -87,7 +87,7 @@ def missing_files(project: Project) -> list[Missing]:
     sources = {"dataset.source": dataset.source, "dataset.validation_source": dataset.validation_source}
     missing = [
         Missing(
-            f"{key}: '{source}' does not exist{unexpanded(source)};"
+            f"{key}: '{source}' does not exist{why_absent(source)};"
             f" put your images there{place}, or name another folder, zip or npz",
             prepared,
         )
@@ -96,7 +96,7 @@ def missing_files(project: Project) -> list[Missing]:
     ]
     return missing + [
         Missing(
-            f"{asset.key}: '{asset.source}' does not exist{unexpanded(asset.source)};"
+            f"{asset.key}: '{asset.source}' does not exist{why_absent(asset.source)};"
             " put the file there, or name another",
             asset.file,
         )
