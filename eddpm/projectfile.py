@@ -10,7 +10,7 @@ from typing import Any
 from eddpm.assets import Asset, asset_file, assets
 from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
-from eddpm.paths import expand, unexpanded
+from eddpm.paths import expand, why_absent
 from eddpm.project import TEMPERED, Project
 from eddpm.runs import Run, slug
 from eddpm.settings import parse_settings, read_text, refuse_page
@@ -54,7 +54,7 @@ def _read_runs(path: Path) -> list[Run]:
         rows = [(reader.line_num, row) for row in reader]
     except OSError as error:
         raise ConfigError(
-            f"{path}: cannot be read ({error}{unexpanded(str(path))}); `runs` is a path from the folder where one"
+            f"{path}: cannot be read ({error}{why_absent(str(path))}); `runs` is a path from the folder where one"
             " works, the root of the checkout"
         ) from None
     except (ValueError, csv.Error) as error:
@@ -168,7 +168,7 @@ def _check_measuring(project: Project, place: str) -> None:
     for name in project.space_classifiers:
         _check_known("classifier", name, project.classifiers, place, f"{place}: evaluation.spaces")
     if project.published and not Path(project.published).is_file():
-        reason = f"does not exist{unexpanded(project.published)}"
+        reason = f"does not exist{why_absent(project.published)}"
         raise ConfigError(f"{place}: published: '{project.published}' {reason}; give its path, or null")
     if project.published and "inception" not in spaces:
         raise ConfigError(f"{place}: published: these numbers are of the space inception; add it to evaluation.spaces")

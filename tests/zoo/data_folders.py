@@ -59,6 +59,7 @@ FOLDERS = (
         {"source": "$NO_SUCH_PLACE/images"},
     ),
     Case("a path that does not exist", lambda folder: None, REFUSED, ("does not exist",)),
+    Case("a link to nowhere", link("images", "gone"), REFUSED, ("does not exist, since it is a link to nowhere",)),
     Case("an empty folder", lambda folder: (folder / "images").mkdir(), REFUSED, ("holds no images",)),
     # Splits
     Case(
@@ -164,6 +165,12 @@ FOLDERS = (
         TAKEN,
         ("cat (6 images), dog (6 images)",),
         PREFIXES,
+    ),
+    Case(
+        "the same in one folder",
+        flat(lambda name, number: f"all/{name}_{number}.png"),
+        REFUSED,
+        ("has 1 class, all (12 images)", "dataset.classes: prefixes would find cat (6), dog (6)"),
     ),
     Case(
         "images with no class folder, of names such as `0.png`",
