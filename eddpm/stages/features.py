@@ -29,22 +29,22 @@ def extract_references(settings: Path, dataset: Path, weights: list[Path], refer
 
     `dataset` is a prepared data set, of which the training images count, or a reference batch of ADM's; `weights`
     belong to the spaces that have some. The statistics (mu, sigma, mu_s, sigma_s) are of all images, `features` of
-    those in `arr_0`: 10 000, spread evenly.
+    those in `arr_0`: 10 000, spread evenly. No others are held in memory.
     """
     config = load_settings(MeasureConfig, settings)
     check_count("--references", references, len(config.spaces))
+    images = open_images(dataset)
+    kept = spread_evenly(len(images))
     for space, path in zip(open_spaces(config.spaces, weights), references, strict=True):
-        reference = open_reference(dataset, space)
-        kept = np.unique(np.linspace(0, len(reference.pooled) - 1, REFERENCE_IMAGES).round().astype(int))
+        reference = open_reference(dataset, space, kept)
         stats = {"mu": reference.pooled_stats.mean, "sigma": reference.pooled_stats.covariance}
         if reference.spatial_stats:
             stats |= {"mu_s": reference.spatial_stats.mean, "sigma_s": reference.spatial_stats.covariance}
-        images = open_images(dataset)
         write_sample_batch(
             path,
             (len(kept), *images.shape),
-            _chosen(images.batches(), kept),
-            features=reference.pooled[kept],
+            _chosen(images, kept),
+            features=reference.pooled,
             extractor=np.array(json.dumps(space.identity)),
             **stats,
         )
@@ -71,8 +71,10 @@ def open_images(path: Path) -> ImageFile | Store:
     return Store(path, "train") if path.suffix == ".json" else ImageFile(path)
 
 
-def collect(samples: list[Path], spaces: list[Extractor], keep_spatial: bool) -> dict[str, FeatureSet]:
-    """The features of shards in every space, by its name, in one pass over the images."""
+def collect(
+    samples: list[Path], spaces: list[Extractor], keep_spatial: bool, rows: np.ndarray | None = None
+) -> dict[str, FeatureSet]:
+    """The features of shards (of some of their images, with `rows`) in every space, by its name, in one pass."""
     shards = [open_images(path) for path in samples]
     for path, shard in zip(samples, shards, strict=True):
         if shard.shape != shards[0].shape:
@@ -80,7 +82,7 @@ def collect(samples: list[Path], spaces: list[Extractor], keep_spatial: bool) ->
                 f"{path}: images are {shard.shape}, those of {samples[0]} {shards[0].shape}; measure them apart"
             )
     count = sum(map(len, shards))
-    collectors = {space.name: FeatureCollector(count, keep_spatial) for space in spaces}
+    collectors = {space.name: FeatureCollector(count, keep_spatial, rows) for space in spaces}
     batches = (images for shard in shards for images in shard.batches())
     for images in progress(batches, unit="batch"):
         for space in spaces:
@@ -134,11 +136,12 @@ def open_classifier(name: str, config: EncoderConfig, weights: Path, device: tor
     return extractors.classifier(name, features_fn, sha256(weights), device)
 
 
-def open_reference(path: Path, space: Extractor) -> Reference:
+def open_reference(path: Path, space: Extractor, rows: np.ndarray | None = None) -> Reference:
     """What samples are compared with in a space: a reference as written here, a reference batch of ADM's, or images.
 
     ADM's batches bring the statistics of a whole data set as Inception sees it; for other spaces their images count.
-    ArtifactError where the statistics are of another network than the space's.
+    With `rows`, numbers of images, only the features of these are kept, while the statistics are of all. ArtifactError
+    where the statistics are of another network than the space's.
     """
     arrays = {} if path.suffix == ".json" else read_npz(path, skip=("arr_0",))
     for key, needed in (("features", "mu"), ("mu", "sigma"), ("mu_s", "sigma_s")):
@@ -148,8 +151,8 @@ def open_reference(path: Path, space: Extractor) -> Reference:
         made_by = str(arrays.get("extractor", "an unknown network"))
         if made_by != json.dumps(space.identity):
             raise ArtifactError(f"{path}: made by {made_by}, not {space.name} {space.identity}; extract it anew")
-        return Reference(arrays["features"], *_stats(arrays))
-    found = collect([path], [space], keep_spatial=False)[space.name]
+        return Reference(arrays["features"] if rows is None else arrays["features"][rows], *_stats(arrays))
+    found = collect([path], [space], keep_spatial=False, rows=rows)[space.name]
     if "mu" not in arrays or space.name != "inception":
         return Reference(found.pooled, found.pooled_stats, found.spatial_stats)
     if space.identity["resize"] != "legacy_tensorflow":
@@ -162,13 +165,21 @@ def _stats(arrays: dict[str, np.ndarray]) -> tuple[Gaussian, Gaussian | None]:
     return Gaussian(arrays["mu"], arrays["sigma"]), spatial
 
 
-def _chosen(batches: Iterable[np.ndarray], kept: np.ndarray) -> Iterator[np.ndarray]:
-    """Those images of a stream whose numbers are `kept`, which ascend."""
+def spread_evenly(count: int) -> np.ndarray:
+    """The numbers of at most REFERENCE_IMAGES of so many images, rising."""
+    return np.unique(np.linspace(0, count - 1, REFERENCE_IMAGES).round().astype(int))
+
+
+def _chosen(images: ImageFile | Store, kept: np.ndarray) -> Iterator[np.ndarray]:
+    """Images by their numbers, which rise, a few at a time; those of a file come as a stream."""
+    if isinstance(images, Store):
+        yield from (images.read(kept[k : k + 100]) for k in range(0, len(kept), 100))
+        return
     start = 0
-    for images in batches:
-        inside = kept[(kept >= start) & (kept < start + len(images))]
-        yield images[inside - start]
-        start += len(images)
+    for batch in images.batches():
+        inside = kept[(kept >= start) & (kept < start + len(batch))]
+        yield batch[inside - start]
+        start += len(batch)
 
 
 def check_count(option: str, given: list[Path], wanted: int) -> None:
