@@ -82,13 +82,14 @@ def _require(path: Path, keys: list[str], *required: str) -> None:
             )
 
 
-def array_length(path: Path, key: str) -> int:
-    """The length of one array of an npz, by its header alone. Raises ArtifactError like `read_npz`."""
+def image_numbers(path: Path) -> tuple[np.ndarray, str | None]:
+    """The numbers of the images in a shard or batch, and its identity where it has one; no image is read.
+
+    Raises ArtifactError like `read_npz`.
+    """
     with _opened_npz(path) as file:
-        _require(path, file.files, key)
-        with file.zip.open(f"{key}.npy") as member:
-            (length, *_), _, _ = _npy_header(member)
-    return length
+        _require(path, file.files, "index")
+        return file["index"], str(file["identity"]) if "identity" in file.files else None
 
 
 class Samples(NamedTuple):

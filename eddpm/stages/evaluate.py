@@ -15,6 +15,7 @@ from eddpm.config import (
     SpaceConfig,
     TrainClassifierConfig,
 )
+from eddpm.data.store import Store
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.bootstrap import MOST_IMAGES, REPLICATES, half_samples, standard_error
 from eddpm.evaluation.features import Extractor, FeatureSet
@@ -30,6 +31,7 @@ from eddpm.stages.features import (
     open_reference,
     open_spaces,
     read_features,
+    spread_evenly,
 )
 from eddpm.stages.sample import TRACED
 
@@ -77,6 +79,7 @@ def compute_metrics(
         metrics,
         {
             "run": row,
+            "identity": _identity(run_config.name, shards),
             "num_images": len(labels),
             "metrics": values,
             "standard_errors": errors,
@@ -88,6 +91,14 @@ def compute_metrics(
         },
     )
     say(f"{run_config.name}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
+
+
+def _identity(name: str, shards: list[dict[str, np.ndarray]]) -> str | None:
+    """What the shards name as their settings and weights, if they do. ArtifactError where they differ in it."""
+    found = {str(shard["identity"]) for shard in shards if "identity" in shard}
+    if len(found) > 1:
+        raise ArtifactError(f"{name}: its shards were sampled with different settings or weights; sample them anew")
+    return next(iter(found), None)
 
 
 def evaluate(
@@ -114,7 +125,8 @@ def evaluate(
     opened = [_space(name, weights, resize) for name in spaces]
     if len({space.name for space in opened}) < len(opened):
         raise ConfigError(f"--spaces: two of {' '.join(spaces)} have one name; measure them one after the other")
-    references = {space.name: open_reference(reference, space) for space in opened}
+    rows = spread_evenly(len(against)) if isinstance(against, Store) else None  # as the workflow measures
+    references = {space.name: open_reference(reference, space, rows) for space in opened}
     labels = read_npz(samples, skip=("arr_0",)).get("arr_1")
     replicates = _replicates(replicates, len(batch), nearest_neighbours)
     found = collect([samples], opened, keep_spatial=replicates > 0)

@@ -17,8 +17,8 @@ from eddpm import artifacts
 from eddpm.artifacts import (
     ImageFile,
     Samples,
-    array_length,
     atomic,
+    image_numbers,
     load_checkpoint,
     provenance,
     read_json,
@@ -208,15 +208,17 @@ def test_a_missing_array_is_named_with_those_there_are(tmp_path):
 # Samples ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_length_of_an_array_is_known_by_its_header(tmp_path, monkeypatch):
-    path = tmp_path / "a.npz"
-    write_npz(path, few=np.zeros((3, 5)), many=np.zeros(7), one=np.array("word"))
-    monkeypatch.setattr(np.lib.format, "read_array", None)  # which would read it all
-    assert (array_length(path, "few"), array_length(path, "many")) == (3, 7)
-    with pytest.raises(ArtifactError, match="no array 'none'"):
-        array_length(path, "none")
-    with pytest.raises(ArtifactError, match="not a readable npz"):
-        array_length(path, "one")
+def test_the_numbers_and_identity_of_samples_are_known_without_an_image(tmp_path, monkeypatch):
+    path, opened, read = tmp_path / "a.npz", [], np.lib.npyio.NpzFile.__getitem__
+    write_npz(path, arr_0=np.zeros((3, 2)), index=np.arange(4, 7), identity=np.array("word"))
+    monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", lambda file, key: opened.append(key) or read(file, key))
+    index, identity = image_numbers(path)
+    assert (index.tolist(), identity, opened) == ([4, 5, 6], "word", ["index", "identity"])
+    write_npz(path, index=np.arange(2))
+    assert image_numbers(path)[1] is None
+    write_npz(path, arr_0=np.zeros(2))
+    with pytest.raises(ArtifactError, match="no array 'index'"):
+        image_numbers(path)
 
 
 def test_samples_read_back_as_written_and_are_what_adm_reads(tmp_path):
