@@ -18,6 +18,7 @@ from eddpm.config import (
     TrainClassifierConfig,
 )
 from eddpm.data.imagesets import Images, Joined, open_images, refuse_unlike
+from eddpm.data.store import Store
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.bootstrap import MOST_IMAGES, REPLICATES, half_samples, standard_error
 from eddpm.evaluation.features import Extractor, FeatureSet
@@ -33,6 +34,7 @@ from eddpm.stages.features import (
     open_reference,
     open_spaces,
     read_features,
+    spread_evenly,
 )
 from eddpm.stages.sample import TRACED
 
@@ -83,6 +85,7 @@ def compute_metrics(
         metrics,
         {
             "run": row,
+            "identity": _identity(run_config.name, shards),
             "num_images": len(labels),
             "metrics": values,
             "standard_errors": errors,
@@ -94,6 +97,14 @@ def compute_metrics(
         },
     )
     say(f"{run_config.name}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
+
+
+def _identity(name: str, shards: list[dict[str, np.ndarray]]) -> str | None:
+    """What the shards name as their settings and weights, if they do. ArtifactError where they differ in it."""
+    found = {str(shard["identity"]) for shard in shards if "identity" in shard}
+    if len(found) > 1:
+        raise ArtifactError(f"{name}: its shards were sampled with different settings or weights; sample them anew")
+    return next(iter(found), None)
 
 
 def evaluate(
@@ -121,7 +132,8 @@ def evaluate(
         raise ConfigError(f"--spaces: two of {' '.join(spaces)} have one name; measure them one after the other")
     judged = any(space.name.startswith("classifier:") for space in opened)
     labels = batch.labels if judged else None
-    references = {space.name: against.in_space(space) for space in opened}
+    rows = spread_evenly(len(against.images)) if isinstance(against.images, Store) else None  # as the workflow measures
+    references = {space.name: against.in_space(space, rows) for space in opened}
     replicates = _replicates(replicates, len(batch), nearest_neighbours)
     found = features_of(batch, opened, keep_spatial=replicates > 0)
     if judged and labels is None:

@@ -6,8 +6,6 @@ import shlex
 import sys
 from pathlib import Path
 
-import yaml
-
 REPO = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPO))
 
@@ -15,6 +13,7 @@ from eddpm import demand, exhibits
 from eddpm.assets import FOLDER, assets, file_of, weights_file
 from eddpm.config import INCEPTION_FILE
 from eddpm.errors import EddpmError
+from eddpm.frozen import frozen_parts, frozen_text
 from eddpm.projectfile import load_project
 from eddpm.runs import slug
 from eddpm.settings import read_yaml
@@ -62,29 +61,7 @@ def trained(entries):
     return [name for name, entry in entries.items() if entry.training]
 
 
-# Sampling at the best scale waits for the sweep; its settings are frozen apart from the scale.
-SETTINGS = {
-    "dataset": project.dataset,
-    "evaluation": project.measure(),
-    **{
-        f"denoisers/{name}": project.train_denoiser(name)
-        for name in trained(project.denoisers)
-    },
-    **{
-        f"classifiers/{name}": project.train_classifier(name)
-        for name in trained(project.classifiers)
-    },
-    **{
-        f"runs/{run}": project.sample(run)
-        for run in project.all_runs
-        if run not in project.best_runs
-    },
-    **{
-        f"classifiers/{name}/levels": project.measure_classifier(name)
-        for name in project.guides
-    },
-    **{f"runs/{run}/choice": project.choice(run) for run in project.best_runs},
-}
+SETTINGS = frozen_parts(project)
 
 SPACE_REFERENCES = [
     f"results/{{experiment}}/references/{name.replace(':', '-')}.npz"
@@ -135,10 +112,7 @@ wildcard_constraints:
 
 
 def frozen_settings(wildcards):
-    """The settings of one stage, as text: what a stage's output depends on, and no more."""
-    return yaml.safe_dump(
-        SETTINGS[wildcards.part].model_dump(mode="json"), sort_keys=False
-    )
+    return frozen_text(SETTINGS[wildcards.part])
 
 
 def denoiser_start(wildcards):
