@@ -12,7 +12,7 @@ RESULTS := results/digits
 .PHONY: demo test check docs
 
 demo: $(VENV)/installed
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- all report
+	@PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- all report
 	@echo; cat $(RESULTS)/tables/main.md; echo; cat $(RESULTS)/tables/best_scale.md
 	@echo; echo "Tables, figures and report.html: $(RESULTS)/"
 
@@ -23,14 +23,14 @@ check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check workflow
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+	PATH="$$PWD/$(BIN):$$PATH" snakemake --lint
 	@for config in config/*/config.yaml; do \
 		echo "dry run of $$config"; \
-		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 --quiet rules --dry-run --configfile $$config -- all ablations || exit 1; \
+		PATH="$$PWD/$(BIN):$$PATH" snakemake --cores 1 --quiet rules --dry-run --configfile $$config -- all ablations || exit 1; \
 	done
 
 docs: demo
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- ablations
+	@PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- ablations
 	$(BIN)/python docs/refresh.py
 
 $(VENV)/installed: pyproject.toml

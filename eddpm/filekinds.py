@@ -1,6 +1,8 @@
 """Files that are not of the kind that their name promises: told by their first bytes, before a reader fails on them."""
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from eddpm.errors import ArtifactError
@@ -50,7 +52,7 @@ def refuse_impostor(path: Path, *, text: bool = False) -> None:
     """
     path = Path(path)
     if path.is_dir():
-        raise ArtifactError(f"{path}: is a folder; name a file in it")
+        raise ArtifactError(f"{path}: {is_a_folder(path)}")
     if not path.exists():
         kind = "a link to a file that does not exist" if path.is_symlink() else None
         raise ArtifactError(f"{path}: {f'is {kind}' if kind else 'does not exist'}; check the path")
@@ -63,6 +65,19 @@ def refuse_impostor(path: Path, *, text: bool = False) -> None:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
     if reason := impostor(start, text=text):
         raise ArtifactError(f"{path}: {reason}")
+
+
+def is_a_folder(path: Path) -> str:
+    """What is wrong with a folder where a file is wanted, with the remedy."""
+    names = []
+    with suppress(OSError):  # of a folder that cannot be looked into
+        names = sorted(entry.name for entry in Path(path).iterdir() if entry.is_file() and entry.name[0] != ".")
+    return "is a folder; name a file in it" + (f": {shortened(names)}" if names else "")
+
+
+def shortened(names: Sequence[str], most: int = 3) -> str:
+    """The first names of many, for messages."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def impostor(start: bytes, *, text: bool = False) -> str | None:

@@ -18,7 +18,8 @@ NOTES = {
     "enlarged": "smaller than image_size, and enlarged",
 }
 
-_GREY = ("1", "L", "LA", "La")
+_GREY = ("1", "L", "LA", "La")  # Pillow's modes without colour
+_LOSSY = ("AVIF", "JPEG", "JPEG2000", "MPO", "WEBP")
 
 
 class Picture(NamedTuple):
@@ -28,27 +29,36 @@ class Picture(NamedTuple):
     notes: list[str]
 
 
+def traits(stored: Image.Image) -> set[str]:
+    """What is to be known of an image before it is decoded. Raises ValueError where it has more than 8 bits."""
+    if stored.mode[0] in "IF":  # convert() would clip these, not scale them
+        raise ValueError(f"mode {stored.mode} has more than 8 bits per channel")
+    has = {
+        # How the pixels lie in the file: known until they are decoded, as EXIF may want.
+        "16_bits": ";16" in str(getattr(stored, "tile", "")),
+        "grey": stored.mode in _GREY,
+        "alpha": stored.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in stored.info,
+        "lossy": stored.format in _LOSSY,
+        "exif_turned": _is_turned(stored),
+        "several_frames": _has_several_frames(stored),
+        "cmyk": stored.mode == "CMYK",
+    }
+    return {trait for trait, it_has in has.items() if it_has}
+
+
 def convert(stored: Image.Image, channels: int) -> Picture:
     """Decode an image; as in ADM, alpha is dropped. Raises ValueError where it cannot be used, or Pillow's errors."""
     if not min(stored.size) or max(stored.size) > NARROWEST * min(stored.size):
         raise ValueError(f"is {stored.width}x{stored.height}, too narrow for a square; crop it")
-    if stored.mode[0] in "IF":  # convert() would clip these, not scale them
-        raise ValueError(f"mode {stored.mode} has more than 8 bits per channel")
-    is_deep = ";16" in str(getattr(stored, "tile", ""))  # how the pixels lie in the file, known until they are read
+    found = traits(stored)
     stored.load()
     # In two steps where a palette has transparent colours, since Pillow warns where it is dropped in one.
     image = stored.convert("RGBA") if stored.mode == "P" and "transparency" in stored.info else stored
-    is_grey = stored.mode in _GREY
-    found = {
-        "exif_turned": _is_turned(stored),
-        "transparent": _is_transparent(image),
-        "several_frames": _has_several_frames(stored),
-        "grey_made_colour": is_grey and channels == 3,
-        "colour_made_grey": not is_grey and channels == 1,
-        "16_bits": is_deep,
-        "cmyk": stored.mode == "CMYK",
-    }
-    return Picture(image.convert("L" if channels == 1 else "RGB"), [note for note in found if found[note]])
+    if "alpha" in found and _is_transparent(image):
+        found.add("transparent")
+    if ("grey" in found) != (channels == 1):
+        found.add("grey_made_colour" if channels == 3 else "colour_made_grey")
+    return Picture(image.convert("L" if channels == 1 else "RGB"), [note for note in NOTES if note in found])
 
 
 def _is_turned(image: Image.Image) -> bool:

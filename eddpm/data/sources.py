@@ -6,12 +6,13 @@ A source lists its images without decoding any, and reads them one at a time, in
 import os
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from eddpm.data.arrays import read_arrays, read_digits
+from eddpm.batches import ImageFile
 from eddpm.data.classes import Entry, by_folders, by_prefixes
 from eddpm.data.containers import Container, open_container, open_image, own_limits
 from eddpm.data.pictures import Picture, convert
@@ -23,7 +24,7 @@ from eddpm.data.refusals import (
     refuse_other_file,
 )
 from eddpm.data.splits import refuse_splits
-from eddpm.errors import ConfigError
+from eddpm.errors import ArtifactError, ConfigError
 
 
 class Unreadable(Exception):
@@ -79,10 +80,10 @@ class FileSource(Source):
 class ArraySource(Source):
     """Images uint8 (N, H, W, C) in memory, named by their number, of which labels (N,) number the classes."""
 
-    not_counted, passed_over, remarks = {}, {}, []
+    not_counted, passed_over = {}, {}
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, origin: str):
-        self._images, self._origin = images, origin
+    def __init__(self, images: np.ndarray, labels: np.ndarray, origin: str, remarks: Iterable[str] = ()):
+        self._images, self._origin, self.remarks = images, origin, list(remarks)
         self.classes = tuple(str(label) for label in range(labels.max(initial=-1) + 1))
         stamps = ((zlib.crc32(np.ascontiguousarray(image)),) for image in images)
         self.entries = [Entry(str(i), int(labels[i]), stamp) for i, stamp in enumerate(stamps)]
@@ -115,10 +116,36 @@ def open_source(source: str, num_classes: int, layout: str = "folders") -> Sourc
     if layout != "folders":
         raise ConfigError(f"dataset.classes: '{layout}' is for the names of files, and '{source}' holds none; drop it")
     if source == "digits":
-        found = ArraySource(*read_digits(), source)
+        found = _digits()
     elif path.suffix.lower() == ".npz":
-        found = ArraySource(*read_arrays(path), os.path.realpath(path))
+        found = _npz(path)
     else:
         refuse_other_file(source)
     refuse_class_count(source, found.classes, found.entries, num_classes, "")
     return found
+
+
+def _digits() -> ArraySource:
+    """The 1,797 scanned digits of scikit-learn, 8x8 with values 0..16, spread over 0..255."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    return ArraySource(images, digits.target, "digits")
+
+
+def _npz(path: Path) -> ArraySource:
+    """Raises ArtifactError where images lie otherwise than `ImageFile` reads them, or labels do not number classes."""
+    file = ImageFile(path)
+    labels = file.labels
+    if labels is None:
+        raise ArtifactError(
+            f"{path}: has no labels beside its images; save the class of each as arr_1, integers from 0"
+        )
+    found = np.unique(labels)
+    if (found != np.arange(len(found))).any():
+        raise ArtifactError(
+            f"{path}: its labels are {found[0]} to {found[-1]}; number the classes from 0 without a gap:"
+            " save numpy.unique(labels, return_inverse=True)[1]"
+        )
+    return ArraySource(np.concatenate(list(file.batches())), labels, os.path.realpath(path), file.notes)

@@ -1,12 +1,14 @@
 """Every animal of the zoo meets its one right outcome, and docs/files.md tells of all."""
 
+import runpy
+
 import pytest
+from tiny import REPO
 from zoo.cases import Case, House
-from zoo.datasets import DATASETS
+from zoo.houses import HOUSES
 
 from eddpm.errors import EddpmError
 
-HOUSES = (*DATASETS,)
 CASES = [pytest.param(house, case, id=case.brought) for house in HOUSES for case in house.cases]
 
 
@@ -25,3 +27,8 @@ def test_the_outcome_is_the_one_that_the_table_tells(tmp_path, house: House, cas
     for words in case.says:
         assert words in said
     assert {path: path.lstat().st_size for path in brought} == brought
+
+
+def test_docs_tell_of_every_case():
+    made = runpy.run_path(str(REPO / "docs/files.py"))["page"]()
+    assert (REPO / "docs/files.md").read_text(encoding="utf-8") == made, "run `python docs/files.py`"

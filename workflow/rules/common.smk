@@ -1,6 +1,8 @@
 # The checked project, and functions that name a rule's inputs.
+import hashlib
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -10,18 +12,32 @@ REPO = Path(workflow.basedir).parent
 sys.path.insert(0, str(REPO))
 
 from eddpm import demand, exhibits
-from eddpm.assets import FOLDER, asset_file, assets, weights_file
+from eddpm.assets import FOLDER, assets, file_of, weights_file
 from eddpm.config import INCEPTION_FILE
 from eddpm.errors import EddpmError
 from eddpm.projectfile import load_project
 from eddpm.runs import slug
+from eddpm.settings import read_yaml
+
+
+def quoted(path):
+    """For the shell, and for Snakemake, to which braces are placeholders."""
+    return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
+
+
+def checksums(*paths):
+    """What params hold of files that decide an output, wherever they lie: as inputs, their paths could have no braces."""
+    return [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
+
 
 # Jobs use this Python and this checkout, wherever they run, and large pages for their tensors (a tenth faster on CPUs).
 # A job that is killed outright cannot say so; `leave_word $? LOG` does, for `eddpm status`.
 # `launch N` becomes a command, under torchrun with N > 1: a signal reaches the training itself, which then saves its state.
+# Logs are UTF-8 in any locale. A launcher that snakemake was started by, if any, has none of these processes.
 shell.prefix(
-    f"export PATH='{Path(sys.executable).parent}':\"$PATH\" PYTHONPATH='{REPO}' THP_MEM_ALLOC_ENABLE=1; "
-    f"export EDDPM_JOB_OF='{Path.cwd()}'; "
+    f'export PATH={quoted(Path(sys.executable).parent)}:"$PATH" PYTHONPATH={quoted(REPO)} THP_MEM_ALLOC_ENABLE=1; '
+    f"export EDDPM_JOB_OF={quoted(Path.cwd())} PYTHONUTF8=1 PYTHONIOENCODING=utf-8; "
+    "unset RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT; "
     'leave_word() {{ [ "$1" -ne 137 ] || echo "eddpm sampling: killed, by hand or for want of memory" >> "$2";'
     ' exit "$1"; }}; '
     'launch() {{ processes=$1; shift; [ "$processes" -le 1 ] ||'
@@ -29,6 +45,8 @@ shell.prefix(
 )
 
 try:
+    for path in workflow.configfiles if workflow.is_main_process else []:
+        read_yaml(os.path.relpath(path))  # more strictly than Snakemake has
     project = load_project(
         config,
         ", ".join(os.path.relpath(path) for path in workflow.configfiles)
@@ -248,7 +266,7 @@ def space_weights(wildcards):
 def reference_images(wildcards):
     """What samples are measured against: a reference batch, or the training images."""
     if project.evaluation.reference:
-        return asset_file(project.evaluation.reference)
+        return file_of(project, "evaluation.reference")
     return "resources/datasets/{experiment}/dataset.json"
 
 

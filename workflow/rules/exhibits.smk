@@ -9,6 +9,10 @@ def table_names(wildcards):
     return [row.run for row in TABLES[wildcards.table].runs.values()]
 
 
+def compared_names(wildcards):
+    return [row.run for row in project.runs]
+
+
 def table_caption(wildcards):
     return TABLES[wildcards.table].caption
 
@@ -87,12 +91,15 @@ def report_metrics_of(files):
     return metrics_of(dict.fromkeys(runs))
 
 
-def report_configs(wildcards):
-    """What the report shows as it is: the configuration, its runs table, and the settings of each trained network."""
+def user_files(wildcards=None):
+    """The configuration and its runs table, which the report shows as they are."""
+    return [*map(os.path.relpath, workflow.configfiles), config["runs"]]
+
+
+def report_settings(wildcards):
+    """The settings of each trained network."""
     of_network = "results/{{experiment}}/{kind}/{name}/settings.yaml"
     return [
-        *map(os.path.relpath, workflow.configfiles),
-        config["runs"],
         *expand(of_network, kind="denoisers", name=trained(project.denoisers)),
         *expand(of_network, kind="classifiers", name=trained(project.classifiers)),
     ]

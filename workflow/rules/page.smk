@@ -6,8 +6,7 @@ rule make_report:
         metrics=report_metrics,
         tables=report_tables,
         figures=report_figures,
-        configs=report_configs,
-        code=REPO / "eddpm/reporting/page.py",
+        settings=report_settings,
     output:
         report="results/{experiment}/report.html",
     log:
@@ -17,7 +16,9 @@ rule make_report:
     params:
         # Of other rules, so no input; where a job runs again, so does what depends on it.
         benchmarks="benchmarks/{experiment}",
+        configs=user_files,
+        contents=checksums(REPO / "eddpm/reporting/page.py", *user_files()),
     shell:
         "python -m eddpm make-report --experiment {wildcards.experiment} --metrics {input.metrics}"
-        " --tables {input.tables} --figures {input.figures} --configs {input.configs:q}"
+        " --tables {input.tables} --figures {input.figures} --configs {params.configs:q} {input.settings}"
         " --benchmarks {params.benchmarks} --report {output.report} > {log} 2>&1"

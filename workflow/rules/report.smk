@@ -4,7 +4,6 @@
 rule make_table:
     input:
         metrics=table_metrics,
-        code=REPO / "eddpm/reporting/tables.py",
     output:
         csv="results/{experiment}/tables/{table}.csv",
         md="results/{experiment}/tables/{table}.md",
@@ -16,6 +15,7 @@ rule make_table:
     params:
         runs=table_names,
         caption=table_caption,
+        code=checksums(REPO / "eddpm/reporting/tables.py"),
     shell:
         "python -m eddpm make-table --runs {params.runs:q} --metrics {input.metrics} --caption {params.caption:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} > {log} 2>&1"
@@ -25,7 +25,6 @@ rule compare_published:
     input:
         metrics=metrics_of(project.table_runs),
         published=project.published or [],
-        code=[REPO / "eddpm/reporting/published.py", REPO / "eddpm/reporting/tables.py"],
     output:
         csv="results/{experiment}/tables/published.csv",
         md="results/{experiment}/tables/published.md",
@@ -35,8 +34,11 @@ rule compare_published:
     conda:
         "../../environment.yml"
     params:
-        runs=[row.run for row in project.runs],
+        runs=compared_names,
         caption=exhibits.PUBLISHED_CAPTION,
+        code=checksums(
+            REPO / "eddpm/reporting/published.py", REPO / "eddpm/reporting/tables.py"
+        ),
     shell:
         "python -m eddpm compare-published --runs {params.runs:q} --metrics {input.metrics}"
         " --published {input.published:q} --caption {params.caption:q}"
@@ -46,7 +48,6 @@ rule compare_published:
 rule plot_figure:
     input:
         inputs=figure_inputs,
-        code=REPO / "eddpm/reporting/plots.py",
     output:
         png="results/{experiment}/figures/{figure}.png",
         pdf="results/{experiment}/figures/{figure}.pdf",
@@ -56,6 +57,7 @@ rule plot_figure:
         "../../environment.yml"
     params:
         labels=figure_labels,
+        code=checksums(REPO / "eddpm/reporting/plots.py"),
     shell:
         "python -m eddpm plot-figure --figure {wildcards.figure} --inputs {input.inputs}"
         " --labels {params.labels:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"

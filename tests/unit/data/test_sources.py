@@ -12,7 +12,8 @@ import sklearn.datasets
 from pictures import CIFAR10, pack, random_picture, save, save_classes
 from PIL import Image
 
-from eddpm.artifacts import Samples, write_npz, write_samples
+from eddpm.arrays import write_npz
+from eddpm.batches import Samples, write_samples
 from eddpm.data.containers import Folder, Zip
 from eddpm.data.sources import FileSource, Source, Unreadable, open_source
 from eddpm.errors import ArtifactError, EddpmError
@@ -75,14 +76,14 @@ def test_the_images_of_an_npz_are_read_as_they_are_under_their_labels(tmp_path, 
 def test_labels_with_a_gap_are_refused(tmp_path, found):
     write_samples(tmp_path / "a.npz", Samples(np.zeros((3, 8, 8, 3), np.uint8), np.array(found), {}))
     message = refusal(open_source, str(tmp_path / "a.npz"), 3)
-    assert message.startswith(f"{tmp_path / 'a.npz'}: arr_1 holds {min(found)} to {max(found)}; number the classes")
+    assert message.startswith(f"{tmp_path / 'a.npz'}: its labels are {min(found)} to {max(found)}; number the classes")
 
 
 def test_an_npz_that_holds_no_labelled_pictures_is_refused(tmp_path):
     write_npz(tmp_path / "a.npz", arr_0=np.zeros((3, 8, 8, 3), np.uint8))
-    assert "has no array 'arr_1'" in refusal(open_source, str(tmp_path / "a.npz"), 2)
+    assert "has no labels beside its images" in refusal(open_source, str(tmp_path / "a.npz"), 2)
     write_samples(tmp_path / "b.npz", Samples(np.zeros((3, 8, 8, 5), np.uint8), np.arange(3), {}))
-    assert "arr_0 has 5 channels" in refusal(open_source, str(tmp_path / "b.npz"), 3)
+    assert "images of 5 channels are not known" in refusal(open_source, str(tmp_path / "b.npz"), 3)
 
 
 # Class folders ----------------------------------------------------------------------------------------------------

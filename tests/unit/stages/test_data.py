@@ -15,7 +15,8 @@ import sklearn.model_selection
 from pictures import CIFAR10, config_of, pack, prepare, save_classes, whole
 from PIL import Image
 
-from eddpm.artifacts import Samples, sha256, write_samples
+from eddpm.artifacts import sha256
+from eddpm.batches import Samples, write_samples
 from eddpm.data import shards
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError
