@@ -33,6 +33,7 @@ FILES = (
     Case("a video", pets(put("dogs/a.mp4")), REFUSED, ("is a .mp4 file, which is not read",)),
     Case("arrays as files", many(".npy"), REFUSED, ("save their images as files",)),
     Case("backups of images by a program", many(".jpg_original"), REFUSED, ("is a .jpg_original file",)),
+    Case("downloads that broke off", pets(put("cats/a.jpg.part", b"x")), REFUSED, ("finish the downloads",)),
     Case("images that a browser named `.jpeg_large`", many(".jpeg_large"), REFUSED, ("is a .jpeg_large file",)),
     Case(
         "placeholders of iCloud",

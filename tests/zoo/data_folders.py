@@ -81,6 +81,12 @@ FOLDERS = (
         ("name dataset.source: ", "images/train (or rename them"),
     ),
     Case(
+        "`cifar_train` and `cifar_test` with images such as `cat_0.png`",
+        flat(lambda name, number: f"cifar_{('train', 'test')[number // 6]}/{name}_{number}.png"),
+        REFUSED,
+        ("images/cifar_train and dataset.validation_source: ", "images/cifar_test, with dataset.classes: prefixes"),
+    ),
+    Case(
         "`train` and `test` in each class folder",
         classes("cats/train", "cats/test", "dogs/train", "dogs/test"),
         REFUSED,
@@ -116,6 +122,13 @@ FOLDERS = (
         lambda folder: (classes("cats")(folder), empty("dogs")(folder / "images")),
         REFUSED,
         ("has 1 class, cats (6 images)", "dogs (empty)"),
+    ),
+    Case(
+        "a class folder whose name begins with a dot",
+        pets(picture(".birds/a.png")),
+        REFUSED,
+        ("passed over, of a system or a program: .birds (1)",),
+        THREE,
     ),
     Case("more class folders than classes", classes("cats", "dogs", "wolves"), REFUSED, ("wolves (6 images)",)),
     Case(
@@ -243,7 +256,7 @@ FOLDERS = (
         "two class folders that are one, by a link",
         pets(link("wolves", "dogs")),
         REFUSED,
-        ("wolves (a link to a folder that is listed already)",),
+        ("passed over, a link to a folder that is listed already: wolves",),
         THREE,
     ),
     Case(
