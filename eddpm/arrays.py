@@ -71,7 +71,7 @@ class Arrays:
         """Raises ArtifactError where there is no such array."""
         for name in names:
             if name not in self.headers:
-                there = ", ".join(self.headers) or "none"
+                there = ", ".join(f"{name} {header}" for name, header in self.headers.items()) or "none"
                 raise ArtifactError(f"{self.path}: has no array '{name}', only {there}; is it the right file?")
 
 

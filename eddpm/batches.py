@@ -4,7 +4,7 @@
 
 import zipfile
 from collections.abc import Iterable, Iterator
-from math import prod
+from math import isqrt, prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -133,6 +133,8 @@ def _images_of(arrays: Arrays) -> str:
 def _refuse_other_images(path: Path, name: str, header: Header) -> None:
     """Raises ArtifactError, which names what the array is and how it is mended, unless it is bytes of images."""
     remedies = [remedy for remedy in (_byte_remedy(header.dtype), _axes_remedy(header.shape)) if remedy]
+    if header.dtype.kind not in "fbiu":
+        remedies = remedies[:1]
     if remedies:
         how = " and ".join(remedies).replace("IMAGES", name)
         raise ArtifactError(f"{path}: {name} is {header}, not uint8 (N, H, W, C); {how}")
@@ -172,6 +174,8 @@ def _axes_remedy(shape: tuple[int, ...]) -> str | None:
         return f"images of {shape[3]} channels are not known: make them 1 (grey) or 3 (RGB)"
     if len(shape) == 5:
         return "join its first two axes: IMAGES.reshape(-1, *IMAGES.shape[2:])"
+    if len(shape) == 2 and (side := isqrt(shape[1])) ** 2 == shape[1]:
+        return f"its images are rows: save IMAGES.reshape(-1, {side}, {side}) if they are square and grey"
     return "give it the axes of images: IMAGES.reshape(-1, height, width, channels)"
 
 
@@ -180,7 +184,9 @@ def _labels(path: Path, name: str, labels: np.ndarray, count: int) -> np.ndarray
     if labels.shape == (count,) and labels.dtype.kind in "iu":
         return labels.astype(np.int64)
     remedy = "save the class of each image as a number"
-    if labels.ndim == 2 and len(labels) == count:
+    if labels.dtype.kind in "US" and labels.size:
+        remedy += f" in place of {str(labels.flat[0])!r}: numpy.unique({name}, return_inverse=True)[1]"
+    elif labels.ndim == 2 and len(labels) == count:
         remedy = f"save {name}.argmax(axis=1) of one-hot labels" if labels.shape[1] > 1 else f"save {name}[:, 0]"
     elif labels.shape == (count,) and labels.dtype.kind in "bf":
         remedy = f"save {name}.astype(int)"

@@ -9,10 +9,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from eddpm.data.containers import Container, open_image, own_limits
-from eddpm.data.kinds import kind, summary
+from eddpm.data.containers import OF_A_SYSTEM, Container, open_image, own_limits
+from eddpm.data.kinds import kind, remedy, summary
 from eddpm.data.pictures import convert, traits
 from eddpm.errors import ArtifactError
+from eddpm.paths import shown
+
+# What is said of images, by the trait that they have.
+_SAID = {
+    "grey": "are grey, and read as RGB like the others",
+    "alpha": "have an alpha channel or a transparent colour; colours are read, transparency is dropped",
+    "cmyk": "are CMYK, and read as RGB without their colour profile",
+    "lossy": "were compressed with loss (JPEG): numbers differ from those of PNG",
+    "several_frames": "have several frames, of which the first is read",
+    "exif_turned": "are turned by an EXIF tag, which is not applied",
+}
 
 
 class Pictures:
@@ -26,12 +37,13 @@ class Pictures:
         Raises ArtifactError where there is none, one cannot be read, or their sizes differ.
         """
         self.path, self._container = path, container
-        kinds = {name: kind(container, name) for name in container.files}
-        self._names = sorted(name for name in kinds if kinds[name] is None)
-        others = summary([*filter(None, kinds.values()), *container.passed_over.values()])
-        self._others = f", and passes over {others}" if others else ""
+        kinds = {name: kind(container, name) for name in sorted(container.files.keys() - container.aliases.keys())}
+        self._names = [name for name, of_file in kinds.items() if of_file is None]
+        others = [of_file for of_file in kinds.values() if of_file]
         if not self._names:
-            raise ArtifactError(f"{path}: holds no images{self._others}; name a folder or zip that does")
+            there = f" that are read, but {summary(others)}; {remedy(others)}" if others else "; check the path"
+            passed_over = summary(container.passed_over.values())
+            raise ArtifactError(f"{path}: holds no images{f' ({passed_over})' if passed_over else ''}{there}")
         first_of, sizes, found = {}, Counter(), Counter()
         for name in self._names:
             with self._opened(name) as image:
@@ -41,13 +53,12 @@ class Pictures:
                 if "16_bits" in of_image:
                     raise ValueError("it has more than 8 bits per channel; save it with 8")
         if len(sizes) > 1:
-            named = " and ".join(f"{first_of[size]} {_wide(size)}" for size, _ in sizes.most_common(2))
+            named = " and ".join(f"{shown(first_of[size])} {_wide(size)}" for size, _ in sizes.most_common(2))
             counts = ", ".join(f"{count} of {_wide(size)}" for size, count in sizes.most_common(5))
             raise ArtifactError(f"{path}: images differ in size ({counts}), as {named}; bring all to one size")
         width, height = next(iter(sizes))
-        self._is_grey = found["grey"] == len(self)
-        self.shape = (height, width, 1 if self._is_grey else 3)
-        self.notes = tuple(self._describe(found))
+        self.shape = (height, width, 1 if found["grey"] == len(self) else 3)
+        self.notes = (*self._describe(found), *_left_out(others, container))
 
     def __len__(self) -> int:
         return len(self._names)
@@ -68,29 +79,27 @@ class Pictures:
             with own_limits(), open_image(self._container.read(name)) as image:
                 yield image
         except Exception as error:  # of nearly any kind where bytes of the file are damaged
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise ArtifactError(
-                f"{self.path}: {name} cannot be read ({' '.join(reason.split())}); save it again"
-            ) from None
+            reason = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
+            raise ArtifactError(f"{self.path}: {shown(name)} cannot be read ({reason}); save it again") from None
 
     def _describe(self, found: Counter) -> Iterator[str]:
         folders = {os.path.dirname(name) for name in self._names}
         if len(folders) > 1:
             yield f"its images lie in {len(folders)} folders, which are not taken for classes"
-        if found["grey"] and not self._is_grey:
-            yield f"{found['grey']} of its {len(self)} images are grey, and read as RGB like the others"
-        if found["alpha"]:
-            yield f"{found['alpha']} of its images are partly transparent; their colours are read, alpha is dropped"
-        if found["cmyk"]:
-            yield f"{found['cmyk']} of its images are CMYK, and read as RGB without their colour profile"
-        if found["lossy"]:
-            yield f"{found['lossy']} of its images were compressed with loss (JPEG): numbers differ from those of PNG"
-        if found["several_frames"]:
-            yield f"{found['several_frames']} of its images have several frames, of which the first is read"
-        if found["exif_turned"]:
-            yield f"{found['exif_turned']} of its images are turned by an EXIF tag, which is not applied"
-        if self._others:
-            yield f"it holds {len(self)} images{self._others}"
+        for trait, words in _SAID.items():
+            if found[trait] and not (trait == "grey" and self.shape[-1] == 1):
+                yield f"{found[trait]} of its {len(self)} images {words}"
+
+
+def _left_out(others: list[str], container: Container) -> Iterator[str]:
+    """What is to be said of files that are not measured."""
+    if others:
+        yield f"left out, as no images: {summary(others)}"
+    if container.aliases:
+        yield f"left out, as links to others of its images: {len(container.aliases)}"
+    for reason, count in Counter(container.passed_over.values()).items():
+        if reason != OF_A_SYSTEM:
+            yield f"left out, as {reason}: {count}"
 
 
 def _wide(size: tuple[int, int]) -> str:

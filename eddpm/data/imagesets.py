@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eddpm.batches import ImageFile
+from eddpm.batches import ImageFile, StatisticsAlone
 from eddpm.data.containers import is_image, open_container
 from eddpm.data.imagefolder import Pictures
 from eddpm.data.store import Store
@@ -80,8 +80,12 @@ def _open_arrays(folder: Path, names: list[str]) -> Images:
     inside = [name for name in names if "/" not in name]
     if not inside:
         raise ArtifactError(f"{folder}: holds arrays in folders only ({names[0]}); name the folder that they lie in")
-    files = [ImageFile(folder / name) for name in inside]
-    return Joined(folder, files) if len(files) > 1 else files[0]
+    if len(inside) == 1:
+        return ImageFile(folder / inside[0])
+    try:
+        return Joined(folder, [ImageFile(folder / name) for name in inside])
+    except StatisticsAlone as alone:
+        raise ArtifactError(f"{folder}: holds statistics ({alone.path.name}) beside others; name one file") from None
 
 
 def _open_file(path: Path) -> ImageFile:

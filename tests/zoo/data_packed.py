@@ -185,7 +185,7 @@ PACKED = (
         "images as rows",
         npz(arr_0=IMAGES[..., 0].reshape(12, 64), arr_1=LABELS),
         REFUSED,
-        ("give it the axes of images",),
+        ("its images are rows: save arr_0.reshape(-1, 8, 8) if they are square and grey",),
         NPZ,
     ),
     Case("an alpha channel", npz(arr_0=many(12, 8, 8, 4), arr_1=LABELS), REFUSED, ("drop alpha: arr_0[..., :3]",), NPZ),
@@ -193,7 +193,7 @@ PACKED = (
         "labels that are names",
         npz(arr_0=IMAGES, arr_1=np.array(["cat", "dog"] * 6)),
         REFUSED,
-        ("save the class of each image as a number",),
+        ("save the class of each image as a number in place of 'cat': numpy.unique(arr_1, return_inverse=True)[1]",),
         NPZ,
     ),
     Case(

@@ -46,13 +46,13 @@ SAMPLES = House(
         taken(
             "images saved as JPEG",
             lambda folder: pictures(folder, "jpg"),
-            "8 of its images were compressed with loss (JPEG): numbers differ from those of PNG",
+            "8 of its 8 images were compressed with loss (JPEG): numbers differ from those of PNG",
             **FOLDER,
         ),
         taken(
             "images with an alpha channel",
             lambda folder: pictures(folder, channels=4),
-            "8 of its images are partly transparent; their colours are read, alpha is dropped",
+            "have an alpha channel or a transparent colour; colours are read, transparency is dropped",
             **FOLDER,
         ),
         taken(
@@ -64,7 +64,7 @@ SAMPLES = House(
         taken(
             "images, and other files between them",
             besides(lambda folder: [(folder / f"samples/{name}").write_text("x") for name in OTHERS]),
-            "it holds 8 images, and passes over 2 .txt, 1 .heic",
+            "left out, as no images: 2 .txt, 1 .heic",
             **FOLDER,
         ),
         taken(
@@ -115,7 +115,13 @@ SAMPLES = House(
         refused(
             "a folder without images",
             lambda folder: (folder / "samples").mkdir(),
-            "holds no images; name a folder or zip that does",
+            "holds no images; check the path",
+            **FOLDER,
+        ),
+        refused(
+            "photographs as HEIC",
+            lambda folder: [(folder / "samples").mkdir(), content(b"x", "samples/1.heic")(folder)],
+            "holds no images that are read, but 1 .heic; convert images among them to JPEG or PNG",
             **FOLDER,
         ),
         refused(

@@ -77,7 +77,7 @@ def test_alpha_is_dropped(folder):
     save(folder / "007.png", pixels := random_picture(8, 9, 4))
     palette = Image.fromarray(pixels[..., :3]).quantize(16)
     palette.save(folder / "008.png", transparency=0)
-    assert notes(folder) == "2 of its images are partly transparent; their colours are read, alpha is dropped"
+    assert notes(folder).startswith("2 of its 9 images have an alpha channel or a transparent colour; colours are read")
     np.testing.assert_array_equal(read(folder)[7], pixels[..., :3])
     np.testing.assert_array_equal(read(folder)[8], np.asarray(palette.convert("RGB")))
 
@@ -85,7 +85,7 @@ def test_alpha_is_dropped(folder):
 @pytest.mark.parametrize("suffix", ["jpg", "JPEG", "webp"])
 def test_lossy_pictures_are_counted(folder, suffix):
     save(folder / f"007.{suffix}", random_picture(8, 9))
-    assert notes(folder) == "1 of its images were compressed with loss (JPEG): numbers differ from those of PNG"
+    assert notes(folder) == "1 of its 8 images were compressed with loss (JPEG): numbers differ from those of PNG"
 
 
 def test_frames_inks_and_turns_are_counted(folder):
@@ -97,9 +97,9 @@ def test_frames_inks_and_turns_are_counted(folder):
     frames[0].save(folder / "009.jpg", exif=exif)
     said = notes(folder)
     for words in (
-        "1 of its images have several frames",
-        "1 of its images are CMYK",
-        "1 of its images are turned by an EXIF tag",
+        "1 of its 10 images have several frames",
+        "1 of its 10 images are CMYK",
+        "1 of its 10 images are turned by an EXIF tag",
     ):
         assert words in said
     assert read(folder).shape == (10, 8, 9, 3)
@@ -108,8 +108,23 @@ def test_frames_inks_and_turns_are_counted(folder):
 def test_other_files_are_counted_by_kind(folder):
     for name in ("notes.txt", "more.TXT", "README", "cat.heic"):
         (folder / name).write_text("x")
-    assert open_images(folder).notes[0].startswith("it holds 7 images, and passes over 2 .txt, 1 ")
-    assert {"1 without a suffix: text", "1 .heic"} <= set(notes(folder).split(", "))
+    assert notes(folder) == "left out, as no images: 2 .txt, 1 without a suffix: text, 1 .heic"
+
+
+def test_images_without_a_suffix_are_read(folder):
+    (folder / "003.png").rename(folder / "003")
+    assert (len(open_images(folder)), notes(folder)) == (7, "")
+
+
+def test_links_are_left_out_and_what_a_system_keeps_is_not_worth_a_word(folder):
+    (folder / "again.png").symlink_to("003.png")
+    (folder / "loop").symlink_to(".")
+    (folder / ".DS_Store").write_text("x")
+    assert open_images(folder).notes == (
+        "left out, as links to others of its images: 1",
+        "left out, as a link to a folder that is listed already: 1",
+    )
+    assert len(open_images(folder)) == 7
 
 
 # Refusals ---------------------------------------------------------------------------------------------------------
@@ -123,9 +138,18 @@ def test_pictures_of_several_sizes_are_refused_with_the_count_of_each(folder):
 
 
 def test_a_folder_without_images_is_refused_with_what_it_holds(tmp_path):
-    assert refusal(open_images, tmp_path) == "holds no images; name a folder or zip that does"
+    assert refusal(open_images, tmp_path) == "holds no images; check the path"
+    (tmp_path / ".hidden").mkdir()
+    assert refusal(open_images, tmp_path) == "holds no images (1 of a system or a program); check the path"
+    (tmp_path / ".hidden").rmdir()
     (tmp_path / "cat.heic").write_text("x")
-    assert refusal(open_images, tmp_path).startswith("holds no images, and passes over 1 .heic; ")
+    message = "holds no images that are read, but 1 .heic; convert images among them to JPEG or PNG"
+    assert refusal(open_images, tmp_path) == message
+
+
+def test_a_name_of_odd_characters_stays_on_one_line(folder):
+    (folder / "a\nb.png").write_bytes(b"junk")
+    assert refusal(open_images, folder).startswith(r"a\nb.png cannot be read (")
 
 
 def png16(width: int, height: int) -> bytes:

@@ -67,6 +67,12 @@ def test_statistics_are_told_apart_from_other_faults(tmp_path):
     assert caught.value.path == tmp_path / "stats.npz"
 
 
+def test_statistics_beside_a_batch_are_not_guessed_between(tmp_path):
+    shard(tmp_path / "a.npz", 0, 5)
+    np.savez(tmp_path / "stats.npz", mu=np.zeros(4), sigma=np.eye(4))
+    assert refusal(open_images, tmp_path) == "holds statistics (stats.npz) beside others; name one file"
+
+
 def test_what_holds_no_images_is_named(tmp_path):
     def archive(name: str) -> None:
         with zipfile.ZipFile(tmp_path / "x", "w") as file:

@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from inception_standin import write_inception
+from pictures import pack, save
 from tiny import write_settings
 
 from eddpm.arrays import read_npz, write_npz
@@ -209,6 +210,16 @@ def test_statistics_that_cannot_be_are_refused(tmp_path, change, words):
     space = extractors.Extractor("inception", {"resize": "legacy_tensorflow"}, None)
     with pytest.raises(ArtifactError, match=rf"^[^\n]*fid\.npz: [^\n]*{words}[^\n]*$"):
         open_reference(tmp_path / "fid.npz", space)
+
+
+def test_a_zip_of_images_gives_the_reference_of_their_batch(tmp_path):
+    images = read_samples(images_file(tmp_path / "batch.npz", 6, channels=3)).images
+    for k, image in enumerate(images):
+        save(tmp_path / f"images/{k}.png", image)
+    settings = write_settings(tmp_path / "s.yaml", MeasureConfig(spaces=[SpaceConfig(name="pixels")]))
+    for given in (tmp_path / "batch.npz", pack(tmp_path / "images", tmp_path / "images.zip")):
+        extract_references(settings, given, [], [tmp_path / f"of-{given.stem}.npz"])
+    assert (tmp_path / "of-batch.npz").read_bytes() == (tmp_path / "of-images.npz").read_bytes()
 
 
 def test_a_reference_of_the_pipeline_needs_images(references, tiny, tmp_path):
