@@ -179,10 +179,8 @@ class Files:
         """The SHA-256 of weights, of fetched ones as it was recorded; None where they are missing."""
         if weights not in self._digests:
             record, state = Path(f"{weights}.sha256"), _seen(weights)
-            if state.there and _seen(record).time >= state.time:
-                self._digests[weights] = record.read_text().split()[0]
-            else:
-                self._digests[weights] = sha256(weights) if state.there else None
+            recorded = record.read_text().split() if state.there and _seen(record).time >= state.time else []
+            self._digests[weights] = next(iter(recorded), None) or (sha256(weights) if state.there else None)
         return self._digests[weights]
 
 

@@ -73,8 +73,9 @@ class FeatureCollector:
                 stats = GaussianStats.of(values)
                 self._stats[name] = self._stats[name].merge(stats) if name in self._stats else stats
             if name in self._kept:
-                array = self._arrays.setdefault(name, np.empty((len(self._rows), values.shape[1]), np.float32))
-                array[first:last] = values[self._rows[first:last] - self._count]
+                if name not in self._arrays:
+                    self._arrays[name] = np.empty((len(self._rows), values.shape[1]), np.float32)
+                self._arrays[name][first:last] = values[self._rows[first:last] - self._count]
         self._count += len(batch.pooled)
 
     def finish(self) -> FeatureSet:
