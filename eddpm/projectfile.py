@@ -12,7 +12,14 @@ from eddpm.project import TEMPERED, Project
 from eddpm.runs import Run, slug
 from eddpm.settings import parse_settings
 
+DEFAULT = "config/digits/config.yaml"  # the project that snakemake runs where none is named
 RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
+
+
+def find(file: str) -> Path:
+    """A file of a configuration: from the folder where one works or, where none is there, from the checkout's root."""
+    shipped = Path(__file__).parents[1] / file
+    return shipped if shipped.exists() and not Path(file).exists() else Path(file)
 
 
 def load_project(values: dict[str, Any], place: str) -> Project:
@@ -23,9 +30,11 @@ def load_project(values: dict[str, Any], place: str) -> Project:
     values = dict(values)
     table = values.get("runs")
     if isinstance(table, str):
-        values["runs"] = [row.model_dump() for row in _read_runs(Path(table))]
+        values["runs"] = [row.model_dump() for row in _read_runs(find(table))]
     elif "runs" in values:
         raise ConfigError(f"{place}: runs: value {table!r}: give the path of the runs table")
+    if isinstance(values.get("published"), str):
+        values["published"] = str(find(values["published"]))
     project = parse_settings(Project, values, place)
     try:
         for name in project.denoisers:

@@ -6,8 +6,9 @@ rule fetch_asset:
         asset="resources/assets/{asset}",
     log:
         "logs/fetch_asset/{asset}.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
         source=asset_source,
         digest=asset_digest,

@@ -11,8 +11,11 @@ rule measure_classifier:
     log:
         "logs/{experiment}/measure_classifier/{guide}.log",
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
+    resources:
+        runtime=minutes,
+        mem_mb=megabytes,
     shell:
         "python -m eddpm measure-classifier --settings {input.settings} --dataset {input.dataset}"
         " --classifier {input.classifier:q} --levels {output.levels} > {log} 2>&1"
@@ -28,8 +31,11 @@ rule fit_temperature:
     log:
         "logs/{experiment}/fit_temperature/{classifier}.log",
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
+    resources:
+        runtime=minutes,
+        mem_mb=megabytes,
     shell:
         "python -m eddpm fit-temperature --settings {input.settings} --dataset {input.dataset}"
         " --classifier {input.classifier:q} --model {output.model} > {log} 2>&1"

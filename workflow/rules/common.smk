@@ -1,4 +1,5 @@
 # The checked project, and functions that name a rule's inputs.
+import functools
 import os
 import re
 import sys
@@ -6,15 +7,23 @@ from pathlib import Path
 
 import yaml
 
-REPO = Path(workflow.basedir).parent
-sys.path.insert(0, str(REPO))
+# The checkout that this file lies in. Where it comes from elsewhere (git+file://, a URL), the package is the installed
+# one; wherever it is used from, paths follow the package.
+sys.path.insert(0, str(Path(str(workflow.current_basedir)).parents[1]))
 
+import eddpm
 from eddpm import demand, exhibits
 from eddpm.assets import FOLDER, asset_file, assets, weights_file
 from eddpm.config import INCEPTION_FILE
+from eddpm.cost import MOST_MINUTES, job_megabytes
 from eddpm.errors import EddpmError
-from eddpm.projectfile import load_project
+from eddpm.project import Project
+from eddpm.projectfile import DEFAULT, find, load_project
 from eddpm.runs import slug
+from eddpm.settings import merged, read_yaml
+
+PACKAGE = Path(eddpm.__file__).parent
+REPO = PACKAGE.parent
 
 # Jobs use this Python and this checkout, wherever they run, and large pages for their tensors (a tenth faster on CPUs).
 # A job that is killed outright cannot say so; `leave_word $? LOG` does, for `eddpm status`.
@@ -28,15 +37,44 @@ shell.prefix(
     ' set -- torchrun --standalone --nproc-per-node "$processes" --no-python -- "$@"; exec "$@"; }}; '
 )
 
+
+def configuration():
+    """The values of the project, and the files that they are from.
+
+    Without a file, what the command line says, or a workflow that has this one as a module, changes the digits'.
+    """
+    files, changes = workflow.configfiles, workflow.config_settings.config
+    if not workflow.modifier.is_main_snakefile():
+        needed = {
+            name for name, key in Project.model_fields.items() if key.is_required()
+        }
+        if config and (files or needed <= config.keys()):
+            return config, [os.path.relpath(file) for file in files]
+        files, changes = [], config
+    # Read anew: where parts of a file share their values by anchors, Snakemake changes them all at once.
+    files = [os.path.relpath(file) for file in files or [find(DEFAULT)]]
+    values = functools.reduce(merged, [*map(read_yaml, files), changes])
+    if changes and workflow.is_main_process:
+        print(f"{', '.join(files)}, changed in {', '.join(changes)}", file=sys.stderr)
+    return values, files
+
+
 try:
-    project = load_project(
-        config,
-        ", ".join(os.path.relpath(path) for path in workflow.configfiles)
-        or "the command line",
-    )
+    values, CONFIG_FILES = configuration()
+    project = load_project(values, ", ".join(CONFIG_FILES) or "the command line")
 except EddpmError as error:
     print(f"eddpm: {error}", file=sys.stderr)
     sys.exit(2)
+
+# The tables that belong to them.
+CONFIG_FILES += [
+    os.path.relpath(find(values["runs"])),
+    *([project.published] if project.published else []),
+]
+
+
+def this_environment(wildcards):
+    """None to make: jobs run in the environment that runs snakemake. The linter wants each rule to speak of one."""
 
 
 def trained(entries):
@@ -179,6 +217,16 @@ def shard_start(wildcards):
 
 def shard_stop(wildcards):
     return project.shards(wildcards.run)[wildcards.shard][1]
+
+
+def minutes(wildcards, attempt):
+    """Of a job whose work is not reckoned: an hour is more than enough, and a retry gets twice as much."""
+    return 60 * 2 ** (attempt - 1)
+
+
+def megabytes(wildcards, attempt):
+    """Of a job that holds neither samples nor features."""
+    return job_megabytes(0, attempt)
 
 
 def shard_minutes(wildcards, attempt):

@@ -6,8 +6,9 @@ rule freeze_settings:
         settings="results/{experiment}/{part}/settings.yaml",
     log:
         "logs/{experiment}/freeze_settings/{part}.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
         settings=frozen_settings,
     shell:
@@ -26,8 +27,11 @@ rule prepare_dataset:
     benchmark:
         "benchmarks/{experiment}/prepare_dataset.tsv"
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 16
+    resources:
+        runtime=minutes,
+        mem_mb=megabytes,
     shell:
         "python -m eddpm prepare-dataset --settings {input.settings} --workers {threads}"
         " --dataset {output.dataset} --unreadable {output.unreadable} > {log} 2>&1"

@@ -13,6 +13,11 @@ def table_caption(wildcards):
     return TABLES[wildcards.table].caption
 
 
+def code(*files):
+    """What draws them, which is beside snakemake wherever they are stored."""
+    return [local(str(PACKAGE / file)) for file in files]
+
+
 def figure_inputs(wildcards):
     """Samples and traces are shown for the rows of the runs table, curves for the sweep."""
     if wildcards.figure == "samples":
@@ -91,8 +96,7 @@ def report_configs(wildcards):
     """What the report shows as it is: the configuration, its runs table, and the settings of each trained network."""
     of_network = "results/{{experiment}}/{kind}/{name}/settings.yaml"
     return [
-        *map(os.path.relpath, workflow.configfiles),
-        config["runs"],
+        *map(local, CONFIG_FILES),
         *expand(of_network, kind="denoisers", name=trained(project.denoisers)),
         *expand(of_network, kind="classifiers", name=trained(project.classifiers)),
     ]

@@ -11,8 +11,11 @@ rule extract_references:
     log:
         "logs/{experiment}/extract_references.log",
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
+    resources:
+        runtime=minutes,
+        mem_mb=megabytes,
     shell:
         "python -m eddpm extract-references --settings {input.settings}"
         " --dataset {input.dataset:q} --weights {input.weights:q}"
@@ -29,9 +32,10 @@ rule extract_features:
     log:
         "logs/{experiment}/extract_features/{run}/{shard}.log",
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
     resources:
+        runtime=minutes,
         mem_mb=shard_features_megabytes,
     shell:
         "python -m eddpm extract-features --settings {input.settings}"

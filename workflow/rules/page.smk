@@ -7,13 +7,14 @@ rule make_report:
         tables=report_tables,
         figures=report_figures,
         configs=report_configs,
-        code=REPO / "eddpm/reporting/page.py",
+        code=code("reporting/page.py"),
     output:
         report="results/{experiment}/report.html",
     log:
         "logs/{experiment}/make_report.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
         # Of other rules, so no input; where a job runs again, so does what depends on it.
         benchmarks="benchmarks/{experiment}",

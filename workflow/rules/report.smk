@@ -4,15 +4,16 @@
 rule make_table:
     input:
         metrics=table_metrics,
-        code=REPO / "eddpm/reporting/tables.py",
+        code=code("reporting/tables.py"),
     output:
         csv="results/{experiment}/tables/{table}.csv",
         md="results/{experiment}/tables/{table}.md",
         tex="results/{experiment}/tables/{table}.tex",
     log:
         "logs/{experiment}/make_table/{table}.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
         runs=table_names,
         caption=table_caption,
@@ -24,16 +25,17 @@ rule make_table:
 rule compare_published:
     input:
         metrics=metrics_of(project.table_runs),
-        published=project.published or [],
-        code=[REPO / "eddpm/reporting/published.py", REPO / "eddpm/reporting/tables.py"],
+        published=local(project.published) if project.published else [],
+        code=code("reporting/published.py", "reporting/tables.py"),
     output:
         csv="results/{experiment}/tables/published.csv",
         md="results/{experiment}/tables/published.md",
         tex="results/{experiment}/tables/published.tex",
     log:
         "logs/{experiment}/compare_published.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
         runs=[row.run for row in project.runs],
         caption=exhibits.PUBLISHED_CAPTION,
@@ -46,14 +48,15 @@ rule compare_published:
 rule plot_figure:
     input:
         inputs=figure_inputs,
-        code=REPO / "eddpm/reporting/plots.py",
+        code=code("reporting/plots.py"),
     output:
         png="results/{experiment}/figures/{figure}.png",
         pdf="results/{experiment}/figures/{figure}.pdf",
     log:
         "logs/{experiment}/plot_figure/{figure}.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
         labels=figure_labels,
     shell:

@@ -17,10 +17,13 @@ rule train_denoiser:
         denoiser=one_of(trained(project.denoisers)),
     priority: 1
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
     resources:
         gpu=0,
+        # It saves its state at the end of that, and a retry goes on.
+        runtime=MOST_MINUTES,
+        mem_mb=megabytes,
         microbatch=denoiser_microbatch,
     shell:
         "launch {resources.gpu} python -m eddpm train-denoiser --settings {input.settings}"
@@ -44,10 +47,13 @@ rule train_classifier:
     wildcard_constraints:
         classifier=one_of(trained(project.classifiers)),
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
     resources:
         gpu=0,
+        # It saves its state at the end of that, and a retry goes on.
+        runtime=MOST_MINUTES,
+        mem_mb=megabytes,
         microbatch=classifier_microbatch,
     shell:
         "launch {resources.gpu} python -m eddpm train-classifier --settings {input.settings}"
