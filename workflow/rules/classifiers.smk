@@ -5,6 +5,7 @@ rule measure_classifier:
     input:
         settings="results/{experiment}/classifiers/{guide}/levels/settings.yaml",
         dataset="resources/datasets/{experiment}/dataset.json",
+        shards=SHARDS,
         classifier=guide_weights,
     output:
         levels="results/{experiment}/classifiers/{guide}/noise_levels.jsonl",
@@ -25,6 +26,7 @@ rule fit_temperature:
     input:
         settings="results/{experiment}/classifiers/{classifier}+temperature/levels/settings.yaml",
         dataset="resources/datasets/{experiment}/dataset.json",
+        shards=SHARDS,
         classifier=classifier_weights,
     output:
         model="results/{experiment}/classifiers/{classifier}+temperature/model.safetensors",

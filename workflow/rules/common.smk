@@ -106,6 +106,10 @@ SETTINGS = {
     **{f"runs/{run}/choice": project.choice(run) for run in project.best_runs},
 }
 
+# What dataset.json describes, in the folders beside it.
+SHARDS = [
+    f"resources/datasets/{{experiment}}/{part}" for part in ("train", "validation")
+]
 SPACE_REFERENCES = [
     f"results/{{experiment}}/references/{name.replace(':', '-')}.npz"
     for name in project.evaluation.spaces
@@ -298,6 +302,10 @@ def reference_images(wildcards):
     if project.evaluation.reference:
         return asset_file(project.evaluation.reference)
     return "resources/datasets/{experiment}/dataset.json"
+
+
+def reference_shards(wildcards):
+    return [] if project.evaluation.reference else SHARDS
 
 
 def asset_source(wildcards):

@@ -19,8 +19,8 @@ rule prepare_dataset:
     input:
         settings="results/{experiment}/dataset/settings.yaml",
     output:
-        # The shards lie beside them, and are not named here: what a killed job has finished is kept.
         dataset="resources/datasets/{experiment}/dataset.json",
+        shards=list(map(directory, SHARDS)),
         unreadable="resources/datasets/{experiment}/unreadable.tsv",
     log:
         "logs/{experiment}/prepare_dataset.log",
@@ -33,5 +33,8 @@ rule prepare_dataset:
         runtime=minutes,
         mem_mb=megabytes,
     shell:
+        # Snakemake removes outputs before a job and after a failed one: what it has finished is kept beside them.
+        "prepared=$(dirname {output.dataset}); "
         "python -m eddpm prepare-dataset --settings {input.settings} --workers {threads}"
-        " --dataset {output.dataset} --unreadable {output.unreadable} > {log} 2>&1"
+        " --dataset $prepared/unfinished/dataset.json --unreadable $prepared/unfinished/unreadable.tsv > {log} 2>&1"
+        " && mv $prepared/unfinished/* $prepared && rm -r $prepared/unfinished"

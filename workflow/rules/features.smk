@@ -5,6 +5,7 @@ rule extract_references:
     input:
         settings="results/{experiment}/evaluation/settings.yaml",
         dataset=reference_images,
+        shards=reference_shards,
         weights=space_weights,
     output:
         references=SPACE_REFERENCES,

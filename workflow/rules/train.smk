@@ -5,6 +5,7 @@ rule train_denoiser:
     input:
         settings="results/{experiment}/denoisers/{denoiser}/settings.yaml",
         dataset="resources/datasets/{experiment}/dataset.json",
+        shards=SHARDS,
         init_from=denoiser_start,
     output:
         model="results/{experiment}/denoisers/{denoiser}/model.safetensors",
@@ -36,6 +37,7 @@ rule train_classifier:
     input:
         settings="results/{experiment}/classifiers/{classifier}/settings.yaml",
         dataset="resources/datasets/{experiment}/dataset.json",
+        shards=SHARDS,
         init_from=classifier_start,
     output:
         model="results/{experiment}/classifiers/{classifier}/model.safetensors",
