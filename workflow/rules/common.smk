@@ -1,5 +1,6 @@
 # The checked project, and functions that name a rule's inputs.
 import functools
+import hashlib
 import os
 import re
 import sys
@@ -22,8 +23,13 @@ from eddpm.projectfile import DEFAULT, find, load_project
 from eddpm.runs import slug
 from eddpm.settings import merged, read_yaml
 
-PACKAGE = Path(eddpm.__file__).parent
-REPO = PACKAGE.parent
+REPO = Path(eddpm.__file__).parents[1]
+
+
+def checksums(*paths):
+    """What params hold of files that decide an output, wherever they lie: as inputs, their paths could have no braces."""
+    return [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
+
 
 # Jobs use this Python and this checkout, wherever they run, and large pages for their tensors (a tenth faster on CPUs).
 # A job that is killed outright cannot say so; `leave_word $? LOG` does, for `eddpm status`.

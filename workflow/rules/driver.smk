@@ -128,7 +128,7 @@ def refuse_bad_files():
         raise WorkflowError(str(error)) from None
 
 
-# Said at every start, a dry run's too, while something is not there.
-if workflow.is_main_process:
+# Said at every start, a dry run's too, while something is not there; what is stored elsewhere cannot be seen here.
+if workflow.is_main_process and not workflow.storage_settings.default_storage_provider:
     for line in not_here_yet(project):
         print(line, file=sys.stderr)

@@ -4,7 +4,6 @@
 rule make_table:
     input:
         metrics=table_metrics,
-        code=code("reporting/tables.py"),
     output:
         csv="results/{experiment}/tables/{table}.csv",
         md="results/{experiment}/tables/{table}.md",
@@ -17,6 +16,7 @@ rule make_table:
     params:
         runs=table_names,
         caption=table_caption,
+        code=checksums(REPO / "eddpm/reporting/tables.py"),
     shell:
         "python -m eddpm make-table --runs {params.runs:q} --metrics {input.metrics} --caption {params.caption:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} > {log} 2>&1"
@@ -26,7 +26,6 @@ rule compare_published:
     input:
         metrics=metrics_of(project.table_runs),
         published=local(project.published) if project.published else [],
-        code=code("reporting/published.py", "reporting/tables.py"),
     output:
         csv="results/{experiment}/tables/published.csv",
         md="results/{experiment}/tables/published.md",
@@ -37,8 +36,11 @@ rule compare_published:
     conda:
         this_environment
     params:
-        runs=[row.run for row in project.runs],
+        runs=compared_names,
         caption=exhibits.PUBLISHED_CAPTION,
+        code=checksums(
+            REPO / "eddpm/reporting/published.py", REPO / "eddpm/reporting/tables.py"
+        ),
     shell:
         "python -m eddpm compare-published --runs {params.runs:q} --metrics {input.metrics}"
         " --published {input.published:q} --caption {params.caption:q}"
@@ -48,7 +50,6 @@ rule compare_published:
 rule plot_figure:
     input:
         inputs=figure_inputs,
-        code=code("reporting/plots.py"),
     output:
         png="results/{experiment}/figures/{figure}.png",
         pdf="results/{experiment}/figures/{figure}.pdf",
@@ -59,6 +60,7 @@ rule plot_figure:
         this_environment
     params:
         labels=figure_labels,
+        code=checksums(REPO / "eddpm/reporting/plots.py"),
     shell:
         "python -m eddpm plot-figure --figure {wildcards.figure} --inputs {input.inputs}"
         " --labels {params.labels:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
