@@ -13,8 +13,8 @@ from eddpm.runtime import progress, say
 def fetch_asset(source: str, digest: str | None, asset: Path, record: Path | None = None) -> None:
     """Bring a file from a URL, or link to one on disk, provided that its SHA-256 is `digest` (hexadecimal).
 
-    Without a digest, the first file to come is taken, and its SHA-256 recorded in the format of sha256sum, in `record` (None: ASSET.sha256):
-    whoever brings that file again, with the record in place, gets the same one or an error.
+    Without a digest, the first file to come is taken, and its SHA-256 recorded in `record` (None: beside it), in the
+    format of sha256sum: whoever brings that file again, with the record in place, gets the same one or an error.
     """
     record = record or asset.with_name(f"{asset.name}.sha256")
     recorded = record.read_text().split() if digest is None and record.exists() else []

@@ -72,11 +72,11 @@ except EddpmError as error:
     print(f"eddpm: {error}", file=sys.stderr)
     sys.exit(2)
 
-# The tables that belong to them.
-CONFIG_FILES += [
-    os.path.relpath(find(values["runs"])),
-    *([project.published] if project.published else []),
-]
+# With the tables that belong to them. Snakemake sends these to machines that do not share this file system.
+TABLE_FILES = [values["runs"], *([project.published] if project.published else [])]
+CONFIG_FILES += [os.path.relpath(find(file)) for file in TABLE_FILES]
+if workflow.modifier.is_main_snakefile():
+    workflow.configfiles[:] = map(Path, CONFIG_FILES)
 
 
 def this_environment(wildcards):
