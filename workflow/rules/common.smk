@@ -50,7 +50,7 @@ def configuration():
     Without a file, what the command line says, or a workflow that has this one as a module, changes the digits'.
     """
     files, changes = workflow.configfiles, workflow.config_settings.config
-    if not workflow.modifier.is_main_snakefile():
+    if workflow.modifier.namespace:  # that of a module
         needed = {
             name for name, key in Project.model_fields.items() if key.is_required()
         }
@@ -75,7 +75,7 @@ except EddpmError as error:
 # With the tables that belong to them. Snakemake sends these to machines that do not share this file system.
 TABLE_FILES = [values["runs"], *([project.published] if project.published else [])]
 CONFIG_FILES += [os.path.relpath(find(file)) for file in TABLE_FILES]
-if workflow.modifier.is_main_snakefile():
+if not workflow.modifier.namespace:
     workflow.configfiles[:] = map(Path, CONFIG_FILES)
 
 
