@@ -69,13 +69,20 @@ def runs_in(files):
 
 
 def is_measured(run):
-    """Whether its metrics are there, beside the settings that the project gives it today."""
-    part = f"runs/{run}/choice" if run in project.best_runs else f"runs/{run}"
-    settings = Path(f"results/{project.experiment}/{part}/settings.yaml")
-    metrics = Path(f"results/{project.experiment}/runs/{run}/metrics.json")
-    if not (metrics.exists() and settings.exists()):
-        return False
-    return read_yaml(settings) == SETTINGS[part].model_dump(mode="json")
+    """Whether its metrics are there, and made from what the project says today."""
+    folder, row = Path(f"results/{project.experiment}"), project.all_runs[run]
+    metrics = folder / f"runs/{run}/metrics.json"
+    parts = ["dataset", "evaluation", f"runs/{run}", f"runs/{run}/choice"]
+    parts += [f"denoisers/{row.denoiser}", f"classifiers/{row.classifier}"]
+    files = {
+        folder / part / "settings.yaml": part for part in parts if part in SETTINGS
+    }
+    return metrics.exists() and all(
+        file.exists()
+        and file.stat().st_mtime <= metrics.stat().st_mtime
+        and read_yaml(file) == SETTINGS[part].model_dump(mode="json")
+        for file, part in files.items()
+    )
 
 
 def tables_among(files):
