@@ -33,7 +33,7 @@ lowest:
 	$(VENV)/lowest/bin/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct \
 		--overrides $(VENV)/lowest/without --editable .
 	$(call plan,$(VENV)/lowest/bin)
-	PATH="$(CURDIR)/$(VENV)/lowest/bin:$$PATH" snakemake --profile slurm --quiet rules --dry-run all
+	PATH="$(CURDIR)/$(VENV)/lowest/bin:$$PATH" snakemake --profile slurm --dry-run all > /dev/null
 
 # The linter, and a dry run of each configuration, by the Snakemake of an environment.
 define plan
