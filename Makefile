@@ -13,7 +13,7 @@ RESULTS := results/digits
 .PHONY: demo test check lowest docs
 
 demo: $(VENV)/installed
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- all report
+	@PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- all report
 	@echo; cat $(RESULTS)/tables/main.md; echo; cat $(RESULTS)/tables/best_scale.md
 	@echo; echo "Tables, figures and report.html: $(RESULTS)/"
 
@@ -33,19 +33,19 @@ lowest:
 	$(VENV)/lowest/bin/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct \
 		--overrides $(VENV)/lowest/without --editable .
 	$(call plan,$(VENV)/lowest/bin)
-	PATH="$(CURDIR)/$(VENV)/lowest/bin:$$PATH" snakemake --profile slurm --dry-run all > /dev/null
+	PATH="$$PWD/$(VENV)/lowest/bin:$$PATH" snakemake --profile slurm --dry-run all > /dev/null
 
 # The linter, and a dry run of each configuration, by the Snakemake of an environment.
 define plan
-PATH="$(CURDIR)/$(1):$$PATH" snakemake --lint
+PATH="$$PWD/$(1):$$PATH" snakemake --lint
 @for config in config/*/config.yaml; do \
 	echo "dry run of $$config"; \
-	PATH="$(CURDIR)/$(1):$$PATH" snakemake --cores 1 --quiet rules --dry-run --configfile $$config -- all ablations || exit 1; \
+	PATH="$$PWD/$(1):$$PATH" snakemake --cores 1 --quiet rules --dry-run --configfile $$config -- all ablations || exit 1; \
 done
 endef
 
 docs: demo
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- ablations
+	@PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- ablations
 	$(BIN)/python docs/refresh.py
 
 $(VENV)/installed: pyproject.toml

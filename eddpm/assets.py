@@ -1,12 +1,17 @@
 """What a project needs from outside: published files, which the workflow fetches, and what only the user can bring."""
 
+import hashlib
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from eddpm.config import INCEPTION_FILE
 from eddpm.errors import ArtifactError
-from eddpm.project import TEMPERED, Project
+from eddpm.filekinds import is_a_folder, refuse_impostor
+from eddpm.paths import why_absent
+from eddpm.project import Project
 
 FOLDER = Path("resources/assets")
 
@@ -15,13 +20,13 @@ class Asset(NamedTuple):
     """A file that the rule fetch_asset downloads, or links to where it lies."""
 
     key: str  # where the project names it
-    name: str  # in FOLDER
+    file: str  # in FOLDER
     source: str  # a URL, or a path
     sha256: str | None  # null: recorded when it comes
 
     @property
-    def file(self) -> str:
-        return str(FOLDER / self.name)
+    def name(self) -> str:
+        return Path(self.file).name
 
     @property
     def is_remote(self) -> bool:
@@ -38,42 +43,50 @@ class Missing(NamedTuple):
 def assets(project: Project) -> list[Asset]:
     """Every such file that the project names, once for each place that names it."""
     named = [
-        Asset(f"{kind}.{name}.checkpoint", _file_name(entry.checkpoint.source), *_origin(entry.checkpoint))
+        (f"{kind}.{name}.checkpoint", entry.checkpoint.source, entry.checkpoint.sha256)
         for kind in ("denoisers", "classifiers")
         for name, entry in getattr(project, kind).items()
         if entry.checkpoint
     ]
-    evaluation = project.evaluation
+    evaluation, inception = project.evaluation, []
     if evaluation.reference:
-        reference = evaluation.reference
-        named.append(Asset("evaluation.reference", _file_name(reference), reference, evaluation.reference_sha256))
+        named.append(("evaluation.reference", evaluation.reference, evaluation.reference_sha256))
     if "inception" in evaluation.spaces:
-        named.append(Asset("evaluation.inception", INCEPTION_FILE, *_origin(evaluation.inception)))
-    return named
+        origin = evaluation.inception
+        inception.append(Asset("evaluation.inception", str(FOLDER / INCEPTION_FILE), origin.source, origin.sha256))
+    beside = [source for _, source, _ in named] + [asset.file for asset in inception]
+    return [Asset(key, asset_file(source, beside), source, digest) for key, source, digest in named] + inception
 
 
-def _origin(entry) -> tuple[str, str | None]:
-    return entry.source, entry.sha256
+def asset_file(source: str, beside: Iterable[str] = ()) -> str:
+    """Where the file of a source lies once it is fetched, in a project that names the sources `beside`.
+
+    It keeps its name; after a digest of its source where another source has that name, in capitals or not. Where there
+    is no name, the digest is all.
+    """
+    name = _last_part(source)
+    if not name or any(_last_part(other).lower() == name.lower() for other in beside if other != source):
+        name = "-".join(filter(None, (hashlib.sha256(source.encode()).hexdigest()[:8], name)))
+    return str(FOLDER / name)
 
 
-def asset_file(source: str) -> str:
-    """Where the file of a source lies once it is fetched."""
-    return str(FOLDER / _file_name(source))
-
-
-def _file_name(source: str) -> str:
-    return Path(urlsplit(source).path if _is_url(source) else source).name
+def _last_part(source: str) -> str:
+    return Path(urlsplit(source).path if _is_url(source) else source).name.removeprefix("..")
 
 
 def _is_url(source: str) -> bool:
     return "://" in source
 
 
+def file_of(project: Project, key: str) -> str:
+    """Where the file that the project names at this key lies once it is fetched."""
+    return next(asset.file for asset in assets(project) if asset.key == key)
+
+
 def weights_file(project: Project, kind: str, name: str) -> str:
     """Where the weights of a network lie: of `kind` "denoisers" or "classifiers", published or of our own making."""
-    entry = getattr(project, kind)[name.removesuffix(TEMPERED)]
-    if entry.checkpoint and not name.endswith(TEMPERED):
-        return asset_file(entry.checkpoint.source)
+    if name in getattr(project, kind) and getattr(project, kind)[name].checkpoint:
+        return file_of(project, f"{kind}.{name}.checkpoint")
     return f"results/{project.experiment}/{kind}/{name}/model.safetensors"
 
 
@@ -85,31 +98,42 @@ def missing_files(project: Project) -> list[Missing]:
     sources = {"dataset.source": dataset.source, "dataset.validation_source": dataset.validation_source}
     missing = [
         Missing(
-            f"{key}: '{source}' does not exist; put your images there{place}, or name another folder, zip or npz",
+            f"{key}: '{source}' does not exist{why_absent(source)};"
+            f" put your images there{place}, or name another folder, zip or npz",
             prepared,
         )
         for key, source in sources.items()
-        if source not in (None, "digits") and not Path(source).exists()
+        if source not in (None, "digits") and not os.path.exists(source)
     ]
     return missing + [
-        Missing(f"{asset.key}: '{asset.source}' does not exist; put the file there, or name another", asset.file)
+        Missing(f"{asset.key}: '{asset.source}' {_why_missing(Path(asset.source))}", asset.file)
         for asset in _absent(project)
-        if not asset.is_remote and not Path(asset.source).is_file()
+        if not asset.is_remote and not os.path.isfile(asset.source)
     ]
+
+
+def _why_missing(path: Path) -> str:
+    if os.path.isdir(path):
+        return is_a_folder(path)
+    return f"does not exist{why_absent(str(path))}; put the file there, or name another"
 
 
 def check_files(project: Project) -> None:
     """Whether what lies in FOLDER, fetched or put there by hand, is what was pinned or recorded; records the rest.
 
-    Raises ArtifactError where it is not. A file is read once, and again when it has changed.
+    Raises ArtifactError where it is not, and where a file is a web page or the like, also where it waits to be linked
+    to. A file is read once, and again when it has changed.
     """
     from eddpm.artifacts import sha256, write_text
 
     for asset in assets(project):
         file, record = Path(asset.file), Path(f"{asset.file}.sha256")
         if not file.exists():
+            if os.path.isfile(asset.source):
+                refuse_impostor(asset.source)
             continue
-        recorded = next(iter(record.read_text().split()), None) if record.exists() else None
+        refuse_impostor(file)
+        recorded = next(iter(record.read_text(encoding="utf-8").split()), None) if record.exists() else None
         known = recorded and record.stat().st_mtime >= file.stat().st_mtime
         found = recorded if known else sha256(file)
         wanted, place = (asset.sha256, asset.key) if asset.sha256 else (recorded, record)
@@ -119,6 +143,26 @@ def check_files(project: Project) -> None:
             )
         if not known:
             write_text(record, f"{found}  {asset.name}\n")
+
+
+def check_reference(project: Project) -> None:
+    """Whether `evaluation.reference`, where it is there already, holds images that samples can be measured against.
+
+    Raises ArtifactError where it is no batch, or of images that differ from the data set's in size or channels. Headers
+    alone are read. The pictures of a zip would take a look at each: measuring refuses those.
+    """
+    from eddpm.batches import ImageFile
+
+    dataset = project.dataset
+    for asset in assets(project):
+        there = [path for path in (Path(asset.file), Path(asset.source)) if path.is_file()]
+        if asset.key == "evaluation.reference" and there and there[0].suffix.lower() != ".zip":
+            found, wanted = ImageFile(there[0]).shape, (dataset.image_size, dataset.image_size, dataset.image_channels)
+            if found != wanted:
+                raise ArtifactError(
+                    f"{asset.key}: images of {there[0]} are {found}, those of the data set {wanted} (height, width,"
+                    " channels); name a batch of such images, or null for the training images"
+                )
 
 
 def downloads(project: Project) -> list[str]:

@@ -3,21 +3,28 @@
 stderr; 143 after SIGTERM, which leaves no half-written file."""
 
 import argparse
+import io
 import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
 from eddpm.config import INCEPTION_FILE
-from eddpm.errors import EddpmError
+from eddpm.errors import EddpmError, remedy
+
+
+def _path(text: str) -> Path:
+    """As the shell would have it, which leaves `~` alone in quotes and after "="."""
+    return Path(os.path.expanduser(text))
+
 
 # verb -> module of eddpm.stages, help, {option: how argparse reads it}. An option is an argument of the stage function.
-_PATH = {"type": Path, "required": True}
-_PATHS = {"type": Path, "nargs": "+", "required": True}
-_OPTIONAL_PATHS = {"type": Path, "nargs": "*", "default": []}
+_PATH = {"type": _path, "required": True}
+_PATHS = {"type": _path, "nargs": "+", "required": True}
+_OPTIONAL_PATHS = {"type": _path, "nargs": "*", "default": []}
 _RUNS = {"nargs": "+", "required": True, "help": "the name of each row, in order"}
 _MEASURED = {**_OPTIONAL_PATHS, "help": "the metrics.json of the runs that have one; the others are shown as missing"}
 _CONFIG = {**_PATH, "help": "the project, such as config/digits/config.yaml"}
@@ -28,7 +35,7 @@ _TRAINING = {
     "dataset": {**_PATH, "help": "dataset.json of prepared data"},
     "model": _PATH,
     "log": _PATH,
-    "init-from": {"type": Path, "nargs": "?", "help": "a checkpoint to start from; named without a value: none"},
+    "init-from": {"type": _path, "nargs": "?", "help": "a checkpoint to start from; named without a value: none"},
     "microbatch": {"type": int, "help": "images that a process computes at once (all of its share)"},
     "threads": {**_NUMBER, "help": "cores of this job: one for each process, the others read data (1)"},
 }
@@ -57,7 +64,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         {
             "settings": _PATH,
             "denoiser": _PATH,
-            "classifier": {"type": Path, "nargs": "?"},  # named without a value: an unguided run
+            "classifier": {"type": _path, "nargs": "?"},  # named without a value: an unguided run
             "start": _COUNT,
             "stop": _COUNT,
             "batch-size": _COUNT,
@@ -99,7 +106,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         "assets",
         "bring a published file here, and check it",
         {
-            "source": {"required": True, "help": "a URL, or a path"},
+            "source": {"type": os.path.expanduser, "required": True, "help": "a URL, or a path"},
             "digest": {"nargs": "?", "help": "SHA-256; named without a value: that of the first file to come"},
             "asset": _PATH,
             "record": {"type": Path, "help": "where the SHA-256 of the first file is recorded (ASSET.sha256)"},
@@ -132,17 +139,18 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
     ),
     "evaluate": (
         "evaluate",
-        "measure any sample batch against any reference batch",
+        "measure any images against any others",
         {
-            "samples": _PATH,
-            "reference": _PATH,
+            "samples": {**_PATH, "help": "an npz or npy, a folder or a zip of images, a folder of npz files"},
+            "reference": {**_PATH, "help": "the same; or a dataset.json, or an npz of statistics (mu, sigma)"},
             "spaces": {
+                "type": os.path.expanduser,
                 "nargs": "+",
                 "default": ["inception"],
                 "help": "inception, efficientnet-lite0, pixels, or the folder of a trained classifier",
             },
             "weights": {
-                "type": Path,
+                "type": _path,
                 "default": Path("resources/assets") / INCEPTION_FILE,
                 "help": "the Inception network (%(default)s)",
             },
@@ -242,6 +250,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb. Returns 0, or 2 after one line about a mistake of the user's; bugs raise."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # where the terminal's encoding lacks an arrow of a table
     arguments = vars(build_parser().parse_args(argv))
     verb = arguments.pop("verb")
     # Imported here, so that only the verbs that compute with torch wait for it.
@@ -254,8 +265,22 @@ def main(argv: list[str] | None = None) -> int:
         print(f"eddpm {verb}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # as of `| head`, which has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _close_output()
+    except OSError as error:  # of a file that no stage names, such as the log
+        if not (way_out := remedy(error)):
+            raise
+        with suppress(OSError):
+            place = error.filename or "standard output"
+            print(f"eddpm {verb}: {place}: {os.strerror(error.errno)}; {way_out}", file=sys.stderr)
+        if not error.filename:
+            _close_output()
+        return 2
     return 0
+
+
+def _close_output() -> None:
+    """What has not been printed by now is lost, and no error when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @contextmanager

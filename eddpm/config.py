@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from eddpm.paths import UserPath
 from eddpm.settings import Settings
 
 Positive = Annotated[int, Field(gt=0)]
@@ -113,8 +114,9 @@ class EncoderConfig(EncoderArchitecture, _OnImages):
 
 
 class DatasetConfig(Settings):
-    source: str  # "digits" (of scikit-learn); a folder or a zip with one folder of images per class; an npz
-    validation_source: str | None = None  # the same kinds; null: a share of the source
+    source: UserPath  # "digits" (of scikit-learn); a folder or a zip with one folder of images per class; an npz
+    validation_source: UserPath | None = None  # the same kinds; null: a share of the source
+    classes: Literal["folders", "prefixes"] = "folders"  # prefixes: an image's name up to the first "_" is its class
     image_size: Positive
     image_channels: Literal[1, 3]
     num_classes: Annotated[int, Field(ge=2)]
@@ -149,7 +151,7 @@ class TrainingConfig(Settings):
     precision: Precision = "float32"
     random_crop: bool = False  # as ADM: the short side 1 to 1.25 times the crop
     random_flip: bool = False
-    init_from: str | None = None  # a checkpoint to start from
+    init_from: UserPath | None = None  # a checkpoint to start from
     save_interval: Positive = 500
     seed: Seed = 0
 
@@ -232,7 +234,7 @@ class SampleConfig(Settings):
 class InceptionConfig(Settings):
     """The network behind the space "inception"."""
 
-    source: str = INCEPTION_URL  # a URL, or the path of the file
+    source: UserPath = INCEPTION_URL  # a URL, or the path of the file
     sha256: Sha256 = INCEPTION_SHA256
     # How images come to 299 pixels: as in ADM's evaluator, or antialiased (Parmar et al., 2022). FIDs of both differ.
     resize: Literal["legacy_tensorflow", "clean"] = "legacy_tensorflow"
@@ -248,7 +250,7 @@ class EvaluationConfig(Settings):
     spaces: tuple[Annotated[str, Field(pattern=_SPACES)], ...] = Field(min_length=1)
     nearest_neighbours: Positive = 3
     replicates: Replicates | None = None  # of standard errors; null: by num_images
-    reference: str | None = None  # a reference batch as ADM publishes them; null: the training images
+    reference: UserPath | None = None  # a reference batch as ADM publishes them; null: the training images
     reference_sha256: Sha256 | None = None  # null: recorded when the file comes, and asked of it from then on
     inception: InceptionConfig = InceptionConfig()
 

@@ -7,7 +7,6 @@ settings.
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -35,6 +34,7 @@ from eddpm.config import (
     UNetConfig,
 )
 from eddpm.cost import Speed, image_seconds, shard_size
+from eddpm.paths import UserPath
 from eddpm.runs import Ablation, Run, Sweep
 from eddpm.settings import Settings, parse_settings
 
@@ -45,7 +45,7 @@ TEMPERATURES = 10  # noise levels that have one each
 class Checkpoint(Settings):
     """Weights that are there already: a published .pt file, or a .safetensors file."""
 
-    source: Annotated[str, Field(min_length=1)]  # a URL, or the path of the file
+    source: UserPath  # a URL, or the path of the file
     sha256: Sha256 | None = None  # null: recorded when the file is fetched, and asked of it from then on
 
 
@@ -104,7 +104,7 @@ class Project(Settings):
     runs: tuple[Run, ...]
     sweep: Sweep
     ablations: dict[Name, Ablation] = Field(default_factory=dict)
-    published: str | None = None  # a table of published numbers, to set the runs' beside
+    published: UserPath | None = None  # a table of published numbers, to set the runs' beside
 
     # The runs -----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ from tiny import REPO
 from torch import nn
 from workspace import Workspace
 
-from eddpm.artifacts import sha256, write_npz
+from eddpm.arrays import write_npz
+from eddpm.artifacts import sha256
 from eddpm.assets import asset_file
 from eddpm.models.build import build_classifier, build_denoiser
 from eddpm.projectfile import load_project

@@ -1,13 +1,17 @@
 """Which images are trained on, and which validate: a fair split of one source, or a source each."""
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from eddpm.config import DatasetConfig
+from eddpm.data.refusals import of_images
 from eddpm.data.sources import Entry, Source, open_source
 from eddpm.errors import ConfigError
+from eddpm.paths import listed, shown
 
 
 class Part(NamedTuple):
@@ -22,28 +26,58 @@ def open_parts(config: DatasetConfig) -> dict[str, Part]:
 
     Raises ArtifactError or ConfigError if a source cannot be used, or does not fit the settings or the other source.
     """
-    source = open_source(config.source, config.num_classes)
+    source = open_source(config.source, config.num_classes, config.classes)
     if config.validation_source is None:
-        parts = split([entry.label for entry in source.entries], config.validation_fraction)
+        labels = [entry.label for entry in source.entries]
+        parts = split(labels, config.validation_fraction, source.classes)
         train, validation = (Part(source, [source.entries[i] for i in part]) for part in parts)
         return {"train": train, "validation": validation}
-    other = open_source(config.validation_source, config.num_classes)
-    if differing := sorted(set(source.classes) ^ set(other.classes)):
+    other = open_source(config.validation_source, config.num_classes, config.classes)
+    if shared := len(source.origins & other.origins):
         raise ConfigError(
-            f"dataset '{config.validation_source}': class '{differing[0]}' is not in both it and '{config.source}';"
-            " name the class folders alike"
+            f"dataset.validation_source: '{config.validation_source}' shares {shared} files with dataset.source, which"
+            " would train and validate; name other images, or null for a share of the source"
+        )
+    if differing := sorted(set(source.classes) ^ set(other.classes)):
+        first, *others = (f"'{shown(name)}'" for name in differing)
+        more = f", nor {listed(others)}" if others else ""
+        raise ConfigError(
+            f"dataset '{config.validation_source}': class {first} is not in both it and '{config.source}'{more}; name"
+            " the class folders alike"
         )
     return {"train": Part(source, source.entries), "validation": Part(other, other.entries)}
 
 
-def split(labels: Sequence[int], validation_fraction: float) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted numbers of the training and of the validation images, every class in the same share; always the same."""
+def split(
+    labels: Sequence[int], validation_fraction: float, classes: Sequence[str] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted numbers of the training and of the validation images, every class in the same share; always the same.
+
+    `classes` are names for messages, else the labels are. Raises ConfigError where a class would lack images in a part.
+    """
     from sklearn.model_selection import train_test_split
 
-    try:
-        train, validation = train_test_split(
-            np.arange(len(labels)), test_size=validation_fraction, stratify=labels, random_state=0
+    counts, total = Counter(labels), len(labels)
+    place, instead = f"validation_fraction {validation_fraction}", "name a dataset.validation_source"
+
+    def named(which: Iterable[int]) -> str:
+        return listed(f"{shown(classes[each] if classes else str(each))} ({of_images(counts[each])})" for each in which)
+
+    if single := [label for label in sorted(counts) if counts[label] == 1]:
+        raise ConfigError(
+            f"{place}: a class needs two images, to train and to validate, not {named(single)}; add some, or {instead}"
         )
-    except ValueError as error:
-        raise ConfigError(f"validation_fraction {validation_fraction}: {error}") from None
-    return np.sort(train), np.sort(validation)
+    needed, held_out = len(counts), math.ceil(validation_fraction * total)
+    if not needed <= held_out <= total - needed:
+        low, high = math.ceil(1000 * needed / total) / 1000, math.floor(1000 * (1 - needed / total)) / 1000
+        raise ConfigError(
+            f"{place}: makes {held_out} of {of_images(total)} validate, but each of {needed} classes needs one to train"
+            f" and one to validate; take {low:g} to {high:g}, or {instead}"
+        )
+    numbers = np.arange(total)
+    parts = train_test_split(numbers, test_size=validation_fraction, stratify=labels, random_state=0)
+    for part, purpose in zip(parts, ("train", "validate"), strict=True):
+        if without := sorted(counts.keys() - {labels[i] for i in part}):
+            raise ConfigError(f"{place}: leaves no image to {purpose} in {named(without)}; change it, or {instead}")
+    train, validation = map(np.sort, parts)
+    return train, validation

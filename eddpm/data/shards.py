@@ -6,17 +6,20 @@ their heights and widths; and, written last, its record `00000.json`.
 """
 
 import hashlib
+import io
 import json
 import multiprocessing
 import os
 import re
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
 from multiprocessing.connection import wait
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +30,10 @@ from eddpm.data.parts import Part
 from eddpm.data.sources import Entry, Source, Unreadable
 from eddpm.data.store import array_path, open_shard
 from eddpm.data.transforms import center_crop, keep_whole
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, EddpmError
 
 SHARD_IMAGES = 4096
-FORMAT = 1  # of shards; with another number all are made again
+FORMAT = 2  # of shards; with another number all are made again
 
 
 @dataclass(frozen=True)
@@ -83,21 +86,22 @@ def plan_shards(config: DatasetConfig, folder: Path, part: Part) -> list[ShardPl
 
 
 def make_shard(plan: ShardPlan) -> None:
-    """Write the images of one shard, which are never in memory together; then its record, with those left out."""
+    """Write the images of one shard, which are never in memory together; then its record, with what is to be said."""
     plan.record.unlink(missing_ok=True)  # so that it never stands beside arrays of another make
-    paths, labels, sizes, unreadable = plan.arrays, [], [], []
+    paths, labels, sizes, unreadable, notes = plan.arrays, [], [], [], Counter()
     size, channels = plan.shape[0], plan.shape[-1]
     with ExitStack() as files:
         add_image = files.enter_context(_growing_array(paths["images"], plan.shape))
         add_pixels = files.enter_context(_growing_array(paths["pixels"], ())) if plan.uncropped else None
         for entry in plan.entries:
             try:
-                image = plan.source.read(entry, channels)
+                image, noted = plan.source.read(entry, channels)
             except Unreadable as error:
                 unreadable.append([entry.name, str(error)])
                 continue
             add_image(center_crop(image, size))
             labels.append(entry.label)
+            notes.update(noted + ["enlarged"] * (min(image.size) < size))
             if plan.uncropped:
                 whole = keep_whole(image, size)
                 add_pixels(whole)
@@ -105,7 +109,7 @@ def make_shard(plan: ShardPlan) -> None:
     _save(paths["labels"], np.array(labels, np.int64))
     if plan.uncropped:
         _save(paths["sizes"], np.array(sizes, np.int64).reshape(-1, 2))
-    record = {"identity": plan.identity, "images": len(labels), "unreadable": unreadable}
+    record = {"identity": plan.identity, "images": len(labels), "unreadable": unreadable, "notes": notes}
     write_json(plan.record, record | {"sha256": {kind: sha256(path) for kind, path in paths.items()}})
 
 
@@ -128,8 +132,10 @@ def _growing_array(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[np.
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, array)
+    npy = io.BytesIO()  # since numpy, writing to a file itself, does not say why it cannot
+    np.save(npy, array)
+    with atomic(path) as temporary:
+        temporary.write_bytes(npy.getbuffer())
 
 
 # All of them ------------------------------------------------------------------------------------------------------
@@ -160,7 +166,8 @@ def _make(plans: list[ShardPlan], say: Callable[[str], None]) -> None:
 
 def _make_in_parallel(shares: list[list[ShardPlan]], say: Callable[[str], None]) -> None:
     fork = multiprocessing.get_context("fork")  # the images of an npz, and long lists, are shared instead of copied
-    processes = [fork.Process(target=_work, args=(share, say)) for share in shares]
+    refusals = fork.SimpleQueue()
+    processes = [fork.Process(target=_work, args=(share, say, refusals)) for share in shares]
     try:
         for process in processes:
             process.start()
@@ -168,6 +175,8 @@ def _make_in_parallel(shares: list[list[ShardPlan]], say: Callable[[str], None])
         while running:
             wait([process.sentinel for process in running])
             running = [process for process in running if process.is_alive()]
+            if not refusals.empty():
+                raise ArtifactError(refusals.get())
             if failed := [process.exitcode for process in processes if process.exitcode]:
                 raise RuntimeError(f"a process that makes shards ended with exit code {failed[0]}")
     finally:
@@ -177,7 +186,7 @@ def _make_in_parallel(shares: list[list[ShardPlan]], say: Callable[[str], None])
                 process.join()
 
 
-def _work(plans: list[ShardPlan], say: Callable[[str], None]) -> None:
+def _work(plans: list[ShardPlan], say: Callable[[str], None], refusals: SimpleQueue) -> None:
     """What a process does that shares the work. It ends with its parent, however that ends."""
 
     def follow() -> None:
@@ -186,4 +195,7 @@ def _work(plans: list[ShardPlan], say: Callable[[str], None]) -> None:
 
     threading.Thread(target=follow, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
-    _make(plans, say)
+    try:
+        _make(plans, say)
+    except EddpmError as error:
+        refusals.put(str(error))

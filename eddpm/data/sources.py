@@ -3,29 +3,28 @@
 A source lists its images without decoding any, and reads them one at a time, in whichever process asks.
 """
 
-import io
 import os
-import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from eddpm.artifacts import read_samples
+from eddpm.batches import ImageFile
+from eddpm.data.classes import Entry, by_folders, by_prefixes
+from eddpm.data.containers import Container, open_container, open_image, own_limits
+from eddpm.data.pictures import Picture, convert
+from eddpm.data.refusals import (
+    hints,
+    refuse_class_count,
+    refuse_loose_names,
+    refuse_no_images,
+    refuse_other_file,
+)
+from eddpm.data.splits import refuse_splits
 from eddpm.errors import ArtifactError, ConfigError
-
-
-class Entry(NamedTuple):
-    """An image of a source, as yet unread."""
-
-    name: str  # within the source, folders divided by "/"
-    label: int
-    stamp: tuple[int, ...]  # differs where the bytes may differ
 
 
 class Unreadable(Exception):
@@ -37,141 +36,92 @@ class Source(ABC):
 
     classes: tuple[str, ...]
     entries: list[Entry]
+    not_counted: dict[str, str]  # files among them that are no images: their kinds
+    passed_over: dict[str, str]  # what was not looked at, with the reason
+    remarks: list[str]  # on what was decided, a line each
+
+    @property
+    @abstractmethod
+    def origins(self) -> set:
+        """What two sources share if they share images."""
 
     @abstractmethod
     def _open(self, entry: Entry) -> Image.Image:
         """The image as it is stored; raises whatever Pillow or the file system does."""
 
-    def read(self, entry: Entry, channels: int) -> Image.Image:
-        """The decoded image, of mode L (1 channel) or RGB (3); as in ADM, alpha is dropped. Raises Unreadable."""
+    def read(self, entry: Entry, channels: int) -> Picture:
+        """The decoded image; as in ADM, alpha is dropped. Raises Unreadable."""
         try:
-            with self._open(entry) as image:
-                if image.mode[0] in "IF":  # convert() would clip these, not scale them
-                    raise ValueError(f"mode {image.mode} has more than 8 bits per channel")
-                if image.mode == "P" and "transparency" in image.info:
-                    image = image.convert("RGBA")  # since Pillow warns where it is dropped in one step
-                return image.convert("L" if channels == 1 else "RGB")
-        except UnidentifiedImageError:
-            raise Unreadable("not an image of any known format") from None
+            with own_limits(), self._open(entry) as image:
+                return convert(image, channels)
         except Exception as error:  # of nearly any kind where bytes of the file are damaged
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Unreadable(" ".join(reason.split())) from None
 
 
-class FolderSource(Source):
-    """A folder that holds one folder of images per class."""
+class FileSource(Source):
+    """Images in class folders, in a folder or a zip; or, by `layout` "prefixes", with their class in their names."""
 
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self.classes, self.entries = _sort_into_classes(dict(_list_files(folder)))
+    def __init__(self, container: Container, layout: str = "folders"):
+        self._container = container
+        self.listing = by_prefixes(container) if layout == "prefixes" else by_folders(container)
+        self.classes, self.entries = self.listing.classes, self.listing.entries
+        self.not_counted, self.remarks = self.listing.not_counted, self.listing.remarks
+        self.passed_over = container.passed_over
 
-    def _open(self, entry: Entry) -> Image.Image:
-        return Image.open(self._folder / entry.name)
-
-
-class ZipSource(Source):
-    """A zip that holds one folder of images per class."""
-
-    def __init__(self, path: Path):
-        """Raises ArtifactError if it is no zip."""
-        self._path, self._archive, self._owner = path, None, None
-        try:
-            with zipfile.ZipFile(path) as archive:
-                files = {info.filename: (info.file_size, info.CRC) for info in archive.infolist()}
-        except (OSError, zipfile.BadZipFile) as error:
-            raise ArtifactError(f"{path}: not a readable zip ({error}); fetch or pack it again") from None
-        self.classes, self.entries = _sort_into_classes(files)
+    @property
+    def origins(self) -> set:
+        return self._container.origins
 
     def _open(self, entry: Entry) -> Image.Image:
-        if self._owner != os.getpid():  # forked processes would share one position in the file
-            self._owner, self._archive = os.getpid(), zipfile.ZipFile(self._path)
-        return Image.open(io.BytesIO(self._archive.read(entry.name)))
+        return open_image(self._container.read(entry.name))
 
 
 class ArraySource(Source):
     """Images uint8 (N, H, W, C) in memory, named by their number, of which labels (N,) number the classes."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray):
-        self._images = images
+    not_counted, passed_over = {}, {}
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, origin: str, remarks: Iterable[str] = ()):
+        self._images, self._origin, self.remarks = images, origin, list(remarks)
         self.classes = tuple(str(label) for label in range(labels.max(initial=-1) + 1))
         stamps = ((zlib.crc32(np.ascontiguousarray(image)),) for image in images)
         self.entries = [Entry(str(i), int(labels[i]), stamp) for i, stamp in enumerate(stamps)]
+
+    @property
+    def origins(self) -> set:
+        return {self._origin}
 
     def _open(self, entry: Entry) -> Image.Image:
         image = self._images[int(entry.name)]
         return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
-# Listing ----------------------------------------------------------------------------------------------------------
-
-
-def _list_files(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every file below a folder by its relative name, with its size and time."""
-
-    def refuse(error: OSError) -> None:
-        raise ArtifactError(f"{error.filename}: cannot be listed ({error.strerror}); make it readable")
-
-    for path, _, names in os.walk(folder, onerror=refuse, followlinks=True):
-        inner = Path(path).relative_to(folder)
-        for name in names:
-            try:
-                stat = os.stat(f"{path}/{name}")
-                stamp = (stat.st_size, stat.st_mtime_ns)
-            except OSError:  # a broken link; reading it will say so
-                stamp = ()
-            yield (inner / name).as_posix(), stamp
-
-
-def _sort_into_classes(files: dict[str, tuple[int, ...]]) -> tuple[tuple[str, ...], list[Entry]]:
-    """The sorted names of the class folders, and the images within them, sorted. Images in no folder do not count.
-
-    `files` holds stamps by name. A folder that all class folders lie in, as people pack them, is no class itself.
-    """
-    inner, depth, classes = [name.split("/") for name in files if _is_image(name)], -1, []
-    while len(classes) <= 1 and (inner := [path for path in inner if len(path) > depth + 2]):
-        depth, paths = depth + 1, sorted(inner)
-        classes = list(dict.fromkeys(path[depth] for path in paths))
-    if not classes:
-        return (), []
-    labels = {name: label for label, name in enumerate(classes)}
-    named = (("/".join(path), labels[path[depth]]) for path in paths)
-    return tuple(classes), [Entry(name, label, files[name]) for name, label in named]
-
-
-def _is_image(name: str) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-    return not hidden and os.path.splitext(name)[1].lower() in _suffixes()
-
-
-@cache
-def _suffixes() -> frozenset[str]:
-    formats = Image.registered_extensions()  # which loads all that Pillow knows
-    return frozenset(suffix for suffix, name in formats.items() if name in Image.OPEN)
-
-
 # Opening ----------------------------------------------------------------------------------------------------------
 
 
-def open_source(source: str, num_classes: int) -> Source:
+def open_source(source: str, num_classes: int, layout: str = "folders") -> Source:
     """The images that `source` names. Raises ArtifactError if there are none, ConfigError for another class count."""
     path = Path(source)
+    if source != "digits" and (container := open_container(path)):
+        found = FileSource(container, layout)
+        listing = found.listing
+        refuse_splits(source, listing, layout)
+        if layout == "prefixes":
+            refuse_loose_names(source, listing)
+        if not found.entries:
+            refuse_no_images(source, listing)
+        refuse_class_count(source, found.classes, found.entries, num_classes, hints(listing, num_classes))
+        return found
+    if layout != "folders":
+        raise ConfigError(f"dataset.classes: '{layout}' is for the names of files, and '{source}' holds none; drop it")
     if source == "digits":
         found = _digits()
-    elif path.is_dir():
-        found = FolderSource(path)
-    elif path.suffix.lower() == ".zip":
-        found = ZipSource(path)
     elif path.suffix.lower() == ".npz":
         found = _npz(path)
     else:
-        kind = "is no folder, .zip or .npz" if path.exists() else "does not exist"
-        raise ArtifactError(f"dataset '{source}': {kind}; give one folder of images per class, their zip, or an npz")
-    if not found.entries:
-        raise ArtifactError(f"dataset '{source}': holds no images in class folders; check it")
-    if len(found.classes) != num_classes:
-        raise ConfigError(
-            f"dataset '{source}': has {len(found.classes)} classes, but num_classes is {num_classes}; change either"
-        )
+        refuse_other_file(source)
+    refuse_class_count(source, found.classes, found.entries, num_classes, "")
     return found
 
 
@@ -180,14 +130,22 @@ def _digits() -> ArraySource:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    return ArraySource(np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None], digits.target)
+    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    return ArraySource(images, digits.target, "digits")
 
 
 def _npz(path: Path) -> ArraySource:
-    images, labels, _ = read_samples(path)
-    if images.shape[-1] not in (1, 3):
-        raise ArtifactError(f"{path}: arr_0 has {images.shape[-1]} channels; make them 1 or 3")
+    """Raises ArtifactError where images lie otherwise than `ImageFile` reads them, or labels do not number classes."""
+    file = ImageFile(path)
+    labels = file.labels
+    if labels is None:
+        raise ArtifactError(
+            f"{path}: has no labels beside its images; save the class of each as arr_1, integers from 0"
+        )
     found = np.unique(labels)
     if (found != np.arange(len(found))).any():
-        raise ArtifactError(f"{path}: arr_1 holds {found[0]} to {found[-1]}; number the classes from 0 without a gap")
-    return ArraySource(images, labels)
+        raise ArtifactError(
+            f"{path}: its labels are {found[0]} to {found[-1]}; number the classes from 0 without a gap:"
+            " save numpy.unique(labels, return_inverse=True)[1]"
+        )
+    return ArraySource(np.concatenate(list(file.batches())), labels, os.path.realpath(path), file.notes)

@@ -1,17 +1,19 @@
 """Prepared images, read from their shards wherever they are needed: memory-mapped, never all at once."""
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from eddpm.arrays import map_array
 from eddpm.artifacts import read_json
 from eddpm.config import EncoderConfig, UNetConfig
 from eddpm.errors import ArtifactError
 
 OPEN_FILES = 448  # of a store, each with a file descriptor; a process may have 1024
+_REMEDY = "prepare the data set again (snakemake --forcerun prepare_dataset), which keeps the shards that are sound"
 
 
 class Shard(NamedTuple):
@@ -32,11 +34,9 @@ def open_shard(folder: Path, name: str, shape: tuple[int, ...], uncropped: bool)
 
     def open_array(kind: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
         path = array_path(folder, name, kind)
-        array = _map(path)
+        array = map_array(path, _REMEDY)
         if array.dtype != dtype or array.shape != shape:
-            raise ArtifactError(
-                f"{path}: is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}; delete it and prepare again"
-            )
+            raise ArtifactError(f"{path}: is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}; {_REMEDY}")
         return array
 
     count, channels = shape[0], shape[-1]
@@ -47,26 +47,19 @@ def open_shard(folder: Path, name: str, shape: tuple[int, ...], uncropped: bool)
     return Shard(images, labels, sizes, open_array("pixels", np.uint8, (int(sizes.prod(axis=1).sum()) * channels,)))
 
 
-def _map(path: Path) -> np.ndarray:
-    try:
-        return np.asarray(np.load(path, mmap_mode="r"))
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: does not exist; prepare the data set again") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise ArtifactError(f"{path}: not a readable array ({error}); delete it and prepare again") from None
-
-
 class Store:
     """One part of a prepared data set."""
+
+    notes = ()  # nothing is decided about its images
 
     def __init__(self, dataset: Path, part: str):
         """`dataset` is the path of dataset.json, `part` "train" or "validation".
 
         Raises ArtifactError if the description, or a shard that it names, is missing or damaged.
         """
-        self._dataset, self._part = Path(dataset), part
+        self.path, self._part = Path(dataset), part  # the path of dataset.json
         record = read_json(dataset, "classes", "shape", "parts")
-        part_record, folder = record["parts"][part], self._dataset.parent / part
+        part_record, folder = record["parts"][part], self.path.parent / part
         self.classes = tuple(record["classes"])
         self.shape = tuple(record["shape"])  # (H, W, C) of the centre crops
         self.uncropped = part_record["uncropped"]  # whether `read_uncropped` can be asked
@@ -84,10 +77,10 @@ class Store:
         self._starts = np.cumsum([0, *map(len, labels)])
         if self.uncropped:
             self._sizes, self._offsets = np.concatenate(sizes), np.concatenate(offsets)
-        self._map = lru_cache(OPEN_FILES)(_map)
+        self._map = lru_cache(OPEN_FILES)(partial(map_array, remedy=_REMEDY))
 
     def __reduce__(self):
-        return Store, (self._dataset, self._part)  # a process that it is sent to maps files of its own
+        return Store, (self.path, self._part)  # a process that it is sent to maps files of its own
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -14,9 +14,12 @@ from eddpm.artifacts import load_checkpoint, sha256
 from eddpm.config import INCEPTION_FILE, INCEPTION_URL
 from eddpm.errors import ArtifactError, EddpmError
 from eddpm.evaluation.features import Extractor, Features
+from eddpm.filekinds import refuse_impostor
 from eddpm.runtime import to_float
 
-SPATIAL_CHANNELS = 7  # of 17x17 pixels: about as many numbers as the 2048 pooled features (Nash et al., 2021)
+INCEPTION_POOLED = 2048  # features of an image
+SPATIAL_CHANNELS = 7  # of 17x17 pixels: about as many numbers as the pooled features (Nash et al., 2021)
+INCEPTION_SPATIAL = SPATIAL_CHANNELS * 17 * 17
 
 
 def pixels() -> Extractor:
@@ -126,8 +129,9 @@ def _load_inception(path: Path) -> torch.nn.Module:
     """The TorchScript as clean-fid loads it, on the CPU; refused unless a pass in pieces gives what it gives itself."""
     from cleanfid.inception_torchscript import InceptionV3W
 
-    if not path.is_file():
+    if not path.exists():
         raise ArtifactError(f"{path}: does not exist; fetch {INCEPTION_URL} into {path.parent}")
+    refuse_impostor(path)
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch's, of its own format
             network = InceptionV3W(path=str(path.parent), download=False).base.cpu()

@@ -18,10 +18,10 @@ class Reference(NamedTuple):
     """What samples are compared with; a FeatureSet serves as well.
 
     The statistics may be those of more images than `pooled` holds: the published files have them of the whole data
-    set, and 10 000 images for precision and recall.
+    set, and 10 000 images for precision and recall. Without any images they serve FID and sFID alone.
     """
 
-    pooled: np.ndarray  # (N, D)
+    pooled: np.ndarray | None  # (N, D)
     pooled_stats: Gaussian | GaussianStats
     spatial_stats: Gaussian | GaussianStats | None = None
 
@@ -31,22 +31,25 @@ def measure(
 ) -> dict[str, float]:
     """The metrics that the feature space supports: fid, sfid, kid, inception_score, precision, recall.
 
-    sfid and inception_score come where the space has spatial features and class probabilities. `k` is the neighbour
-    whose distance is the radius for precision and recall. Lower is better for fid, sfid (>= 0) and kid (about 0 for
-    equal distributions), higher for inception_score (>= 1), precision and recall (in [0, 1]). ArtifactError where the
-    spaces differ.
+    sfid and inception_score come where the space has spatial features and class probabilities; sfid, kid, precision and
+    recall where the reference has what they need. `k` is the neighbour whose distance is the radius for precision and
+    recall. Lower is better for fid, sfid (>= 0) and kid (about 0 for equal distributions), higher for inception_score
+    (>= 1), precision and recall (in [0, 1]). ArtifactError where the spaces differ.
     """
-    if (samples.spatial_stats is None) != (reference.spatial_stats is None):
-        lacking = "the samples" if samples.spatial_stats is None else "the reference"
+    spatial = [each.spatial_stats is not None for each in (samples, reference)]
+    if any(spatial) and not all(spatial) and reference.pooled is not None:
+        lacking = "the reference" if spatial[0] else "the samples"
         raise ArtifactError(f"sfid: {lacking} have no spatial features; extract both with one extractor")
     metrics = {"fid": _distance(samples.pooled_stats, reference.pooled_stats)}
-    if samples.spatial_stats is not None:
+    if all(spatial):
         metrics["sfid"] = _distance(samples.spatial_stats, reference.spatial_stats)
-    pooled, reference_pooled = (torch.as_tensor(each.pooled, device=device) for each in (samples, reference))
-    metrics["kid"] = kid(reference_pooled, pooled)
+    if reference.pooled is not None:
+        pooled, reference_pooled = (torch.as_tensor(each.pooled, device=device) for each in (samples, reference))
+        metrics["kid"] = kid(reference_pooled, pooled)
     if samples.probabilities is not None:
         metrics["inception_score"] = inception_score(samples.probabilities)
-    metrics["precision"], metrics["recall"] = precision_recall(reference_pooled, pooled, k)
+    if reference.pooled is not None:
+        metrics["precision"], metrics["recall"] = precision_recall(reference_pooled, pooled, k)
     return metrics
 
 
@@ -62,17 +65,19 @@ def standard_errors(
     `halves` are random halves of the samples (bootstrap.py) of more than k images, bool (replicates, N). The spatial
     features must have been kept.
     """
-    count = len(samples.pooled)
-    pooled, reference_pooled = (torch.as_tensor(each.pooled, device=device) for each in (samples, reference))
+    count, pooled = len(samples.pooled), torch.as_tensor(samples.pooled, device=device)
     stats = reference.pooled_stats
     values = {"fid": frechet_replicates(pooled, stats.mean, stats.covariance, halves)}
-    if samples.spatial is not None:
+    if samples.spatial is not None and reference.spatial_stats is not None:
         stats, spatial = reference.spatial_stats, torch.as_tensor(samples.spatial, device=device)
         values["sfid"] = frechet_replicates(spatial, stats.mean, stats.covariance, halves)
-    values["kid"] = kid_replicates(reference_pooled, pooled, halves)
+    if reference.pooled is not None:
+        reference_pooled = torch.as_tensor(reference.pooled, device=device)
+        values["kid"] = kid_replicates(reference_pooled, pooled, halves)
     if samples.probabilities is not None:
         values["inception_score"] = [inception_score(samples.probabilities[half], SPLIT_SIZE // 2) for half in halves]
-    values["precision"], values["recall"] = precision_recall_replicates(reference_pooled, pooled, halves, k).T
+    if reference.pooled is not None:
+        values["precision"], values["recall"] = precision_recall_replicates(reference_pooled, pooled, halves, k).T
     return {name: standard_error(of_halves, count) for name, of_halves in values.items()}
 
 

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from eddpm.config import EncoderConfig, UNetConfig
 from eddpm.errors import ArtifactError
+from eddpm.filekinds import shortened
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.unet import UNet
+from eddpm.models.weights import Shapes, dotted, find_weights, refuse_unusable, shapes
+from eddpm.runtime import say
 
 NetworkConfig = UNetConfig | EncoderConfig
 Network = TypeVar("Network", bound=nn.Module)
-Shapes = dict[str, tuple[int, ...]]
-
-SHOWN = 3  # mismatched keys that an error message names, of each kind
 
 _CHANNEL_MULT = {64: (1, 2, 3, 4), 128: (1, 1, 2, 3, 4), 256: (1, 1, 2, 2, 4, 4), 512: (0.5, 1, 1, 2, 2, 4, 4)}
 
@@ -30,6 +30,15 @@ def _settings(image_size: int) -> dict:
         "attention_resolutions": (32, 16, 8),
     }
 
+
+# How keys begin, and what network they are of.
+_KINDS = {
+    "output_blocks.": "a denoiser",
+    "input_blocks.": "a classifier",
+    "down_blocks.": "a network of the library diffusers, which names its layers otherwise",
+    "blocks.": "a transformer",
+    "layer1.": "a ResNet",
+}
 
 PUBLISHED: dict[str, NetworkConfig] = {
     "64x64_diffusion": UNetConfig(
@@ -67,23 +76,33 @@ def freeze(network: Network) -> Network:
     return network.eval().requires_grad_(False)
 
 
-def load_weights(network: UNet | EncoderClassifier, state_dict: Mapping[str, Tensor], source: str) -> None:
-    """Copy `state_dict` into the network, in place, keeping its device and precision.
+def load_weights(network: UNet | EncoderClassifier, state_dict: Mapping, source: str) -> None:
+    """Copy the weights within `state_dict` into the network, in place, keeping its device and precision.
 
-    Raises ArtifactError, in one line, unless the keys and their shapes are exactly the network's. It names `source`
-    (the file, as the user knows it), the first keys that differ and, for published weights, the settings to change.
+    They may lie in mappings within it, with something before their keys; which were taken is said. Raises
+    ArtifactError, in one line, unless there are weights with exactly the network's keys and shapes, all finite. It
+    names `source` (the file, as the user knows it), the first keys that differ and, for published weights, the
+    settings to change.
     """
-    found, wanted = _shapes(state_dict), _shapes(network.state_dict())
-    if found != wanted:
+    own = network.state_dict()
+    wanted = shapes(own)
+    found = find_weights(state_dict, wanted, source)
+    if not found.fit:
+        there, under = shapes(found.tensors), f"under '{dotted(found.place)}': " if found.place else ""
         raise ArtifactError(
-            f"{source}: not the weights of this network: {_difference(found, wanted)}{_remedy(found, network.config)}"
+            f"{source}: {under}not the weights of this network: {_difference(there, wanted)}"
+            f"{_remedy(there, network.config)}"
         )
-    network.load_state_dict(state_dict)
+    refuse_unusable(found.tensors, own, source)
+    network.load_state_dict(found.tensors)
+    notes = found.notes + _converted(found.tensors, own)
+    if notes:
+        say(f"{source}: {'; '.join(notes)}")
 
 
-def _shapes(state_dict: Mapping[str, Tensor]) -> Shapes:
-    # What is no tensor has no shape, and no parameter has the shape ().
-    return {key: tuple(getattr(value, "shape", ())) for key, value in state_dict.items()}
+def _converted(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    pairs = {(tensors[key].dtype, own[key].dtype) for key in own if tensors[key].dtype != own[key].dtype}
+    return [f"has {before}, computes in {after}".replace("torch.", "") for before, after in sorted(pairs, key=str)]
 
 
 def _difference(found: Shapes, wanted: Shapes) -> str:
@@ -92,19 +111,14 @@ def _difference(found: Shapes, wanted: Shapes) -> str:
     ]
     kinds = {
         "missing": [key for key in wanted if key not in found],
-        "unexpected": [str(key) for key in found if key not in wanted],
+        "unexpected": [key for key in found if key not in wanted],
         "other shape": reshaped,
     }
-    return "; ".join(f"{kind}: {_first(entries)}" for kind, entries in kinds.items() if entries)
-
-
-def _first(entries: list[str]) -> str:
-    rest = len(entries) - SHOWN
-    return ", ".join(entries[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return "; ".join(f"{kind}: {shortened(entries)}" for kind, entries in kinds.items() if entries)
 
 
 def _remedy(found: Shapes, config: NetworkConfig) -> str:
-    """What to change in the settings, if these shapes are those of a published checkpoint; else nothing."""
+    """What to change in the settings, if these are the shapes of published weights; else the kind, if another."""
     for name, published in PUBLISHED.items():
         if found != published_shapes(name):
             continue
@@ -113,7 +127,9 @@ def _remedy(found: Shapes, config: NetworkConfig) -> str:
         keys = [key for key in type(config).model_fields if getattr(published, key) != getattr(config, key)]
         changes = [_as_configured(key, getattr(published, key), getattr(config, key)) for key in keys]
         return f"; it fits the published {name}: set {', '.join(changes)}"
-    return ""
+    own = "a denoiser" if isinstance(config, UNetConfig) else "a classifier"
+    kinds = (kind for start, kind in _KINDS.items() if any(key.startswith(start) for key in found))
+    return f"; these are the weights of {kind}" if (kind := next(kinds, own)) != own else ""
 
 
 def _as_configured(key: str, value: object, instead_of: object) -> str:
@@ -131,4 +147,4 @@ def published_shapes(name: str) -> Shapes:
     config = PUBLISHED[name]
     with torch.device("meta"):
         network = UNet(config) if isinstance(config, UNetConfig) else EncoderClassifier(config)
-    return _shapes(network.state_dict())
+    return shapes(network.state_dict())

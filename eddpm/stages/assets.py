@@ -7,17 +7,19 @@ from urllib.request import urlretrieve
 
 from eddpm.artifacts import atomic, sha256, write_text
 from eddpm.errors import ArtifactError
+from eddpm.filekinds import HEAD, impostor, refuse_impostor
 from eddpm.runtime import progress, say
 
 
 def fetch_asset(source: str, digest: str | None, asset: Path, record: Path | None = None) -> None:
     """Bring a file from a URL, or link to one on disk, provided that its SHA-256 is `digest` (hexadecimal).
 
+    A web page, a Git LFS pointer, text or nothing in its place is refused and never recorded.
     Without a digest, the first file to come is taken, and its SHA-256 recorded in `record` (None: beside it), in the
     format of sha256sum: whoever brings that file again, with the record in place, gets the same one or an error.
     """
     record = record or asset.with_name(f"{asset.name}.sha256")
-    recorded = record.read_text().split() if digest is None and record.exists() else []
+    recorded = record.read_text(encoding="utf-8").split() if digest is None and record.exists() else []
     wanted = recorded[0] if recorded else digest
 
     def check(found: str) -> None:
@@ -35,8 +37,9 @@ def fetch_asset(source: str, digest: str | None, asset: Path, record: Path | Non
 
 def _link(source: str, asset: Path, check: Callable[[str], None]) -> str:
     path = Path(source).absolute()
-    if not path.is_file():
+    if not path.exists():
         raise ArtifactError(f"{source}: does not exist; give the path of {asset.name}, or its URL")
+    refuse_impostor(source)
     check(found := sha256(path))
     if not (asset.exists() and asset.samefile(path)):  # in its place already
         with atomic(asset) as temporary:
@@ -54,6 +57,11 @@ def _download(url: str, asset: Path, check: Callable[[str], None]) -> str:
                 bar.update(blocks * size - bar.n)
 
             urlretrieve(url, temporary, show)  # raises where fewer bytes come than were announced
+            with open(temporary, "rb") as file:
+                if reason := impostor(file.read(HEAD)):
+                    # Hugging Face's page about a file has nearly the file's address.
+                    remedy = "; write /resolve/ in place of /blob/" if "/blob/" in url else ""
+                    raise ArtifactError(f"{url}: {reason}{remedy}")
             check(found := sha256(temporary))
     except (OSError, http.client.HTTPException) as error:  # urllib's are OSErrors
         reason = getattr(error, "reason", error)

@@ -1,12 +1,14 @@
 """Measuring samples: a run's shards within the pipeline, or any pair of sample batch and reference outside it."""
 
-import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
-from eddpm.artifacts import ImageFile, atomic, provenance, read_npz, sha256, write_json, write_text
+from eddpm.arrays import read_npz
+from eddpm.artifacts import atomic, provenance, sha256, write_json, write_text
+from eddpm.batches import ImageFile
 from eddpm.config import (
     INCEPTION_FILE,
     INCEPTION_SHA256,
@@ -15,6 +17,7 @@ from eddpm.config import (
     SpaceConfig,
     TrainClassifierConfig,
 )
+from eddpm.data.imagesets import Images, Joined, open_images, refuse_unlike
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.bootstrap import MOST_IMAGES, REPLICATES, half_samples, standard_error
 from eddpm.evaluation.features import Extractor, FeatureSet
@@ -23,10 +26,10 @@ from eddpm.reporting.tables import scores
 from eddpm.runtime import device_name, pick_device, say
 from eddpm.settings import load_settings, parse_settings
 from eddpm.stages.features import (
+    ReferenceFile,
     check_count,
-    collect,
+    features_of,
     open_classifier,
-    open_images,
     open_reference,
     open_spaces,
     read_features,
@@ -54,8 +57,11 @@ def compute_metrics(
     and `references` go with the spaces in order.
     """
     config, run_config = load_settings(MeasureConfig, settings), load_settings(SampleConfig, run)
-    shards = [read_npz(path, "arr_0", "arr_1", "trace", "timesteps", skip=("arr_0",)) for path in samples]
-    labels = np.concatenate([shard["arr_1"] for shard in shards])
+    shards = _read_shards(samples)
+    images = Joined(samples[0].parent, [ImageFile(path) for path in samples])
+    for path in references:
+        refuse_unlike(images, open_images(path))
+    labels = images.labels
     k = config.nearest_neighbours
     replicates = _replicates(config.replicates, len(labels), k)
     spaces = open_spaces(config.spaces, weights)
@@ -64,13 +70,13 @@ def compute_metrics(
     if features:
         found = read_features(features, spaces, len(labels), keep_spatial=replicates > 0)
     else:
-        found = collect(samples, spaces, keep_spatial=replicates > 0)
+        found = features_of(images, spaces, keep_spatial=replicates > 0)
     try:
         values, errors = _measure(found, dict(zip(found, opened, strict=True)), labels, k, replicates)
     except ArtifactError as error:
         raise ArtifactError(f"{run_config.name}: {error}") from None
     _write_trace(trace, shards, len(labels))
-    _write_grid(grid, next(ImageFile(samples[0]).batches(GRID_IMAGES)))
+    _write_grid(grid, next(images.batches(GRID_IMAGES)))
     # What the networks are follows from the settings beside the run; a table tells of the rest.
     row = run_config.model_dump(mode="json", exclude={"denoiser", "classifier", "diffusion", "num_classes"})
     write_json(
@@ -99,27 +105,83 @@ def evaluate(
     nearest_neighbours: int,
     replicates: int | None,
 ) -> None:
-    """Print a table of the metrics of any sample batch against any reference batch, as ADM writes them, or images.
+    """Print a table of the metrics of any images against any others, or against statistics of others.
 
-    A space is "inception", "efficientnet-lite0", "pixels", or the folder of a classifier trained here. `weights` is the
-    file of the Inception network.
+    `samples` and `reference` are of any kind that `open_images` and `ReferenceFile` know; what is decided about them is
+    said. A space is "inception", "efficientnet-lite0", "pixels", or the folder of a classifier trained here. `weights`
+    is the file of the Inception network.
     """
-    batch, against = ImageFile(samples), open_images(reference)
-    if batch.shape[:2] != against.shape[:2]:
-        raise ArtifactError(
-            f"{samples}: images are {batch.shape[:2]}, those of {reference} {against.shape[:2]}; resize one of them"
-        )
     options = {"nearest_neighbours": nearest_neighbours, "replicates": replicates}
     parse_settings(MeasureConfig, {"spaces": [{"name": "pixels"}], **options}, "options")
+    batch, against = open_images(samples), ReferenceFile(reference)
+    _say_what_is_measured(batch, against)
+    _check_pair(batch, against, nearest_neighbours)
     opened = [_space(name, weights, resize) for name in spaces]
     if len({space.name for space in opened}) < len(opened):
         raise ConfigError(f"--spaces: two of {' '.join(spaces)} have one name; measure them one after the other")
-    references = {space.name: open_reference(reference, space) for space in opened}
-    labels = read_npz(samples, skip=("arr_0",)).get("arr_1")
+    judged = any(space.name.startswith("classifier:") for space in opened)
+    labels = batch.labels if judged else None
+    references = {space.name: against.in_space(space) for space in opened}
     replicates = _replicates(replicates, len(batch), nearest_neighbours)
-    found = collect([samples], opened, keep_spatial=replicates > 0)
-    values, errors = _measure(found, references, labels, nearest_neighbours, replicates)
+    found = features_of(batch, opened, keep_spatial=replicates > 0)
+    if judged and labels is None:
+        say(f"{samples}: no labels, so no accuracy")
+    _say_what_is_biased(found, references)
+    try:
+        values, errors = _measure(found, references, labels, nearest_neighbours, replicates)
+    except ArtifactError as error:
+        raise ArtifactError(f"{samples}: {error}") from None
     print(scores(values, errors))
+
+
+def _say_what_is_measured(batch: Images, against: ReferenceFile) -> None:
+    for images in filter(None, (batch, against.images)):
+        height, width, channels = images.shape
+        say(f"{images.path}: {len(images)} images of {width}x{height} in {'grey' if channels == 1 else 'colour'}")
+        for note in images.notes:
+            say(f"{images.path}: {note}")
+    for note in against.notes:
+        say(f"{against.path}: {note}")
+    if batch.path.samefile(against.path):
+        say(f"{batch.path}: is samples and reference at once; distances of images from themselves are 0")
+
+
+def _check_pair(batch: Images, against: ReferenceFile, k: int) -> None:
+    """ArtifactError where images differ in size or channels, or are too few for k neighbours."""
+    least = 2 if against.images is None else k + 1
+    for images in filter(None, (batch, against.images)):
+        refuse_unlike(batch, images)
+        if len(images) < least:
+            raise ArtifactError(
+                f"{images.path}: has {len(images)} of at least {least} images that k={k} needs; give more, or a lower"
+                " --nearest-neighbours"
+            )
+
+
+def _say_what_is_biased(found: dict[str, FeatureSet], references: dict[str, Reference]) -> None:
+    for space, features in found.items():
+        sets = {"samples": features.pooled, "reference images": references[space].pooled}
+        for name, pooled in sets.items():
+            if pooled is not None and len(pooled) <= pooled.shape[1]:
+                say(
+                    f"{space}: {len(pooled)} {name} are few for {pooled.shape[1]} dimensions, which biases FID and sFID"
+                    " upwards; compare them only with those of as many images"
+                )
+
+
+def _read_shards(paths: list[Path]) -> list[dict[str, np.ndarray]]:
+    """All of a run's shards but their images. ArtifactError where one is of another kind than the first."""
+    shards = [read_npz(path, "arr_0", "arr_1", "trace", "timesteps", skip=("arr_0",)) for path in paths]
+    for path, shard in zip(paths, shards, strict=True):
+        trace, timesteps = shard["trace"], shard["timesteps"]
+        is_trace = trace.shape[1:] == (len(TRACED), 2) and timesteps.ndim == 1 and len(trace) <= len(timesteps)
+        alike = trace.shape == shards[0]["trace"].shape and np.array_equal(timesteps, shards[0]["timesteps"])
+        if not (is_trace and alike) or trace.dtype.kind != "f":
+            raise ArtifactError(
+                f"{path}: trace {trace.dtype} {trace.shape} and timesteps {timesteps.shape} are not those of a run's"
+                f" shard, or unlike those of {paths[0]}; name the shards of one run"
+            )
+    return shards
 
 
 def _space(name: str, weights: Path, resize: str) -> Extractor:
@@ -179,15 +241,17 @@ def _measure(
 
 
 def _write_trace(path: Path, shards: list[dict[str, np.ndarray]], num_images: int) -> None:
-    """One row per step: t, then mean and standard deviation over the images of each traced quantity."""
-    mean, mean_square = np.moveaxis(sum(shard["trace"] for shard in shards) / num_images, -1, 0)
+    """One row per step: t, then mean and standard deviation over the images of each traced quantity.
+
+    A scale of 0 has no logarithm: its cells are empty.
+    """
+    means = sum(shard["trace"] for shard in shards) / num_images
+    mean, mean_square = np.moveaxis(np.where(np.isfinite(means), means, np.nan), -1, 0)
     deviation = np.sqrt(np.maximum(mean_square - mean**2, 0))
     columns = {"t": shards[0]["timesteps"][: len(mean)]}
     for k, name in enumerate(TRACED):
         columns |= {name: mean[:, k], f"{name}_std": deviation[:, k]}
-    text = io.StringIO()
-    np.savetxt(text, np.column_stack(list(columns.values())), "%.6g", ",", header=",".join(columns), comments="")
-    write_text(path, text.getvalue())
+    write_text(path, pd.DataFrame(columns).to_csv(index=False, float_format="%.6g"))
 
 
 def _write_grid(path: Path, images: np.ndarray, columns: int = 10) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from eddpm.artifacts import ImageFile, read_npz, write_sample_batch
+from eddpm.arrays import read_npz
+from eddpm.batches import ImageFile, write_sample_batch
+from eddpm.data.imagesets import Joined
 from eddpm.errors import ArtifactError
 from eddpm.runtime import say
 
@@ -15,13 +17,13 @@ def export_npz(samples: list[Path], exported: Path) -> None:
 
     ArtifactError where an image is missing or comes twice.
     """
-    found = [(read_npz(path, "arr_1", "index", skip=("arr_0",)), ImageFile(path)) for path in samples]
+    found = [(read_npz(path, "arr_0", "arr_1", "index", skip=("arr_0",)), ImageFile(path)) for path in samples]
     for arrays, images in found:
         complete = arrays["index"].shape == arrays["arr_1"].shape == (len(images),)
-        if not complete or images.shape[2] not in (1, 3):
+        if not complete or arrays["index"].dtype.kind not in "iu":
             raise ArtifactError(
-                f"{images.path}: {len(images)} images of {images.shape}, {arrays['arr_1'].shape} labels and"
-                f" {arrays['index'].shape} numbers do not go together; name shards of grey or RGB samples"
+                f"{images.path}: {len(images)} images, {arrays['arr_1'].shape} labels and {arrays['index'].dtype}"
+                f" {arrays['index'].shape} numbers do not go together; name shards of a run"
             )
     found.sort(key=lambda shard: shard[0]["index"][0])
     index = np.concatenate([arrays["index"] for arrays, _ in found])
@@ -30,16 +32,12 @@ def export_npz(samples: list[Path], exported: Path) -> None:
         raise ArtifactError(
             f"{exported}: the shards hold image {index[wrong[0]]} where {wrong[0]} should come; name each shard once"
         )
-    for _, images in found:
-        if images.shape != found[0][1].shape:
-            raise ArtifactError(f"{images.path}: images are {images.shape}, unlike the other shards'; name one run")
-    labels = np.concatenate([arrays["arr_1"] for arrays, _ in found])
-    shape = (len(index), *found[0][1].shape[:2], 3)
-    write_sample_batch(exported, shape, _rgb([images for _, images in found]), arr_1=labels)
+    images = Joined(samples[0].parent, [images for _, images in found])
+    shape = (len(index), *images.shape[:2], 3)
+    write_sample_batch(exported, shape, _rgb(images), arr_1=images.labels)
     say(f"{len(index)} images of {shape[1]}x{shape[2]} -> {exported}")
 
 
-def _rgb(files: list[ImageFile]) -> Iterator[np.ndarray]:
-    for file in files:
-        for images in file.batches():
-            yield images if images.shape[3] == 3 else images.repeat(3, axis=3)
+def _rgb(images: Joined) -> Iterator[np.ndarray]:
+    for batch in images.batches():
+        yield batch if batch.shape[3] == 3 else batch.repeat(3, axis=3)

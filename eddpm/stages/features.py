@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eddpm.artifacts import ImageFile, load_checkpoint, read_npz, sha256, write_npz, write_sample_batch
+from eddpm.arrays import open_arrays, read_npz, write_npz
+from eddpm.artifacts import load_checkpoint, sha256
+from eddpm.batches import ImageFile, StatisticsAlone, write_sample_batch
 from eddpm.config import EncoderConfig, MeasureConfig, SpaceConfig
-from eddpm.data.store import Store
+from eddpm.data.imagesets import Images, Joined, open_images
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation import extractors
 from eddpm.evaluation.features import Extractor, FeatureCollector, Features, FeatureSet
@@ -33,13 +35,13 @@ def extract_references(settings: Path, dataset: Path, weights: list[Path], refer
     """
     config = load_settings(MeasureConfig, settings)
     check_count("--references", references, len(config.spaces))
+    images = open_images(dataset)
     for space, path in zip(open_spaces(config.spaces, weights), references, strict=True):
         reference = open_reference(dataset, space)
         kept = np.unique(np.linspace(0, len(reference.pooled) - 1, REFERENCE_IMAGES).round().astype(int))
         stats = {"mu": reference.pooled_stats.mean, "sigma": reference.pooled_stats.covariance}
         if reference.spatial_stats:
             stats |= {"mu_s": reference.spatial_stats.mean, "sigma_s": reference.spatial_stats.covariance}
-        images = open_images(dataset)
         write_sample_batch(
             path,
             (len(kept), *images.shape),
@@ -66,25 +68,17 @@ def extract_features(settings: Path, samples: Path, weights: list[Path], feature
     write_npz(features, extractors=np.array(json.dumps(identities)), **arrays)
 
 
-def open_images(path: Path) -> ImageFile | Store:
-    """Images to be read a few at a time: a sample batch, or the training images of a prepared data set."""
-    return Store(path, "train") if path.suffix == ".json" else ImageFile(path)
-
-
 def collect(samples: list[Path], spaces: list[Extractor], keep_spatial: bool) -> dict[str, FeatureSet]:
     """The features of shards in every space, by its name, in one pass over the images."""
-    shards = [open_images(path) for path in samples]
-    for path, shard in zip(samples, shards, strict=True):
-        if shard.shape != shards[0].shape:
-            raise ArtifactError(
-                f"{path}: images are {shard.shape}, those of {samples[0]} {shards[0].shape}; measure them apart"
-            )
-    count = sum(map(len, shards))
-    collectors = {space.name: FeatureCollector(count, keep_spatial) for space in spaces}
-    batches = (images for shard in shards for images in shard.batches())
-    for images in progress(batches, unit="batch"):
+    return features_of(Joined(samples[0].parent, [open_images(path) for path in samples]), spaces, keep_spatial)
+
+
+def features_of(images: Images, spaces: list[Extractor], keep_spatial: bool) -> dict[str, FeatureSet]:
+    """The features of images in every space, by its name, in one pass over them."""
+    collectors = {space.name: FeatureCollector(len(images), keep_spatial) for space in spaces}
+    for batch in progress(images.batches(), unit="batch"):
         for space in spaces:
-            collectors[space.name].add(space(images))
+            collectors[space.name].add(space(batch))
     return {name: collector.finish() for name, collector in collectors.items()}
 
 
@@ -92,12 +86,18 @@ def read_features(paths: list[Path], spaces: list[Extractor], count: int, keep_s
     """What `extract_features` wrote of the shards of `count` images, joined. ArtifactError if of other networks."""
     collectors = {space.name: FeatureCollector(count, keep_spatial) for space in spaces}
     wanted = json.dumps({space.name: space.identity for space in spaces})
+    left = count
     for path in paths:
         arrays = read_npz(path, "extractors")
         if str(arrays["extractors"]) != wanted:
             raise ArtifactError(f"{path}: made by {arrays['extractors']}, not {wanted}; extract them anew")
+        left -= len(arrays[f"{spaces[0].name}/pooled"])
+        if left < 0:
+            break
         for space, collector in collectors.items():
             collector.add(Features(*(arrays.get(f"{space}/{name}") for name in Features._fields)))
+    if left:
+        raise ArtifactError(f"{paths[0]}: features of {count - left} images for {count} samples; extract them anew")
     return {space: collector.finish() for space, collector in collectors.items()}
 
 
@@ -135,31 +135,95 @@ def open_classifier(name: str, config: EncoderConfig, weights: Path, device: tor
 
 
 def open_reference(path: Path, space: Extractor) -> Reference:
-    """What samples are compared with in a space: a reference as written here, a reference batch of ADM's, or images.
+    """What samples are compared with in a space. Raises ArtifactError as ReferenceFile does."""
+    return ReferenceFile(path).in_space(space)
+
+
+class ReferenceFile:
+    """A reference as written here, a reference batch of ADM's, images of any kind, or statistics of images alone.
 
     ADM's batches bring the statistics of a whole data set as Inception sees it; for other spaces their images count.
-    ArtifactError where the statistics are of another network than the space's.
     """
-    arrays = {} if path.suffix == ".json" else read_npz(path, skip=("arr_0",))
-    for key, needed in (("features", "mu"), ("mu", "sigma"), ("mu_s", "sigma_s")):
-        if key in arrays and needed not in arrays:
-            raise ArtifactError(f"{path}: has '{key}' but no '{needed}'; make it anew")
-    if "features" in arrays:
-        made_by = str(arrays.get("extractor", "an unknown network"))
-        if made_by != json.dumps(space.identity):
-            raise ArtifactError(f"{path}: made by {made_by}, not {space.name} {space.identity}; extract it anew")
-        return Reference(arrays["features"], *_stats(arrays))
-    found = collect([path], [space], keep_spatial=False)[space.name]
-    if "mu" not in arrays or space.name != "inception":
-        return Reference(found.pooled, found.pooled_stats, found.spatial_stats)
-    if space.identity["resize"] != "legacy_tensorflow":
-        raise ArtifactError(f"{path}: its statistics are of resize legacy_tensorflow; take that, or images alone")
-    return Reference(found.pooled, *_stats(arrays))
+
+    def __init__(self, path: Path):
+        """Raises ArtifactError where it is none of them, or holds half of its statistics."""
+        self.path, self.images = path, None
+        try:
+            self.images = open_images(path)
+            self._arrays = _statistics(self.images.path) if isinstance(self.images, ImageFile) else {}
+        except StatisticsAlone as alone:
+            self._arrays = _statistics(alone.path)
+        self.notes = tuple(self._origins())
+
+    def _origins(self) -> Iterator[str]:
+        """Which numbers come from what."""
+        if self.images is None:
+            metrics = "FID and sFID" if "mu_s" in self._arrays else "FID"
+            yield f"it holds statistics alone: they give {metrics}; KID, precision and recall need images"
+            yield "its statistics are taken as of images that were resized as --resize says; the file does not tell"
+        elif "mu" in self._arrays and "features" not in self._arrays:
+            yield "in the space inception its statistics are those of FID; its images serve all else"
+
+    def in_space(self, space: Extractor) -> Reference:
+        """ArtifactError where the statistics are of another network than the space's, or none that can be."""
+        arrays, path = self._arrays, self.path
+        if "features" in arrays:
+            made_by = str(arrays.get("extractor", "an unknown network"))
+            if made_by != json.dumps(space.identity):
+                raise ArtifactError(f"{path}: made by {made_by}, not {space.name} {space.identity}; extract it anew")
+            return Reference(arrays["features"], _gaussian(path, arrays, "mu"), _gaussian(path, arrays, "mu_s"))
+        if self.images is None and space.name != "inception":
+            raise ArtifactError(f"{path}: holds statistics alone, of the space inception; {space.name} needs images")
+        if self.images is None:
+            return Reference(None, *_of_inception(path, arrays))
+        found = features_of(self.images, [space], keep_spatial=False)[space.name]
+        if "mu" not in arrays or space.name != "inception":
+            return Reference(found.pooled, found.pooled_stats, found.spatial_stats)
+        if space.identity["resize"] != "legacy_tensorflow":
+            raise ArtifactError(f"{path}: its statistics are of resize legacy_tensorflow; take that, or images alone")
+        pooled, spatial = _of_inception(path, arrays)
+        return Reference(found.pooled, pooled, spatial or found.spatial_stats)
 
 
-def _stats(arrays: dict[str, np.ndarray]) -> tuple[Gaussian, Gaussian | None]:
-    spatial = Gaussian(arrays["mu_s"], arrays["sigma_s"]) if "mu_s" in arrays else None
-    return Gaussian(arrays["mu"], arrays["sigma"]), spatial
+_COVARIANCES = {"mu": "sigma", "mu_s": "sigma_s"}
+
+
+def _statistics(path: Path) -> dict[str, np.ndarray]:
+    """What a reference may hold besides images. ArtifactError where one array is without another that goes with it."""
+    needs = {"features": "mu", **_COVARIANCES, **{covariance: mean for mean, covariance in _COVARIANCES.items()}}
+    with open_arrays(path, single="arr_0") as arrays:
+        for name, needed in needs.items():
+            if name in arrays and needed not in arrays:
+                raise ArtifactError(f"{path}: has '{name}' but no '{needed}'; save both, or neither")
+        return {name: arrays[name] for name in (*needs, "extractor") if name in arrays}
+
+
+def _of_inception(path: Path, arrays: dict[str, np.ndarray]) -> tuple[Gaussian, Gaussian | None]:
+    """The statistics of pooled and of spatial features, where there are some. ArtifactError if of another layer."""
+    for name, wanted in (("mu", extractors.INCEPTION_POOLED), ("mu_s", extractors.INCEPTION_SPATIAL)):
+        if name in arrays and arrays[name].ndim == 1 and len(arrays[name]) != wanted:
+            raise ArtifactError(
+                f"{path}: {name} has {len(arrays[name])} dimensions, not {wanted}: of another layer or network than FID"
+                " is defined by; make it of the 2015 Inception network's last pooling (pytorch-fid --dims 2048)"
+            )
+    return _gaussian(path, arrays, "mu"), _gaussian(path, arrays, "mu_s")
+
+
+def _gaussian(path: Path, arrays: dict[str, np.ndarray], name: str) -> Gaussian | None:
+    """A mean and its covariance. ArtifactError where they cannot be that."""
+    if name not in arrays:
+        return None
+    mean, covariance = arrays[name], arrays[_COVARIANCES[name]]
+    named = f"{path}: {name} {mean.dtype} {mean.shape} and {_COVARIANCES[name]} {covariance.dtype} {covariance.shape}"
+    remedy = "save numpy.mean(features, axis=0) and numpy.cov(features, rowvar=False)"
+    are_floats = mean.dtype.kind == covariance.dtype.kind == "f"
+    if not are_floats or mean.ndim != 1 or covariance.shape != mean.shape * 2:
+        raise ArtifactError(f"{named} are not a mean (D,) and a covariance (D, D); {remedy}")
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise ArtifactError(f"{named} have NaN or infinite entries; {remedy}")
+    if (np.diag(covariance) < 0).any() or not np.allclose(covariance, covariance.T, rtol=1e-3, atol=1e-6):
+        raise ArtifactError(f"{named}: the latter is no covariance, which is symmetric and positive; {remedy}")
+    return Gaussian(mean, covariance)
 
 
 def _chosen(batches: Iterable[np.ndarray], kept: np.ndarray) -> Iterator[np.ndarray]:

@@ -1,13 +1,16 @@
 """Tables and figures of an experiment, from metrics, traces and samples that lie on disk."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from eddpm.artifacts import ImageFile, atomic, read_json, write_text
+from eddpm.artifacts import atomic, read_json, write_text
+from eddpm.batches import ImageFile
 from eddpm.errors import ArtifactError
+from eddpm.filekinds import refuse_impostor
 from eddpm.reporting.published import (
     COMPARED,
     comparison_frame,
@@ -80,6 +83,8 @@ def plot_figure(figure: str, inputs: list[Path], labels: list[str], png: Path, p
     """Draw one figure: "samples" (an npz per label), "trace" (a csv per label), "noise_levels" (a jsonl per label),
     "fronts", "scales" or "precision_recall" (csv of a table).
     """
+    # A notebook's backend goes on to what is started there, where matplotlib cannot even be imported with it.
+    os.environ["MPLBACKEND"] = "Agg"
     from eddpm.reporting import plots
 
     if figure == "samples":
@@ -106,6 +111,7 @@ def _first_images(path: Path) -> np.ndarray:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
+    refuse_impostor(path, text=True)
     try:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:
@@ -113,6 +119,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _read_levels(path: Path) -> pd.DataFrame:
+    refuse_impostor(path, text=True)
     try:
         frame = pd.DataFrame(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError) as error:

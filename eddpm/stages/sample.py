@@ -10,14 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eddpm.artifacts import (
-    Samples,
-    load_checkpoint,
-    read_npz,
-    sha256,
-    write_npz,
-    write_samples,
-)
+from eddpm.arrays import read_npz, write_npz
+from eddpm.artifacts import load_checkpoint, sha256
+from eddpm.batches import Samples, write_samples
 from eddpm.config import SampleConfig
 from eddpm.diffusion.guidance import RULES, Guidance, GuideFn, classifier_guidance
 from eddpm.diffusion.sampling import Step, sample_ddim, sample_ddpm

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from eddpm.artifacts import array_length
+from eddpm.arrays import array_length
 from eddpm.errors import ArtifactError
 from eddpm.exhibits import runs_of
 from eddpm.project import Project
@@ -164,7 +164,7 @@ def _count(samples: Path) -> int:
 def _seconds(benchmark: Path) -> float:
     """What Snakemake measured of a job; 0 where it has not, or is writing it now."""
     try:
-        with open(benchmark, newline="") as file:
+        with open(benchmark, newline="", encoding="utf-8") as file:
             return sum(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
     except (OSError, KeyError, TypeError, ValueError):
         return 0.0

@@ -33,7 +33,7 @@ def tables(config: Path) -> None:
         if folder != other:
             for old in (file for name in made for file in _files(other, name).values()):
                 old.unlink(missing_ok=True)
-    print(main.read_text())
+    print(main.read_text(encoding="utf-8"))
 
 
 def _files(folder: Path, name: str) -> dict[str, Path]:

@@ -9,8 +9,8 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "eddpm"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"config", "settings", "errors"}
-TOOLS = {"artifacts", "runtime"}
+BASE = {"config", "settings", "filekinds", "paths", "errors"}
+TOOLS = {"arrays", "artifacts", "batches", "runtime"}
 NOUNS = {"training", "evaluation", "reporting", "models", "data", "diffusion"}
 
 PROJECT = {"assets", "cost", "demand", "exhibits", "project", "projectfile", "runs"}
@@ -24,18 +24,23 @@ ALLOWED = {
     **{noun: {noun} | TOOLS | BASE for noun in NOUNS},
     "training": {"training", "diffusion"} | TOOLS | BASE,
     "diffusion": {"diffusion"},
-    "artifacts": BASE,
+    "artifacts": {"checkpoints"} | BASE,
+    "checkpoints": {"filekinds", "errors"},
+    "arrays": {"artifacts"} | BASE,
+    "batches": {"arrays", "artifacts"} | BASE,
     "runtime": BASE,
     "cost": {"diffusion"} | BASE,  # of diffusion, the respacing, which is plain numbers
-    "assets": {"project", "artifacts"} | BASE,
+    "assets": {"project", "artifacts", "batches"} | BASE,
     "demand": {"project", "cost"} | BASE,
     "exhibits": {"project", "runs"} | BASE,
     "driver": {"errors"},
+    "filekinds": {"errors"},
     "project": {"runs", "cost"} | BASE,
     "runs": BASE,
     "projectfile": {"assets", "project", "runs", "diffusion"} | BASE,
-    "config": {"settings", "errors"},
-    "settings": {"errors"},
+    "config": {"settings", "paths", "errors"},
+    "settings": {"filekinds", "errors"},
+    "paths": set(),
     "errors": set(),
 }
 

@@ -49,6 +49,28 @@ def test_an_unguided_row_may_leave_its_scale_out_and_a_guided_one_may_not(table)
     assert "scale: missing" in refusal(table)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_table_is_read_as_spreadsheets_save_it(table, encoding):
+    write_rows(table, {**ROW, "run": "Größe ↑"})
+    table.write_bytes(table.read_text(encoding="utf-8").replace("\n", "\r\n").encode(encoding))
+    assert load(table).runs[0].run == "Größe ↑"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16-be"])
+def test_a_table_in_another_encoding_is_one_line_that_says_what_to_save(table, encoding):
+    write_rows(table, {**ROW, "run": "é"})
+    table.write_bytes(table.read_text(encoding="utf-8").encode(encoding))
+    assert refusal(table).startswith(f"{table}: cannot be read (")
+    assert "save it as UTF-8" in refusal(table)
+
+
+def test_a_column_that_is_there_twice_is_refused(table):
+    write_rows(table, ROW)
+    header, line = table.read_text().splitlines()
+    table.write_text(f"{header}\tscale\n{line}\t6\n")
+    assert refusal(table) == f"{table} line 1: column 'scale' is there 2 times; drop all but one"
+
+
 def test_a_misspelled_column_is_named_with_the_right_one(table):
     write_rows(table, ROW)
     table.write_text(table.read_text().replace("num_images", "num_image"))
@@ -82,6 +104,11 @@ def test_a_table_that_cannot_be_read_is_refused_with_the_key_that_names_it(table
     assert "Is a directory" in refusal(table.parent)
     table.write_bytes(b"run\tdenoiser\n\xff\xfe\tuadm\n")
     assert refusal(table).startswith(f"{table}: cannot be read (")
+
+
+def test_a_web_page_in_place_of_the_table_is_named(table):
+    table.write_text("<!DOCTYPE html>\n<html>")
+    assert refusal(table).startswith(f"{table}: is a web page")
 
 
 @pytest.mark.parametrize("runs", [None, 3, [], [{"run": "inline"}]])
@@ -310,27 +337,29 @@ def test_a_checkpoint_has_a_source_and_perhaps_a_checksum(table, checkpoint, mes
     assert refusal(table, **changes).startswith(f"config.yaml: classifiers.ce.checkpoint{message}")
 
 
-def test_two_sources_of_one_file_name_are_refused_and_one_source_twice_is_fine(table):
+def test_one_source_has_one_checksum(table):
     write_rows(table, ROW)
-    ce, ect = (DIGITS["classifiers"][name] for name in ("ce", "ect"))
-    twice = {"classifiers__ce": published(ce), "classifiers__ect": published(ect)}
-    load(table, **twice)
-    other = "https://elsewhere.org/classifier.pt?download=1"
-    assert refusal(table, **twice | {"classifiers__ect": published(ect, other)}) == (
-        "config.yaml: classifiers.ect.checkpoint: two sources share the name 'classifier.pt', under which they would be"
-        " kept; rename one file"
-    )
-    assert refusal(table, **twice | {"classifiers__ect": published(ect, sha256="0" * 64)}) == (
+    ce, ect = (published(DIGITS["classifiers"][name]) for name in ("ce", "ect"))
+    load(table, classifiers__ce=ce, classifiers__ect=ect)
+    other = published(DIGITS["classifiers"]["ect"], sha256="0" * 64)
+    assert refusal(table, classifiers__ce=ce, classifiers__ect=other) == (
         "config.yaml: classifiers.ect.checkpoint: has another sha256 than classifiers.ce.checkpoint, of one file;"
         " give both the same"
     )
 
 
-def test_a_reference_batch_cannot_share_its_name_with_the_inception_network(table):
+def test_a_training_cannot_start_from_a_name_that_several_sources_have(table):
     write_rows(table, ROW)
-    changes = {"evaluation__spaces": ["inception"], "sweep__best": {"minimise": "inception/fid"}}
-    message = refusal(table, **changes, evaluation__reference="mine/inception-2015-12-05.pt")
-    assert message.startswith("config.yaml: evaluation.inception: two sources share the name 'inception-2015-12-05.pt'")
+    start = "resources/assets/classifier.pt"
+    training = DIGITS["denoisers"]["uadm"]["training"] | {"init_from": start}
+    changes = {"classifiers__ce": published(DIGITS["classifiers"]["ce"]), "denoisers__uadm__training": training}
+    load(table, **changes)
+    other = published(DIGITS["classifiers"]["ect"], "nets/classifier.pt")
+    message = refusal(table, **changes, classifiers__ect=other)
+    place, _, files = message.partition(f"'{start}' is what several sources would be called; name one of ")
+    assert place == "config.yaml: denoisers.uadm.training.init_from: "
+    for file in files.split(", "):
+        load(table, **changes | {"denoisers__uadm__training": training | {"init_from": file}}, classifiers__ect=other)
 
 
 def test_published_numbers_are_a_file_and_of_the_space_inception(table):
@@ -344,3 +373,16 @@ def test_published_numbers_are_a_file_and_of_the_space_inception(table):
         "config.yaml: published: these numbers are of the space inception; add it to evaluation.spaces"
     )
     load(table, published=str(missing), evaluation__spaces=["classifier:clean", "pixels", "inception"])
+
+
+def test_braces_in_the_names_of_files_that_rules_read_are_refused(table):
+    write_rows(table, ROW)
+    classifiers = DIGITS["classifiers"]
+    message = "has braces, which Snakemake takes for wildcards; rename it"
+    kept = classifiers | {"ce": published(classifiers["ce"], "nets {a}/ce {1}.pt")}
+    assert f"classifiers.ce.checkpoint: 'ce {{1}}.pt' {message}" in refusal(table, classifiers=kept)
+    training = classifiers["ect"]["training"] | {"init_from": "{a}.pt"}
+    started = classifiers | {"ect": classifiers["ect"] | {"training": training}}
+    assert f"classifiers.ect.training.init_from: '{{a}}.pt' {message}" in refusal(table, classifiers=started)
+    in_a_folder = published(classifiers["ce"], "nets {a}/ce.pt")  # of which a rule sees no more than the name
+    assert load(table, classifiers=classifiers | {"ce": in_a_folder})

@@ -3,10 +3,14 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 import yaml
 from tiny import REPO, tiny_values
 from workspace import RUNS
+
+from eddpm.arrays import read_npz, write_npz
+from eddpm.errors import ArtifactError
 
 
 def with_microbatch() -> dict:
@@ -55,13 +59,32 @@ def test_a_checkpoint_is_linked_and_not_trained_whatever_its_file_is_called(work
     entry = {key: value for key, value in classifiers["ce"].items() if key != "training"}
     workspace.write_config(classifiers=classifiers | {"ce": entry | {"checkpoint": {"source": source}}})
     (workspace.folder / source).parent.mkdir()
-    (workspace.folder / source).write_bytes(b"weights")
+    (workspace.folder / source).write_bytes(b"\0weights")
     asset, samples = "resources/assets/ce +0.1.pt", "results/digits/runs/uadm5-g/samples/0000.npz"
     workspace.snakemake(asset)
-    assert (workspace.folder / asset).read_bytes() == b"weights"
+    assert (workspace.folder / asset).read_bytes() == b"\0weights"
     assert (workspace.folder / f"{asset}.sha256").read_text().endswith("  ce +0.1.pt\n")
     assert not workspace.planned(samples).keys() & {"fetch_asset", "train_classifier"}
     assert f"--classifier '{asset}' --start" in workspace.snakemake("--dry-run", "-p", samples).stdout
+
+
+def test_weights_of_one_file_name_from_two_repositories_are_both_used(workspace):
+    kinds, samples = {"denoisers": "uadm", "classifiers": "ce"}, "results/digits/runs/uadm5-g/samples/0000.npz"
+    for kind, name in kinds.items():
+        source = workspace.folder / f"hub/{kind}/resolve/main/model.safetensors"
+        source.parent.mkdir(parents=True)
+        source.write_bytes(b"\0" + name.encode())
+        entries = workspace.values[kind]
+        entry = {key: value for key, value in entries[name].items() if key != "training"}
+        workspace.values[kind] = entries | {name: entry | {"checkpoint": {"source": source.as_uri()}}}
+    workspace.write_config()
+    printed = workspace.snakemake("--dry-run", "-p", samples).stdout
+    used = {
+        option: re.search(rf"--{option} (resources/assets/\S+)", printed)[1] for option in ("denoiser", "classifier")
+    }
+    workspace.snakemake(*used.values())
+    for (kind, name), file in zip(kinds.items(), used.values(), strict=True):
+        assert (workspace.folder / file).read_bytes() == b"\0" + name.encode(), kind
 
 
 def test_missing_sources_are_listed_before_any_job_and_leave_the_plan_readable(workspace):
@@ -73,6 +96,25 @@ def test_missing_sources_are_listed_before_any_job_and_leave_the_plan_readable(w
     assert "dataset.source: 'photos.zip' does not exist" in done.stderr
     assert "dataset.validation_source: 'elsewhere' does not exist" in done.stderr
     assert not (workspace.folder / "results").exists()
+
+
+def test_a_reference_of_another_size_is_refused_before_any_job(workspace):
+    write_npz(workspace.folder / "mine.npz", arr_0=np.ones((5, 16, 16, 1), np.uint8))
+    workspace.write_config(evaluation=workspace.values["evaluation"] | {"reference": "mine.npz"})
+    assert "extract_references" in workspace.planned("all")
+    done = workspace.snakemake("all", check=False)
+    assert done.returncode != 0
+    assert "evaluation.reference: images of mine.npz are (16, 16, 1), those of the data set (8, 8, 1)" in done.stderr
+    assert not (workspace.folder / "results").exists()
+
+
+def test_what_is_advised_for_a_damaged_file_makes_that_file_anew(finished, tmp_path):
+    (tmp_path / "0001.npz").write_bytes(b"PK damaged")
+    with pytest.raises(ArtifactError) as caught:
+        read_npz(tmp_path / "0001.npz")
+    shard = "results/digits/runs/uadm5/samples/0001.npz"
+    advice = re.search("`snakemake (.*?)`", str(caught.value))[1].replace(str(tmp_path / "0001.npz"), shard)
+    assert finished.planned("all", *advice.split())["sample_shard"] == {shard}
 
 
 def test_one_run_alone_needs_only_its_networks(workspace):

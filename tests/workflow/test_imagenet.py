@@ -16,7 +16,8 @@ from pictures import save_classes
 from tiny import REPO
 from workspace import Workspace
 
-from eddpm.artifacts import read_samples, sha256
+from eddpm.artifacts import sha256
+from eddpm.batches import read_samples
 from eddpm.cli import main
 from eddpm.models.build import published_shapes
 
@@ -259,7 +260,7 @@ def test_a_file_that_changed_behind_its_url_is_refused_with_both_digests(tmp_pat
     assert main(["fetch-asset", "--source", source.as_uri(), "--digest", "--asset", asset]) == 0
     recorded = sha256(asset)
     (workspace.folder / asset).unlink()
-    source.write_bytes(b"another")
+    source.write_bytes(b"\0another")
     done = workspace.snakemake(asset, check=False)
     (line,) = {line.strip() for line in done.stderr.splitlines() if "eddpm fetch-asset: " in line}
     assert f"has SHA-256 {sha256(source)}, not {recorded}; " in line

@@ -32,7 +32,7 @@ def broken_zip(tmp_path_factory):
 
 
 @pytest.fixture
-def workspace(broken_zip, tmp_path):
+def workspace(broken_zip, tmp_path, monkeypatch):
     """A project that trains small classifiers on the photographs for 100 steps."""
     values = tiny_values()
     for name in ("ce", "ect"):
@@ -40,7 +40,8 @@ def workspace(broken_zip, tmp_path):
         values["classifiers"][name]["training"].update(
             iterations=100, batch_size=8, save_interval=50, random_crop=True, random_flip=True
         )
-    dataset = {"source": str(broken_zip[0]), "image_size": 32, "image_channels": 3, "num_classes": 10}
+    monkeypatch.setenv("PHOTOGRAPHS", str(broken_zip[0].parent))
+    dataset = {"source": f"$PHOTOGRAPHS/{broken_zip[0].name}", "image_size": 32, "image_channels": 3, "num_classes": 10}
     values["dataset"] = dataset | {"uncropped": True, "max_corrupt": 0.02}
     return Workspace(tmp_path / "project", dataset=values["dataset"], classifiers=values["classifiers"])
 

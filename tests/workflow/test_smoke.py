@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from workspace import RUNS, Workspace
 
-from eddpm.artifacts import read_samples
+from eddpm.batches import read_samples
 
 
 def test_all_makes_tables_and_figures(finished):
@@ -24,6 +24,14 @@ def test_all_makes_tables_and_figures(finished):
     for name in ("samples", "trace", "fronts", "scales"):
         assert (results / f"figures/{name}.png").stat().st_size > 5000
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_every_file_follows_the_umask(finished, tmp_path):
+    (like := tmp_path / "like").touch()
+    files = [path for name in ("resources", "results", "logs") for path in (finished.folder / name).rglob("*")]
+    modes = {path: path.stat().st_mode for path in files if path.is_file() and not path.is_symlink()}
+    assert {".safetensors", ".npz", ".json", ".csv", ".png", ".yaml", ".log"} <= {path.suffix for path in modes}
+    assert [path for path, mode in modes.items() if mode != like.stat().st_mode] == []
 
 
 def test_metrics_say_where_they_come_from(finished):

@@ -7,7 +7,7 @@ import time
 import psutil
 from snakemake.exceptions import WorkflowError
 
-from eddpm.assets import check_files, missing_files, not_here_yet
+from eddpm.assets import check_files, check_reference, missing_files, not_here_yet
 from eddpm.driver import Hold
 
 
@@ -87,11 +87,11 @@ def leftover_jobs():
     listed = subprocess.run(
         ["squeue", "--me", "--noheader", "--format=%A %k %Z"],
         capture_output=True,
-        text=True,
     )
     if listed.returncode and submits_to_slurm():
-        raise WorkflowError(f"squeue: {listed.stderr.strip()}")
-    jobs = [line.split(" ", 2) for line in listed.stdout.splitlines()]
+        raise WorkflowError(f"squeue: {os.fsdecode(listed.stderr).strip()}")
+    # As Python has the names of folders, whatever their encoding.
+    jobs = [line.split(" ", 2) for line in os.fsdecode(listed.stdout).splitlines()]
     return [
         job
         for job, comment, folder in jobs
@@ -122,6 +122,7 @@ def refuse_bad_files():
 
     try:
         check_files(project)
+        check_reference(project)
         if project.published:
             read_published(Path(project.published))
     except EddpmError as error:

@@ -50,21 +50,26 @@ def guided_table_runs():
     return [run for run, row in project.table_runs.items() if row.classifier]
 
 
+def in_report(files):
+    """Tables in markdown, and figures."""
+    return [file.removesuffix(".csv") + ".md" * file.endswith(".csv") for file in files]
+
+
 def ablation_files():
     """What the report shows beside what `all` makes: ablations that are there, whose every run is measured."""
     found = [
         file
         for target, files in TARGETS.items()
         if target.startswith("ablation_") and all(map(is_measured, runs_in(files)))
-        for file in files
-        if Path(file).exists() and file not in TARGETS["all"]
+        for file in in_report(files)
+        if Path(file).exists() and file not in in_report(TARGETS["all"])
     ]
     return list(dict.fromkeys(found))
 
 
 def runs_in(files):
     """The rows of the tables among these files."""
-    shown = [Path(file).stem for file in files if file.endswith(".csv")]
+    shown = [Path(file).stem for file in files if "/tables/" in file]
     return [run for table in shown if table in TABLES for run in TABLES[table].runs]
 
 
@@ -86,13 +91,11 @@ def is_measured(run):
 
 
 def tables_among(files):
-    return [
-        str(Path(file).with_suffix(".md")) for file in files if file.endswith(".csv")
-    ]
+    return [file for file in files if "/tables/" in file]
 
 
 def figures_among(files):
-    return [file for file in files if file.endswith(".png")]
+    return [file for file in files if "/figures/" in file]
 
 
 def ablation_tables(wildcards):
@@ -109,7 +112,7 @@ def ablation_metrics(wildcards):
 
 
 def ablation_contents(wildcards):
-    return checksums(*tables_among(ablation_files()))
+    return checksums(*ablation_tables(wildcards))
 
 
 def user_files(wildcards=None):

@@ -4,7 +4,7 @@
 rule make_report:
     input:
         metrics=metrics_of(runs_in(TARGETS["all"])),
-        tables=tables_among(TARGETS["all"]),
+        tables=tables_among(in_report(TARGETS["all"])),
         figures=figures_among(TARGETS["all"]),
         settings=report_settings,
     output:

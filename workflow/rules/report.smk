@@ -25,7 +25,6 @@ rule make_table:
 rule compare_published:
     input:
         metrics=metrics_of(project.table_runs),
-        published=local(project.published) if project.published else [],
     output:
         csv="results/{experiment}/tables/published.csv",
         md="results/{experiment}/tables/published.md",
@@ -38,12 +37,15 @@ rule compare_published:
     params:
         runs=compared_names,
         caption=exhibits.PUBLISHED_CAPTION,
-        code=checksums(
-            REPO / "eddpm/reporting/published.py", REPO / "eddpm/reporting/tables.py"
+        published=project.published or [],
+        contents=checksums(
+            REPO / "eddpm/reporting/published.py",
+            REPO / "eddpm/reporting/tables.py",
+            *([project.published] if project.published else []),
         ),
     shell:
         "python -m eddpm compare-published --runs {params.runs:q} --metrics {input.metrics}"
-        " --published {input.published:q} --caption {params.caption:q}"
+        " --published {params.published:q} --caption {params.caption:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} > {log} 2>&1"
 
 

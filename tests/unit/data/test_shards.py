@@ -16,11 +16,13 @@ from pictures import CIFAR10, config_of, random_picture, save, save_classes
 from eddpm.artifacts import read_json, sha256
 from eddpm.config import DatasetConfig
 from eddpm.data import shards
+from eddpm.data.containers import Folder
 from eddpm.data.parts import Part
 from eddpm.data.shards import make_shard, make_shards, plan_shards
-from eddpm.data.sources import FolderSource
+from eddpm.data.sources import FileSource, Source
 from eddpm.data.store import open_shard
 from eddpm.data.transforms import center_crop, keep_whole
+from eddpm.errors import ArtifactError
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +37,7 @@ def folder(tmp_path) -> Path:
 
 
 def plans_of(folder: Path, out: Path, config: DatasetConfig | None = None) -> list[shards.ShardPlan]:
-    source = FolderSource(folder)
+    source = FileSource(Folder(folder))
     return plan_shards(config or config_of(folder, uncropped=True), out / "train", Part(source, source.entries))
 
 
@@ -63,7 +65,7 @@ def test_a_shard_holds_crops_labels_and_whole_pictures_of_its_images_in_order(tm
     make_shard(plans[1])
     shard = open_shard(tmp_path / "train", "00001", (4, 8, 8, channels), uncropped=True)
     assert shard.labels.tolist() == [0, 0, 1, 1]
-    images = [plans[1].source.read(entry, channels) for entry in plans[1].entries]
+    images = [plans[1].source.read(entry, channels).image for entry in plans[1].entries]
     np.testing.assert_array_equal(shard.images, [center_crop(image, 8).reshape(8, 8, channels) for image in images])
     wholes = [keep_whole(image, 8) for image in images]
     assert shard.sizes.tolist() == [list(each.shape[:2]) for each in wholes]
@@ -83,7 +85,7 @@ def test_the_arrays_are_plain_npy_files_that_the_record_vouches_for(tmp_path, fo
 
 
 def test_only_training_images_that_are_asked_for_are_kept_uncropped(tmp_path, folder):
-    source = FolderSource(folder)
+    source = FileSource(Folder(folder))
     for part, uncropped, wanted in (("train", True, True), ("train", False, False), ("validation", True, False)):
         out = tmp_path / f"{part} {uncropped}" / part
         (plan, *_) = plan_shards(config_of(folder, uncropped=uncropped), out, Part(source, source.entries))
@@ -100,7 +102,7 @@ def test_unreadable_images_are_left_out_and_recorded(tmp_path, folder):
     assert [name for name, _ in record["unreadable"]] == ["a/001.png", "a/003.png"]
     assert all(reason for _, reason in record["unreadable"])
     shard = open_shard(tmp_path / "train", "00000", (2, 8, 8, 3), uncropped=True)
-    kept = [plans[0].source.read(plans[0].entries[k], 3) for k in (0, 2)]
+    kept = [plans[0].source.read(plans[0].entries[k], 3).image for k in (0, 2)]
     np.testing.assert_array_equal(shard.images, [center_crop(image, 8) for image in kept])
 
 
@@ -117,7 +119,7 @@ def test_the_images_of_a_shard_are_never_in_memory_together(tmp_path, monkeypatc
     plain = save(tmp_path / "images/a/000.png", np.zeros((80, 80, 3), np.uint8))
     for k in range(1, 300):
         os.link(plain, plain.with_name(f"{k:03d}.png"))
-    (plan,) = plans_of(tmp_path / "images", tmp_path, config_of("", image_size=64, uncropped=True))
+    (plan,) = plans_of(tmp_path / "images", tmp_path, config_of("images", image_size=64, uncropped=True))
     make_shard(plan)  # once, for what is loaded at the first time
     tracemalloc.start()
     make_shard(plan)
@@ -154,9 +156,9 @@ def test_a_job_killed_at_any_image_keeps_its_shards_and_goes_on(tmp_path, folder
         return read(source, entry, channels)
 
     make(folder, tmp_path / "whole")
-    read = FolderSource.read
+    read = Source.read
     with monkeypatch.context() as patch:
-        patch.setattr(FolderSource, "read", killed)
+        patch.setattr(Source, "read", killed)
         with pytest.raises(KeyboardInterrupt):
             make(folder, tmp_path / "killed")
     before = times(tmp_path / "killed")
@@ -237,18 +239,28 @@ def test_shards_of_a_longer_data_set_and_what_killed_processes_left_are_removed(
 # Processes --------------------------------------------------------------------------------------------------------
 
 
-def test_a_process_that_fails_ends_the_job_and_leaves_no_half_shard(tmp_path, folder, monkeypatch, capfd):
+@pytest.mark.parametrize(
+    ("error", "told", "message"),
+    [
+        (OSError(28, "No space left on device"), ArtifactError, r"00001-\w+\.npy: cannot be written \(No space"),
+        (ValueError("a bug"), RuntimeError, "ended with exit code 1"),
+    ],
+    ids=["full disk", "bug"],
+)
+def test_a_process_that_fails_ends_the_job_and_leaves_no_half_shard(
+    tmp_path, folder, monkeypatch, capfd, error, told, message
+):
     def failing(source, entry, channels):
         if entry.name == "b/001.png":
-            raise OSError(28, "No space left on device")
+            raise error
         return read(source, entry, channels)
 
-    read = FolderSource.read
+    read = Source.read
     with monkeypatch.context() as patch:
-        patch.setattr(FolderSource, "read", failing)
-        with pytest.raises(RuntimeError, match="ended with exit code 1"):
+        patch.setattr(Source, "read", failing)
+        with pytest.raises(told, match=message):
             make(folder, tmp_path / "out", workers=2)
-    assert "No space left on device" in capfd.readouterr().err
+    assert ("Traceback" in capfd.readouterr().err) == (told is RuntimeError)
     assert not (tmp_path / "out/train/00001.json").exists()
     make(folder, tmp_path / "out", workers=2)
     make(folder, tmp_path / "fresh")
@@ -261,6 +273,7 @@ from pathlib import Path
 from eddpm.config import DatasetConfig
 from eddpm.data import shards
 from eddpm.data.parts import open_parts
+from eddpm.data.containers import Folder
 from eddpm.data.sources import Source
 
 def slow(source, entry, channels, read=Source.read):

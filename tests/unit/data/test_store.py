@@ -21,7 +21,7 @@ from eddpm.errors import ArtifactError
 def originals(photographs):
     """The training images as they are read from their source, and their labels."""
     source, entries = open_parts(photographs.config)["train"]
-    return [source.read(entry, 3) for entry in entries], [entry.label for entry in entries]
+    return [source.read(entry, 3).image for entry in entries], [entry.label for entry in entries]
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_uncropped_images_may_be_of_any_shape(tmp_path, channels):
     for i, entry in enumerate(entries):
         found = store.read_uncropped(i)
         shapes.add(found.shape)
-        np.testing.assert_array_equal(found, keep_whole(source.read(entry, channels), 8).reshape(found.shape))
+        np.testing.assert_array_equal(found, keep_whole(source.read(entry, channels).image, 8).reshape(found.shape))
     assert len(shapes) > 3
 
 
@@ -92,15 +92,15 @@ def test_what_is_read_may_be_written_to_without_changing_the_data_set(photograph
 
 def test_a_part_may_begin_with_a_shard_without_images(tmp_path, monkeypatch):
     monkeypatch.setattr("eddpm.data.shards.SHARD_IMAGES", 4)
-    folder = save_classes(tmp_path / "images", {"a": 10, "b": 10})
-    for path in (folder / "a").iterdir():
+    folder, others = (save_classes(tmp_path / name, {"a": 10, "b": 10}) for name in ("images", "others"))
+    for path in sorted((folder / "a").iterdir())[:8]:
         path.write_bytes(b"")
-    config = config_of(folder, validation_source=str(folder), uncropped=True, max_corrupt=0.9)
+    config = config_of(folder, validation_source=str(others), uncropped=True, max_corrupt=0.9)
     store = Store(prepare(tmp_path, config), "train")
-    assert store.labels.tolist() == [1] * 10
+    assert store.labels.tolist() == [0] * 2 + [1] * 10
     source, entries = open_parts(config)["train"]
-    for i in range(10):
-        image = source.read(entries[10 + i], 3)
+    for i in range(12):
+        image = source.read(entries[8 + i], 3).image
         np.testing.assert_array_equal(store.read(np.array([i]))[0], center_crop(image, 8))
         np.testing.assert_array_equal(store.read_uncropped(i), keep_whole(image, 8))
 
@@ -142,9 +142,9 @@ def test_a_missing_or_damaged_array_is_refused_by_name(copy, kind):
     whole = path.read_bytes()
     for content in (b"", whole[:50], whole[:-1], b"no array" * 100):
         path.write_bytes(content)
-        assert refusal(copy).startswith(f"{path}: not a readable array (")
+        assert refusal(copy).startswith(f"{path}: not a readable npy (")
     path.unlink()
-    assert refusal(copy) == f"{path}: does not exist; prepare the data set again"
+    assert refusal(copy).startswith(f"{path}: does not exist; prepare the data set again")
     assert len(Store(copy, "validation")) == 100
 
 

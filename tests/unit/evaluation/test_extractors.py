@@ -296,10 +296,30 @@ def refused(folder):
     return message
 
 
-@pytest.mark.parametrize("content", [b"", b"no network", pickle.dumps({"layers": None})])
-def test_a_damaged_file_is_refused(tmp_path, content):
-    (tmp_path / INCEPTION_FILE).write_bytes(content)
+def test_a_damaged_file_is_refused(tmp_path):
+    (tmp_path / INCEPTION_FILE).write_bytes(pickle.dumps({"layers": None}))
     assert "zip archive" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"Entry not found", "is text that begins 'Entry not found'"),
+        (b"<!DOCTYPE html><html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "is a Git LFS pointer"),
+    ],
+)
+def test_what_was_saved_instead_of_the_network_is_named(tmp_path, content, words):
+    (tmp_path / INCEPTION_FILE).write_bytes(content)
+    with pytest.raises(ArtifactError, match=rf"^[^\n]*{INCEPTION_FILE}: {words}[^\n]*$"):
+        inception(tmp_path, "legacy_tensorflow", "cpu")
+
+
+def test_a_folder_is_no_network(tmp_path):
+    (tmp_path / INCEPTION_FILE).mkdir()
+    with pytest.raises(ArtifactError, match="is a folder"):
+        inception(tmp_path, "legacy_tensorflow", "cpu")
 
 
 def test_a_truncated_file_is_refused(folder, tmp_path):

@@ -83,6 +83,18 @@ def test_published_statistics_serve_as_reference(samples, reference):
     assert measure(samples, published, k=3) == measure(samples, reference, k=3)
 
 
+@pytest.mark.parametrize("spatial", [True, False])
+def test_statistics_alone_give_what_needs_no_images(samples, reference, spatial):
+    pooled = Gaussian(reference.pooled_stats.mean, reference.pooled_stats.covariance)
+    alone = Reference(None, pooled, reference.spatial_stats if spatial else None)
+    found, whole = measure(samples, alone, k=3), measure(samples, reference, k=3)
+    assert list(found) == ["fid", *["sfid"] * spatial, "inception_score"]
+    assert found == {name: whole[name] for name in found}
+    halves = half_samples(40, 8)
+    errors = standard_errors(samples, alone, 3, halves)
+    assert errors == {name: standard_errors(samples, reference, 3, halves)[name] for name in found}
+
+
 def test_features_of_different_spaces_are_refused(samples, reference):
     of_pixels = collect_features(pixels(), [random_images(40, seed=4)], 40)
     with pytest.raises(ArtifactError, match="the reference have no spatial"):

@@ -117,9 +117,13 @@ def test_only_the_first_three_of_many_keys_are_named():
     assert refusal(network, {}).endswith(f"missing: {keys[0]}, {keys[1]}, {keys[2]} and {len(keys) - 3} more")
 
 
-def test_a_checkpoint_that_wraps_its_weights_is_refused():
+def test_a_layer_of_another_network_is_named_where_the_checkpoint_wraps_it():
     network = build_denoiser(SMALL_UNET)
-    assert "unexpected: model, step" in refusal(network, {"model": network.state_dict(), "step": 7})
+    state_dict = network.state_dict() | {"out.2.bias": torch.zeros(6)}
+    message = refusal(network, {"step": 7, "ema": {f"module.{key}": value for key, value in state_dict.items()}})
+    assert message.removeprefix("resources/some.pt: ") == (
+        "under 'ema.module': not the weights of this network: other shape: out.2.bias is (6,), wanted (2,)"
+    )
 
 
 def test_nothing_is_loaded_where_something_differs():

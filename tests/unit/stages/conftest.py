@@ -7,7 +7,8 @@ import pytest
 import torch
 from tiny import tiny_project, write_settings
 
-from eddpm.artifacts import Samples, save_model, write_samples
+from eddpm.artifacts import save_model
+from eddpm.batches import Samples, write_samples
 from eddpm.data.store import Store
 from eddpm.models.build import build_classifier, build_denoiser
 from eddpm.stages.data import prepare_dataset

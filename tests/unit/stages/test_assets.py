@@ -2,6 +2,7 @@
 
 import http.client
 import http.server
+import os
 import threading
 import urllib.error
 
@@ -17,7 +18,7 @@ from eddpm.stages.assets import fetch_asset
 def source(tmp_path):
     path = tmp_path / "elsewhere/weights.pt"
     path.parent.mkdir()
-    path.write_bytes(b"published")
+    path.write_bytes(b"\0published")
     return path
 
 
@@ -25,22 +26,22 @@ def test_a_local_file_is_linked_and_not_copied(source, tmp_path):
     asset = tmp_path / "resources/assets/weights.pt"
     fetch_asset(str(source), sha256(source), asset)
     assert asset.is_symlink()
-    assert asset.read_bytes() == b"published"
+    assert asset.read_bytes() == b"\0published"
     fetch_asset(str(source), sha256(source), asset)  # again, over the link
-    assert asset.read_bytes() == b"published"
+    assert asset.read_bytes() == b"\0published"
 
 
 def test_a_file_in_its_place_already_stays(source):
     fetch_asset(str(source), sha256(source), source)
     assert not source.is_symlink()
-    assert source.read_bytes() == b"published"
+    assert source.read_bytes() == b"\0published"
 
 
 def test_a_url_is_fetched(source, tmp_path):
     asset = tmp_path / "resources/assets/weights.pt"
     fetch_asset(source.as_uri(), sha256(source), asset)
     assert not asset.is_symlink()
-    assert asset.read_bytes() == b"published"
+    assert asset.read_bytes() == b"\0published"
 
 
 @pytest.mark.parametrize("as_url", [False, True])
@@ -106,6 +107,53 @@ def test_without_network_the_error_says_which_file_to_put_where(tmp_path, monkey
     assert not asset.exists()
 
 
+IMPOSTORS = {
+    "a web page": b"\n<!DOCTYPE html><html><title>Sign in</title>",
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
+    "empty": b"",
+    "text that begins 'Entry not found'": b"Entry not found",
+}
+
+
+@pytest.mark.parametrize("kind", IMPOSTORS)
+@pytest.mark.parametrize("as_url", [False, True])
+@pytest.mark.parametrize("pinned", [False, True])
+@pytest.mark.parametrize("name", ["weights.pt", "ref.npz"])
+def test_what_is_no_file_of_data_is_refused_and_never_recorded(tmp_path, kind, as_url, pinned, name):
+    source, asset = tmp_path / name, tmp_path / "assets" / name
+    source.write_bytes(IMPOSTORS[kind])
+    place = source.as_uri() if as_url else str(source)
+    with pytest.raises(ArtifactError) as caught:
+        fetch_asset(place, sha256(source) if pinned else None, asset)
+    assert str(caught.value).startswith(f"{place}: is {kind}")
+    assert not list(tmp_path.glob("assets/*"))
+
+
+def test_a_page_about_a_file_is_named_with_the_address_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "urlretrieve", lambda url, path, _: path.write_bytes(b"<!doctype html>"))
+    with pytest.raises(ArtifactError, match=r"is a web page, .*; write /resolve/ in place of /blob/$"):
+        fetch_asset("https://huggingface.co/a/b/blob/main/weights.pt", None, tmp_path / "weights.pt")
+
+
+def test_a_folder_is_named_with_the_files_in_it(source, tmp_path):
+    with pytest.raises(ArtifactError, match=r"elsewhere: is a folder; name a file in it: weights\.pt$"):
+        fetch_asset(str(source.parent), None, tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_what_is_fetched_follows_the_umask_and_what_is_linked_to_stays_as_it_was(source, tmp_path, umask, mode):
+    source.chmod(0o444)
+    before = os.umask(umask)
+    try:
+        fetch_asset(source.as_uri(), None, tmp_path / "assets/fetched.pt")
+        fetch_asset(str(source), None, tmp_path / "assets/linked.pt")
+    finally:
+        os.umask(before)
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path / "assets").iterdir()}
+    records = dict.fromkeys(("fetched.pt.sha256", "linked.pt.sha256"), oct(mode))
+    assert modes == {"fetched.pt": oct(mode), "linked.pt": oct(0o444)} | records
+
+
 # Without a checksum -----------------------------------------------------------------------------------------------
 
 
@@ -123,14 +171,14 @@ def test_the_first_file_is_taken_and_its_checksum_recorded_as_sha256sum_writes_i
     assert f"{asset}: SHA-256 {sha256(source)}, recorded in weights.pt.sha256" in capsys.readouterr().err
     asset.unlink()
     fetch_asset(name(source), None, asset)
-    assert asset.read_bytes() == b"published"
+    assert asset.read_bytes() == b"\0published"
 
 
 def test_other_bytes_than_the_recorded_are_refused_until_the_record_is_removed(source, tmp_path, name):
     asset = tmp_path / "resources/assets/weights.pt"
     fetch_asset(name(source), None, asset)
     record, first = asset.with_name("weights.pt.sha256"), sha256(source)
-    source.write_bytes(b"published again")
+    source.write_bytes(b"\0published again")
     with pytest.raises(ArtifactError, match=rf"not {first}; .* delete {record} to take this one"):
         fetch_asset(name(source), None, asset)
     assert record.read_text().split() == [first, "weights.pt"]
@@ -143,9 +191,9 @@ def test_a_checksum_of_the_configuration_counts_more_than_the_recorded_one(sourc
     asset = tmp_path / "resources/assets/weights.pt"
     fetch_asset(name(source), None, asset)
     before = asset.with_name("weights.pt.sha256").read_text()
-    source.write_bytes(b"published again")
+    source.write_bytes(b"\0published again")
     fetch_asset(name(source), sha256(source), asset)
-    assert asset.read_bytes() == b"published again"
+    assert asset.read_bytes() == b"\0published again"
     assert asset.with_name("weights.pt.sha256").read_text() == before
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -14,7 +15,8 @@ import sklearn.model_selection
 from pictures import CIFAR10, config_of, pack, prepare, save_classes, whole
 from PIL import Image
 
-from eddpm.artifacts import Samples, sha256, write_samples
+from eddpm.artifacts import sha256
+from eddpm.batches import Samples, write_samples
 from eddpm.data import shards
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError
@@ -194,9 +196,10 @@ def test_too_many_damaged_files_end_the_job_and_are_all_named(tmp_path, as_folde
     with pytest.raises(ArtifactError) as caught:
         prepare(tmp_path / "out", config)
     message, named = str(caught.value), [file for _, file, _ in table(tmp_path / "out")[1:]]
+    names = f"{named[0]} (is empty; bring the file again), {named[1]}, {named[2]}, ..."
     assert message == (
-        f"dataset '{as_folder}': 10 of 500 images (2.00%) cannot be read: {', '.join(named[:3])}, ...; the log and"
-        f" {tmp_path / 'out/unreadable.tsv'} name all; repair or remove them, or raise dataset.max_corrupt ({limit})"
+        f"dataset '{as_folder}': 10 of 500 images (2.00%) cannot be read: {names}; the log names all, with the reasons;"
+        f" repair them, move them elsewhere, or raise dataset.max_corrupt ({limit})"
     )
     assert sorted(named) == damaged
     log = capsys.readouterr().err
@@ -228,6 +231,16 @@ def test_names_that_would_break_a_table_do_not(tmp_path):
     with open(tmp_path / "unreadable.tsv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert {row["file"] for row in rows} == {"a/a\tb.png", 'a/c"d.png', "a/caf\\udce9.png"}
+
+
+def test_every_name_stays_on_one_line_of_the_table_and_the_log(tmp_path, capsys):
+    folder = save_classes(tmp_path / "images", {"a": 9, "b": 9})
+    for name in ("a\nb.png", "c\rd.heic", "e\x1b[31m.png"):
+        (folder / "a" / name).write_bytes(b"")
+    prepare(tmp_path, config_of(folder, max_corrupt=0.5))
+    assert len((tmp_path / "unreadable.tsv").read_bytes().splitlines()) == 4
+    assert {row[1] for row in table(tmp_path)[1:]} == {"a/a\\nb.png", "a/c\\rd.heic", "a/e\\x1b[31m.png"}
+    assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in capsys.readouterr().err.splitlines())
 
 
 # Cost -------------------------------------------------------------------------------------------------------------

@@ -2,19 +2,23 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from inception_standin import write_inception
+from pictures import pack, save
 from PIL import Image
 from tiny import write_settings
 
-from eddpm.artifacts import Samples, read_npz, read_samples, write_npz, write_samples
+from eddpm.arrays import read_npz, write_npz
+from eddpm.batches import Samples, read_samples, write_samples
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.stages.evaluate import compute_metrics, evaluate
 from eddpm.stages.features import extract_features
+from eddpm.stages.report import plot_figure
 from eddpm.stages.sample import TRACED, sample_shard
 
 
@@ -140,6 +144,54 @@ def test_reference_of_another_space_is_refused(measured, shards):
         measured[2]("uadm25-g-eds", shards, references=list(reversed(measured[1])))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("guidance", ["entropy", "constant", "none"])
+def test_a_scale_of_0_leaves_empty_cells_in_the_trace_and_a_figure(tiny, measured, tmp_path, guidance):
+    config = tiny.project.sample("uadm25-g-eds").model_copy(update={"scale": 0.0, "guidance": guidance})
+    settings, shards = write_settings(tmp_path / "run.yaml", config), [tmp_path / f"{start}.npz" for start in (0, 8)]
+    for start, path in zip((0, 8), shards, strict=True):
+        sample_shard(settings, tiny.weights["uadm"], tiny.weights["ce"], start, start + 8, 8, path)
+    _, trace, _ = measured[2]("uadm25-g-eds", shards)
+    assert not {"nan", "inf", "-inf"} & set(trace.read_text().replace("\n", ",").split(","))
+    frame = pd.read_csv(trace)
+    assert frame[["log10_scale", "log10_scale_std"]].isna().all(axis=None)
+    assert (frame["guidance_norm"] == 0).all()
+    assert frame.drop(columns=["log10_scale", "log10_scale_std"]).notna().all(axis=None)
+    plot_figure("trace", [trace], ["UADM(25)-G+EDS"], tmp_path / "trace.png", tmp_path / "trace.pdf")
+    assert (tmp_path / "trace.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"trace": np.zeros((3, 2))}, r"trace float64 \(3, 2\) and timesteps"),
+        ({"trace": np.zeros((30, len(TRACED), 2))}, "are not those of a run's shard"),
+        ({"trace": np.zeros((5, len(TRACED), 2))}, "or unlike those of .*0\\.npz"),
+        ({"trace": np.zeros((0, len(TRACED), 2), int)}, "are not those of a run's shard"),
+        ({"timesteps": np.arange(24)}, "or unlike those of .*0\\.npz"),
+        ({"timesteps": np.zeros((2, 2))}, "are not those of a run's shard"),
+        ({"arr_1": np.zeros(4)}, "not one integer label for each of 4 images"),
+        ({"arr_0": np.zeros((4, 16, 16, 1), np.uint8)}, r"images are \(16, 16, 1\), those of .*0\.npz \(8, 8, 1\)"),
+        ({"arr_0": np.zeros((4, 1, 8, 8), np.uint8)}, r"its axes are \(N, C, H, W\)"),
+    ],
+)
+def test_shards_of_another_kind_are_refused_by_name(tiny, measured, tmp_path, arrays, words):
+    shard = {"arr_0": np.zeros((4, 8, 8, 1), np.uint8), "arr_1": np.zeros(4, int), "timesteps": np.arange(25)}
+    shard["trace"] = np.zeros((0, len(TRACED), 2))
+    write_npz(tmp_path / "0.npz", **shard)
+    write_npz(tmp_path / "1.npz", **shard | arrays)
+    with pytest.raises(ArtifactError, match=rf"^[^\n]*1\.npz: [^\n]*{words}[^\n]*$"):
+        measured[2]("uadm25", [tmp_path / "0.npz", tmp_path / "1.npz"], weights=[tiny.weights["clean"]])
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (8, 8, 3)])
+def test_a_reference_of_other_images_never_gives_a_number(measured, shards, tmp_path, shape):
+    write_npz(tmp_path / "mine.npz", arr_0=np.zeros((20, *shape), np.uint8))
+    message = rf"images are \(8, 8, 1\), those of .*mine\.npz {re.escape(str(shape))}"
+    with pytest.raises(ArtifactError, match=message):
+        measured[2]("uadm25-g-eds", shards, references=[measured[1][0], tmp_path / "mine.npz"])
+
+
 # Outside the pipeline ---------------------------------------------------------------------------------------------
 
 
@@ -178,6 +230,32 @@ def test_inception_is_the_space_of_published_batches(tiny, capsys, tmp_path):
     assert table["precision ↑ (inception)"] == "1.000"  # the samples are among the reference's images
 
 
+@pytest.mark.parametrize("kind", ["folder", "zip", "npy"])
+def test_pictures_give_the_numbers_of_their_npz(capsys, tmp_path, kind):
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
+    for k in range(8):
+        save(tmp_path / f"folder/{k}.png", images[k])
+    pack(tmp_path / "folder", tmp_path / "images.zip")
+    np.save(tmp_path / "images.npy", images[:8])
+    write_npz(tmp_path / "images.npz", arr_0=images[:8])
+    write_npz(tmp_path / "reference.npz", arr_0=images[4:])
+    given = {"folder": "folder", "zip": "images.zip", "npy": "images.npy"}[kind]
+    for pair in ((given, "reference.npz"), ("reference.npz", given)):
+        paths = [tmp_path / name for name in pair]
+        of_npz = [tmp_path / name.replace(given, "images.npz") for name in pair]
+        assert printed(capsys, *paths, ["pixels"]) == printed(capsys, *of_npz, ["pixels"])
+
+
+def test_labels_count_only_where_a_classifier_judges(tiny, capsys, tmp_path):
+    trained = write_settings(tmp_path / "clean/settings.yaml", tiny.project.train_classifier("clean")).parent
+    (trained / "model.safetensors").symlink_to(tiny.weights["clean"])
+    images = read_samples(tiny.train).images[:20]
+    write_npz(tmp_path / "samples.npz", arr_0=images, arr_1=np.full(20, -1))
+    assert len(printed(capsys, tmp_path / "samples.npz", tiny.train, ["pixels"], replicates=0)) == 4
+    with pytest.raises(ArtifactError, match=r"samples\.npz: accuracy: labels from -1 to -1, but the classifier has 10"):
+        printed(capsys, tmp_path / "samples.npz", tiny.train, [str(trained)], replicates=0)
+
+
 def test_missing_inception_weights_are_named_with_where_to_get_them(tiny, capsys, tmp_path):
     images = np.zeros((8, 16, 16, 3), np.uint8)
     write_npz(tmp_path / "a.npz", arr_0=images)
@@ -188,13 +266,13 @@ def test_missing_inception_weights_are_named_with_where_to_get_them(tiny, capsys
 def test_unequal_image_sizes_are_refused(capsys, tmp_path):
     write_npz(tmp_path / "a.npz", arr_0=np.zeros((8, 16, 16, 3), np.uint8))
     write_npz(tmp_path / "b.npz", arr_0=np.zeros((8, 32, 32, 3), np.uint8))
-    with pytest.raises(ArtifactError, match=r"a\.npz: images are \(16, 16\), those of .*b\.npz \(32, 32\)"):
+    with pytest.raises(ArtifactError, match=r"a\.npz: images are \(16, 16, 3\), those of .*b\.npz \(32, 32, 3\)"):
         printed(capsys, tmp_path / "a.npz", tmp_path / "b.npz", ["pixels"])
 
 
 def test_too_few_images_for_k_are_refused(capsys, tmp_path):
     write_npz(tmp_path / "a.npz", arr_0=np.zeros((3, 4, 4, 3), np.uint8))
-    with pytest.raises(ArtifactError, match=r"pixels: .*k=3 need at least 4 images, reference have 3"):
+    with pytest.raises(ArtifactError, match=r"a\.npz: has 3 of at least 4 images that k=3 needs"):
         printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", ["pixels"])
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from eddpm.artifacts import Samples, read_npz, write_npz, write_samples
+from eddpm.arrays import read_npz, write_npz
+from eddpm.batches import Samples, write_samples
 from eddpm.errors import ArtifactError
 from eddpm.stages.export import export_npz
 
@@ -41,13 +42,25 @@ def test_missing_and_repeated_images_are_refused(tmp_path, ranges, wrong):
     assert not (tmp_path / "all.npz").exists()
 
 
-@pytest.mark.parametrize("wrong", ["index", "arr_1", "channels"])
-def test_shards_that_do_not_add_up_are_refused_by_name(tmp_path, wrong):
-    images = np.zeros((4, 4, 4, 4 if wrong == "channels" else 3), np.uint8)
-    arrays = {"arr_1": np.arange(4), "index": np.arange(4)} | ({} if wrong == "channels" else {wrong: np.arange(6)})
-    write_npz(tmp_path / "a.npz", arr_0=images, **arrays)
-    with pytest.raises(ArtifactError, match=r"a\.npz: .* images of .* labels"):
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"index": np.arange(6)}, "do not go together"),
+        ({"arr_1": np.arange(6)}, "do not go together"),
+        ({"index": np.arange(4.0)}, "do not go together"),
+        ({"index": np.array(list("0123"))}, "do not go together"),
+        ({"index": np.array(3)}, "do not go together"),
+        ({"arr_1": np.arange(4.0)}, "not one integer label"),
+        ({"arr_0": np.zeros((4, 4, 4, 4), np.uint8)}, "drop alpha"),
+        ({"arr_0": np.zeros((4, 3, 8, 8), np.uint8)}, r"its axes are \(N, C, H, W\)"),
+    ],
+)
+def test_shards_that_do_not_add_up_are_refused_by_name(tmp_path, wrong, words):
+    arrays = {"arr_0": np.zeros((4, 4, 4, 3), np.uint8), "arr_1": np.arange(4), "index": np.arange(4)}
+    write_npz(tmp_path / "a.npz", **arrays | wrong)
+    with pytest.raises(ArtifactError, match=rf"^[^\n]*a\.npz: [^\n]*{words}[^\n]*$"):
         export_npz([tmp_path / "a.npz"], tmp_path / "all.npz")
+    assert not (tmp_path / "all.npz").exists()
 
 
 def test_shards_of_other_image_sizes_are_refused_by_name(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 from inception_standin import write_inception
 from tiny import write_settings
 
-from eddpm.artifacts import ImageFile, Samples, read_npz, read_samples, write_npz, write_samples
+from eddpm.arrays import read_npz, write_npz
+from eddpm.batches import ImageFile, Samples, read_samples, write_samples
 from eddpm.config import MeasureConfig, SpaceConfig
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation import extractors
@@ -111,6 +112,16 @@ def test_shards_of_unequal_image_sizes_are_refused(tmp_path):
         collect(paths, [extractors.pixels()], keep_spatial=False)
 
 
+@pytest.mark.parametrize(("count", "given"), [(6, 5), (6, 7)])
+def test_features_of_another_number_of_images_are_refused(tiny, references, tmp_path, count, given):
+    extract_features(references[0], images_file(tmp_path / "s.npz", given), [tiny.weights["clean"]], tmp_path / "f.npz")
+    spaces = stage.open_spaces(tiny.project.measure().spaces, [tiny.weights["clean"]])
+    with pytest.raises(
+        ArtifactError, match=rf"f\.npz: features of {given} images for {count} samples; extract them anew"
+    ):
+        read_features([tmp_path / "f.npz"], spaces, count, keep_spatial=False)
+
+
 def test_wrong_number_of_weights_or_references_is_refused(tiny, references, tmp_path):
     with pytest.raises(ConfigError, match="--weights: 0 given, the settings have 1"):
         extract_features(references[0], tiny.train, [], tmp_path / "f.npz")
@@ -118,12 +129,63 @@ def test_wrong_number_of_weights_or_references_is_refused(tiny, references, tmp_
         extract_references(references[0], tiny.train, [tiny.weights["clean"]], [tmp_path / "r.npz"])
 
 
-@pytest.mark.parametrize(("has", "lacks"), [("mu", "sigma"), ("features", "mu"), ("mu_s", "sigma_s")])
+@pytest.mark.parametrize(
+    ("has", "lacks"), [("mu", "sigma"), ("sigma", "mu"), ("features", "mu"), ("mu_s", "sigma_s"), ("sigma_s", "mu_s")]
+)
 def test_a_reference_with_half_of_its_statistics_is_refused(tmp_path, has, lacks):
     images = np.zeros((4, 8, 8, 1), np.uint8)
     write_npz(tmp_path / "r.npz", arr_0=images, **{has: np.zeros(64)})
     with pytest.raises(ArtifactError, match=rf"r\.npz: has '{has}' but no '{lacks}'"):
         open_reference(tmp_path / "r.npz", extractors.pixels())
+
+
+def test_images_without_spatial_statistics_serve_sfid_themselves(inception, tmp_path):
+    path = images_file(tmp_path / "r.npz", 6, size=16, channels=3, mu=np.zeros(2048), sigma=np.eye(2048))
+    space = extractors.inception(inception, "legacy_tensorflow", "cpu")
+    reference = open_reference(path, space)
+    np.testing.assert_array_equal(reference.pooled_stats.covariance, np.eye(2048))
+    spatial = space(read_samples(path).images).spatial
+    np.testing.assert_allclose(reference.spatial_stats.mean, spatial.mean(axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_statistics_alone_serve_inception_whatever_their_precision(inception, tmp_path, kind):
+    stats = {"mu": np.arange(2048), "sigma": 2 * np.eye(2048)}
+    write_npz(tmp_path / "fid.npz", **{name: array.astype(kind) for name, array in stats.items()})
+    for resize in ("legacy_tensorflow", "clean"):
+        reference = open_reference(tmp_path / "fid.npz", extractors.inception(inception, resize, "cpu"))
+        assert (reference.pooled, reference.spatial_stats) == (None, None)
+        np.testing.assert_array_equal(reference.pooled_stats.mean, stats["mu"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda: {"mu": np.zeros(64), "sigma": np.eye(64)}, "mu has 64 dimensions, not 2048"),
+        (lambda: {"mu": np.zeros(192), "sigma": np.eye(192)}, "mu has 192 dimensions, not 2048"),
+        (lambda: {"mu": np.zeros((1, 2048))}, "are not a mean"),
+        (lambda: {"sigma": np.eye(2047)}, "are not a mean"),
+        (lambda: {"sigma": np.ones(2048)}, "are not a mean"),
+        (lambda: {"mu": np.array(0.0), "sigma": np.array(1.0)}, "are not a mean"),
+        (lambda: {"mu": np.zeros(2048, complex)}, "are not a mean"),
+        (lambda: {"sigma": np.full((2048, 2048), np.inf)}, "NaN or infinite"),
+        (lambda: {"sigma": -np.eye(2048)}, "no covariance"),
+        (lambda: {"sigma": np.triu(np.ones((2048, 2048)))}, "no covariance"),
+        (lambda: {"mu_s": np.zeros(2048), "sigma_s": np.eye(2048)}, "mu_s has 2048 dimensions, not 2023"),
+    ],
+)
+def test_statistics_that_cannot_be_are_refused(tmp_path, change, words):
+    write_npz(tmp_path / "fid.npz", **{"mu": np.zeros(2048), "sigma": np.eye(2048)} | change())
+    space = extractors.Extractor("inception", {"resize": "legacy_tensorflow"}, None)
+    with pytest.raises(ArtifactError, match=rf"^[^\n]*fid\.npz: [^\n]*{words}[^\n]*$"):
+        open_reference(tmp_path / "fid.npz", space)
+
+
+def test_a_reference_of_the_pipeline_needs_images(references, tiny, tmp_path):
+    write_npz(tmp_path / "fid.npz", mu=np.zeros(2048), sigma=np.eye(2048))
+    outputs = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    with pytest.raises(ArtifactError, match=r"fid\.npz: holds statistics \(mu, sigma\), no images"):
+        extract_references(references[0], tmp_path / "fid.npz", [tiny.weights["clean"]], outputs)
 
 
 def test_features_without_their_origin_are_refused(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from tiny import tiny_project, tiny_values, write_settings
 
-from eddpm.artifacts import Samples, write_samples
+from eddpm.batches import Samples, write_samples
 from eddpm.config import SpaceConfig
 from eddpm.demand import EFFICIENTNET, _dimensions, feature_bytes, image_bytes
 from eddpm.errors import ConfigError

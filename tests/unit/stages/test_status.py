@@ -5,7 +5,7 @@ import pytest
 import yaml
 from tiny import tiny_project, tiny_values
 
-from eddpm.artifacts import write_npz
+from eddpm.arrays import write_npz
 from eddpm.stages import status as stage
 
 RUN = "uadm25-g"  # 1000 images in shards of 8

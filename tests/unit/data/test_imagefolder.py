@@ -1,0 +1,182 @@
+"""Pictures in folders and zips, measured as they are."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from pictures import pack, random_picture, save
+from PIL import Image
+from refusals import refusal
+
+from eddpm.data.imagefolder import Pictures
+from eddpm.data.imagesets import open_images
+
+
+def read(path) -> np.ndarray:
+    return np.concatenate(list(open_images(path).batches(3)))
+
+
+def notes(path) -> str:
+    return "; ".join(open_images(path).notes)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Seven colour pictures, as samplers number them."""
+    for k in range(7):
+        save(tmp_path / f"images/{k:03d}.png", random_picture(8, 9, seed=k))
+    return tmp_path / "images"
+
+
+def test_pictures_come_in_the_order_of_their_names(folder):
+    images = open_images(folder)
+    assert isinstance(images, Pictures)
+    assert (len(images), images.shape, images.labels, images.notes) == (7, (8, 9, 3), None, ())
+    np.testing.assert_array_equal(read(folder), [random_picture(8, 9, seed=k) for k in range(7)])
+    assert [len(batch) for batch in images.batches(3)] == [3, 3, 1]
+
+
+def test_a_zip_is_read_as_its_folder_is(folder, tmp_path):
+    np.testing.assert_array_equal(read(pack(folder, tmp_path / "images.zip", "samples/")), read(folder))
+
+
+def test_folders_within_are_read_too_and_are_no_classes(folder):
+    save(folder / "cats/a.png", random_picture(8, 9, seed=9))
+    assert len(open_images(folder)) == 8
+    assert notes(folder) == "its images lie in 2 folders, which are not taken for classes"
+
+
+def test_few_pictures_are_in_memory_at_a_time(folder, monkeypatch):
+    images, decoded = open_images(folder), []
+    monkeypatch.setattr(Pictures, "_pixels", lambda self, name: decoded.append(name) or np.zeros(self.shape, np.uint8))
+    batches = images.batches(2)
+    next(batches)
+    assert decoded == ["000.png", "001.png"]
+
+
+# What is said -----------------------------------------------------------------------------------------------------
+
+
+def test_grey_pictures_are_grey(tmp_path):
+    (tmp_path / "images").mkdir()
+    for k, mode in enumerate(("L", "1", "LA")):
+        Image.fromarray(random_picture(8, 9, 1, seed=k)).convert(mode).save(tmp_path / f"images/{k}.png")
+    assert open_images(tmp_path / "images").shape == (8, 9, 1)
+    np.testing.assert_array_equal(read(tmp_path / "images")[0, ..., 0], random_picture(8, 9, 1, seed=0))
+
+
+def test_grey_among_colour_is_read_as_colour(folder):
+    save(folder / "007.png", grey := random_picture(8, 9, 1))
+    assert notes(folder) == "1 of its 8 images are grey, and read as RGB like the others"
+    np.testing.assert_array_equal(read(folder)[7], grey[..., None].repeat(3, axis=2))
+
+
+def test_alpha_is_dropped(folder):
+    save(folder / "007.png", pixels := random_picture(8, 9, 4))
+    palette = Image.fromarray(pixels[..., :3]).quantize(16)
+    palette.save(folder / "008.png", transparency=0)
+    assert notes(folder) == "2 of its images are partly transparent; their colours are read, alpha is dropped"
+    np.testing.assert_array_equal(read(folder)[7], pixels[..., :3])
+    np.testing.assert_array_equal(read(folder)[8], np.asarray(palette.convert("RGB")))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "JPEG", "webp"])
+def test_lossy_pictures_are_counted(folder, suffix):
+    save(folder / f"007.{suffix}", random_picture(8, 9))
+    assert notes(folder) == "1 of its images were compressed with loss (JPEG): numbers differ from those of PNG"
+
+
+def test_frames_inks_and_turns_are_counted(folder):
+    frames = [Image.fromarray(random_picture(8, 9, seed=k)) for k in range(3)]
+    frames[0].save(folder / "007.gif", save_all=True, append_images=frames[1:])
+    frames[0].convert("CMYK").save(folder / "008.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    frames[0].save(folder / "009.jpg", exif=exif)
+    said = notes(folder)
+    for words in (
+        "1 of its images have several frames",
+        "1 of its images are CMYK",
+        "1 of its images are turned by an EXIF tag",
+    ):
+        assert words in said
+    assert read(folder).shape == (10, 8, 9, 3)
+
+
+def test_other_files_are_counted_by_kind(folder):
+    for name in ("notes.txt", "more.TXT", "README", "cat.heic"):
+        (folder / name).write_text("x")
+    assert open_images(folder).notes[0].startswith("it holds 7 images, and passes over 2 .txt, 1 ")
+    assert {"1 without a suffix: text", "1 .heic"} <= set(notes(folder).split(", "))
+
+
+# Refusals ---------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_of_several_sizes_are_refused_with_the_count_of_each(folder):
+    for k in range(2):
+        save(folder / f"x{k}.png", random_picture(16, 12, seed=k))
+    message = "images differ in size (7 of 9x8, 2 of 12x16), as 000.png 9x8 and x0.png 12x16; bring all to one size"
+    assert refusal(open_images, folder) == message
+
+
+def test_a_folder_without_images_is_refused_with_what_it_holds(tmp_path):
+    assert refusal(open_images, tmp_path) == "holds no images; name a folder or zip that does"
+    (tmp_path / "cat.heic").write_text("x")
+    assert refusal(open_images, tmp_path).startswith("holds no images, and passes over 1 .heic; ")
+
+
+def png16(width: int, height: int) -> bytes:
+    """An RGB picture of 16 bits, which Pillow cannot write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    rows = zlib.compress((b"\0" + bytes(6 * width)) * height)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def grey16() -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(np.zeros((8, 9), np.uint16)).save(data, "PNG")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"<!DOCTYPE html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "is a Git LFS pointer"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), ""),
+        (png16(9, 8), "more than 8 bits per channel"),
+        (grey16(), "more than 8 bits per channel"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_named(folder, content, words):
+    (folder / "007.png").write_bytes(content)
+    message = refusal(open_images, folder)
+    assert message.startswith("007.png cannot be read (")
+    assert words in message
+
+
+def test_a_picture_that_is_cut_short_is_named_when_it_is_read(folder):
+    whole = (folder / "003.png").read_bytes()
+    (folder / "003.png").write_bytes(whole[: len(whole) // 2])
+    assert refusal(read, folder).startswith("003.png cannot be read (")
+
+
+def test_a_broken_link_is_named(folder):
+    (folder / "007.png").symlink_to("gone.png")
+    assert refusal(open_images, folder).startswith("007.png cannot be read (No such file")
+
+
+def test_a_damaged_picture_of_a_zip_is_named(folder, tmp_path):
+    path = pack(folder, tmp_path / "images.zip")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"IDAT") + 20] ^= 255
+    path.write_bytes(data)
+    assert "png cannot be read (" in refusal(read, path)

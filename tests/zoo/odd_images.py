@@ -1,0 +1,201 @@
+"""Folders of images with something odd about them, made for the zoo."""
+
+import os
+import struct
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from pictures import pack, random_picture, save, save_classes
+from PIL import Image
+
+from eddpm.arrays import write_npz
+
+Make = Callable[[Path], object]
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+HEIC = b"\0\0\0\x18ftypheic" + bytes(range(200))
+
+
+def classes(*names: str, count: int = 6) -> Make:
+    """Class folders below `images`."""
+    return lambda folder: save_classes(folder / "images", dict.fromkeys(names, count))
+
+
+def pets(*changes: Make) -> Make:
+    """Six cats and six dogs below `images`, changed in some ways."""
+
+    def make(folder: Path) -> None:
+        save_classes(folder / "images", {"cats": 6, "dogs": 6})
+        for change in changes:
+            change(folder / "images")
+
+    return make
+
+
+def put(name: str, content: bytes = b"") -> Make:
+    def make(images: Path) -> None:
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        (images / name).write_bytes(content)
+
+    return make
+
+
+def picture(name: str, image: Image.Image | None = None, **options) -> Make:
+    """Another image."""
+
+    def make(images: Path) -> None:
+        path = images / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (image or Image.fromarray(random_picture(9, 9))).save(path, **{"format": path.suffix and None, **options})
+
+    return make
+
+
+def link(name: str, target: str) -> Make:
+    return lambda images: (images / name).symlink_to(target)
+
+
+def empty(name: str) -> Make:
+    return lambda images: (images / name).mkdir()
+
+
+def renamed(pattern: str, change: Callable[[Path], str]) -> Make:
+    """Files and folders of a pattern get other names."""
+
+    def make(images: Path) -> None:
+        for path in sorted(images.glob(pattern)):
+            path.rename(path.with_name(change(path)))
+
+    return make
+
+
+def overwritten(pattern: str, content: bytes) -> Make:
+    def make(images: Path) -> None:
+        for path in images.glob(pattern):
+            path.write_bytes(content)
+
+    return make
+
+
+def flat(name: Callable[[str, int], str]) -> Make:
+    """Twelve images with no class folder, of names by class and number."""
+
+    def make(folder: Path) -> None:
+        for number in range(12):
+            save(folder / "images" / name(("cat", "dog")[number % 2], number), random_picture(8, 8, seed=number))
+
+    return make
+
+
+def decomposed(name: str) -> str:
+    """As macOS writes it."""
+    return unicodedata.normalize("NFD", name)
+
+
+# Archives ---------------------------------------------------------------------------------------------------------
+
+
+def zipped(make: Make, rename: Callable[[str], str] = str, name: str = "images.zip", flags: int = 0) -> Make:
+    """What `make` makes below `images`, packed under other names, perhaps with flags set in its directory."""
+
+    def pack_(folder: Path) -> None:
+        make(folder / "unpacked")
+        images = folder / "unpacked/images"
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            for file in sorted(images.rglob("*.*")):
+                archive.writestr(rename(file.relative_to(images).as_posix()), file.read_bytes())
+        change_entries(folder / name, flags)
+
+    return pack_
+
+
+def change_entries(path: Path, flags: int = 0, method: int = 0) -> None:
+    """Set flags, or a method of compression, in the directory of a zip."""
+    data = bytearray(path.read_bytes())
+    place = data.find(b"PK\x01\x02")
+    while place >= 0:
+        data[place + 8] |= flags
+        data[place + 10] |= method
+        place = data.find(b"PK\x01\x02", place + 4)
+    path.write_bytes(data)
+
+
+def zipped_by_method(method: int) -> Make:
+    def make(folder: Path) -> None:
+        zipped(pets())(folder)
+        change_entries(folder / "images.zip", method=method)
+
+    return make
+
+
+def zipped_unmarked(folder: Path) -> None:
+    """With names in UTF-8 that the archive does not mark as such, and that are shown as cp437 then."""
+    zipped(classes("café", "thé"), lambda name: name.replace("é", "##"))(folder)
+    data = (folder / "images.zip").read_bytes()
+    (folder / "images.zip").write_bytes(data.replace(b"##", "é".encode()))
+
+
+def zip_in_folders(folder: Path) -> None:
+    for name in ("cats", "dogs"):
+        save_classes(folder / "unpacked" / name, {name: 3})
+        (folder / "images" / name).mkdir(parents=True)
+        pack(folder / "unpacked" / name, folder / "images" / name / "images.zip")
+
+
+def tarred(name: str, mode: str) -> Make:
+    def make(folder: Path) -> None:
+        pets()(folder)
+        with tarfile.open(folder / name, mode) as archive:
+            archive.add(folder / "images", "images")
+
+    return make
+
+
+# Single images ----------------------------------------------------------------------------------------------------
+
+
+def turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+def transparent() -> Image.Image:
+    return Image.fromarray(random_picture(9, 9, 4), "RGBA")
+
+
+def frames() -> list[Image.Image]:
+    return [Image.fromarray(random_picture(9, 9, seed=seed)) for seed in range(2)]
+
+
+def png(width: int, height: int, depth: int, colour: int, rows: bytes | None = None) -> bytes:
+    """A black PNG of any size; its pixels are there if `rows` is None."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    channels = {0: 1, 2: 3}[colour]
+    row = bytes(1 + (width * depth * channels + 7) // 8)
+    packer = zlib.compressobj(1)
+    packed = b"".join([packer.compress(row) for _ in range(height)] if rows is None else []) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+# Arrays -----------------------------------------------------------------------------------------------------------
+
+
+def npz(**arrays: np.ndarray) -> Make:
+    return lambda folder: write_npz(folder / "images.npz", **arrays)
+
+
+def many(*shape: int, dtype: type = np.uint8) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+
+
+def pipe(name: str) -> Make:
+    return lambda images: os.mkfifo(images / name)
