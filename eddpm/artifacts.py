@@ -122,17 +122,29 @@ def sha256(path: Path) -> str:
 
 
 def provenance() -> dict[str, str]:
-    """The git commit of the package ("-dirty" with uncommitted changes) and the versions of what computes.
+    """The git commit of the package ("-dirty" where it, or the workflow, differs) and the versions of what computes.
 
-    "unknown" where there is no git, or no checkout of it, or where the package runs without being installed.
+    "unknown" where there is no git or no checkout, and for the version of a package that runs without being installed.
+    The commit of another repository, in whose folders the package is installed, does not count.
     """
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    return {"commit": _commit(), **{name: _version(name) for name in ("eddpm", "torch", "numpy", "scipy")}}
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        at_root = git("rev-parse", "--show-prefix") in ("", "eddpm/")
+        if not (at_root and git("ls-files", Path(__file__).name)):
+            return "unknown"
+        # Not of configurations and profiles: settings stand beside each result. A new file decides nothing until one
+        # that is tracked names it.
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":/workflow")
+        return git("rev-parse", "HEAD") + "-dirty" * bool(changed)
     except (OSError, subprocess.CalledProcessError):
-        commit = "unknown"
-    return {"commit": commit, **{name: _version(name) for name in ("eddpm", "torch", "numpy", "scipy")}}
+        return "unknown"
 
 
 def _version(package: str) -> str:

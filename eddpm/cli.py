@@ -109,6 +109,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
             "source": {"type": os.path.expanduser, "required": True, "help": "a URL, or a path"},
             "digest": {"nargs": "?", "help": "SHA-256; named without a value: that of the first file to come"},
             "asset": _PATH,
+            "record": {"type": Path, "help": "where the SHA-256 of the first file is recorded (ASSET.sha256)"},
         },
     ),
     "extract-references": (

@@ -68,6 +68,11 @@ class Files:
         path = self._results / f"runs/{run}/metrics.json"
         return self._made(path, partial(self._measured_from, run), partial(self._other_run, run))
 
+    def is_measured(self, run: str) -> bool:
+        """Whether the measurements of a run are there, and made from what the project says."""
+        state = self.metrics(run)
+        return state.there and not state.fault
+
     # What they are made from ------------------------------------------------------------------------------------------
 
     def _measured_from(self, run: str) -> list[State]:

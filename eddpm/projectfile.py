@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +16,15 @@ from eddpm.project import TEMPERED, Project
 from eddpm.runs import Run, slug
 from eddpm.settings import parse_settings, read_text, refuse_page
 
+DEFAULT = "config/digits/config.yaml"  # the project that snakemake runs where none is named
 RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
+
+
+def find(file: str) -> Path:
+    """A file of a configuration: from the folder where one works or, where none is there, from the checkout's root."""
+    here = Path(expand(file))
+    shipped = Path(__file__).parents[1] / here
+    return shipped if os.path.exists(shipped) and not os.path.exists(here) else here
 
 
 def load_project(values: dict[str, Any], place: str) -> Project:
@@ -26,10 +35,12 @@ def load_project(values: dict[str, Any], place: str) -> Project:
     values = dict(values)
     table = values.get("runs")
     if isinstance(table, str):
-        table = expand(table)
+        table = str(find(table))
         values["runs"] = [row.model_dump() for row in _read_runs(Path(table))]
     elif "runs" in values:
         raise ConfigError(f"{place}: runs: value {table!r}: give the path of the runs table")
+    if isinstance(values.get("published"), str):
+        values["published"] = str(find(values["published"]))
     project = parse_settings(Project, values, place)
     try:
         for name in project.denoisers:

@@ -91,6 +91,13 @@ def load_settings(cls: type[AnySettings], path: Path) -> AnySettings:
     return parse_settings(cls, read_yaml(path), str(path))
 
 
+def merged(values: Any, changes: Any) -> Any:
+    """`values` with `changes` in their place, mapping within mapping; both stay as they are."""
+    if not (isinstance(values, dict) and isinstance(changes, dict)):
+        return changes
+    return values | {key: merged(values.get(key), change) for key, change in changes.items()}
+
+
 def read_text(path: Path) -> str:
     """What a user has written: UTF-8, or UTF-16 with a mark at its start, as spreadsheets save text in Unicode.
 

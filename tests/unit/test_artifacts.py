@@ -331,16 +331,63 @@ def test_provenance_names_the_commit_of_the_checkout_and_the_versions():
     assert found["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
 
 
-def test_provenance_of_a_dirty_checkout_says_so(tmp_path, monkeypatch):
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-    (tmp_path / "artifacts.py").write_text("clean")
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A repository with the package at its root: the function that runs git in it."""
+
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", "-C", str(tmp_path), *who, *arguments], check=True)
+
+    for file in ("eddpm/artifacts.py", "eddpm/stages/train.py", "workflow/rules/a.smk", "config/runs.tsv", "README.md"):
+        write_text(tmp_path / file, "as committed")
+    monkeypatch.setattr(artifacts, "__file__", str(tmp_path / "eddpm/artifacts.py"))
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
-        subprocess.run([*git, *command], check=True)
-    monkeypatch.setattr(artifacts, "__file__", str(tmp_path / "artifacts.py"))
+        git(*command)
+    return git
+
+
+@pytest.mark.parametrize(
+    ("changed", "dirty"),
+    [
+        ("eddpm/stages/train.py", True),
+        ("workflow/rules/a.smk", True),
+        ("config/runs.tsv", False),
+        ("README.md", False),
+        ("eddpm/new.py", False),  # which no tracked file imports
+    ],
+)
+def test_a_commit_is_dirty_where_package_or_workflow_differ(checkout, tmp_path, changed, dirty):
     clean = provenance()["commit"]
     assert re.fullmatch("[0-9a-f]{40}", clean)
-    (tmp_path / "artifacts.py").write_text("dirty")
-    assert provenance()["commit"] == f"{clean}-dirty"
+    (tmp_path / changed).write_text("changed")
+    assert provenance()["commit"] == clean + "-dirty" * dirty
+
+
+def test_a_removed_file_makes_a_commit_dirty_staged_or_not(checkout, tmp_path):
+    (tmp_path / "eddpm/stages/train.py").unlink()
+    assert provenance()["commit"].endswith("-dirty")
+    checkout("add", "--all")
+    assert provenance()["commit"].endswith("-dirty")
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+@pytest.mark.parametrize("place", [".venv/lib/python3.11/site-packages/eddpm", "vendor/eddpm"])
+def test_the_commit_of_a_repository_that_the_package_is_installed_in_is_not_its_own(
+    checkout, tmp_path, monkeypatch, place, tracked
+):
+    write_text(tmp_path / place / "artifacts.py", "installed")
+    if tracked:
+        checkout("add", "--force", place)
+        checkout("commit", "-qm", "with it")
+    monkeypatch.setattr(artifacts, "__file__", str(tmp_path / place / "artifacts.py"))
+    assert provenance()["commit"] == "unknown"
+
+
+def test_a_package_that_no_commit_of_its_repository_holds_has_none(checkout, tmp_path):
+    checkout("rm", "-q", "--cached", "-r", "eddpm")
+    checkout("commit", "-qm", "without it")
+    assert provenance()["commit"] == "unknown"
 
 
 def test_provenance_is_unknown_without_a_checkout_without_git_and_without_installing(tmp_path, monkeypatch):

@@ -1,10 +1,14 @@
 """Mistakes in the project file and its table of runs: one line, with place, value and remedy, before anything runs."""
 
+from pathlib import Path
+
 import pytest
 from projects import DIGITS, EDS, HEADER, PUBLISHED, ROW, UNGUIDED, load, published, refusal, write_rows
+from tiny import REPO
 
 from eddpm.errors import ConfigError
-from eddpm.projectfile import load_project
+from eddpm.projectfile import DEFAULT, find, load_project
+from eddpm.settings import read_yaml
 
 # Mistakes in the table --------------------------------------------------------------------------------------------
 
@@ -118,6 +122,22 @@ def test_a_table_as_spreadsheets_save_it_is_read_alike(table):
     plain = load(table).runs
     table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes().replace(b"\n", b"\r\n"))
     assert load(table).runs == plain
+
+
+def test_a_file_is_looked_for_where_one_works_and_then_where_the_package_was_checked_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find(DEFAULT).samefile(REPO / DEFAULT)
+    assert find("mine.tsv") == Path("mine.tsv")
+    (tmp_path / DEFAULT).parent.mkdir(parents=True)
+    (tmp_path / DEFAULT).touch()
+    assert find(DEFAULT) == Path(DEFAULT)
+
+
+def test_shipped_tables_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = load_project(read_yaml(REPO / "config/imagenet256/config.yaml"), "config.yaml")
+    assert len(project.runs) == 16
+    assert Path(project.published).samefile(REPO / "config/imagenet256/published.tsv")
 
 
 # Names that are defined nowhere, or twice -------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from eddpm.config import (
     UNetArchitecture,
 )
 from eddpm.errors import ConfigError
-from eddpm.settings import Settings, load_settings, parse_settings, read_yaml
+from eddpm.settings import Settings, load_settings, merged, parse_settings, read_yaml
 
 NETWORK = {"num_channels": 32, "channel_mult": [1]}
 
@@ -218,6 +218,13 @@ def test_a_file_that_holds_no_keys_is_refused(text, kind, tmp_path):
 def test_a_mistake_in_a_file_is_named_with_the_file_and_the_key(tmp_path):
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump({**DATASET, "image_size": "big"}))
     assert refusal_of_file(tmp_path / "settings.yaml").startswith("image_size: value 'big': ")
+
+
+def test_changes_reach_one_of_two_mappings_that_a_file_shares_by_an_anchor():
+    values = yaml.safe_load("{a: &a {x: {y: 1, z: 2}}, b: *a, c: [1]}")
+    changed = merged(values, {"a": {"x": {"y": 3}}, "c": {"d": 4}, "e": 5})
+    assert changed == {"a": {"x": {"y": 3, "z": 2}}, "b": {"x": {"y": 1, "z": 2}}, "c": {"d": 4}, "e": 5}
+    assert values["a"] == values["b"] == {"x": {"y": 1, "z": 2}}
 
 
 # Encodings and repetitions ----------------------------------------------------------------------------------------

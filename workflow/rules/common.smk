@@ -1,59 +1,17 @@
-# The checked project, and functions that name a rule's inputs.
-import hashlib
-import os
+# Functions that name a rule's inputs, and what it asks for.
 import re
-import shlex
-import sys
-from pathlib import Path
 
-REPO = Path(workflow.basedir).parent
-sys.path.insert(0, str(REPO))
 
 from eddpm import demand, exhibits
 from eddpm.assets import FOLDER, assets, file_of, weights_file
 from eddpm.config import INCEPTION_FILE
-from eddpm.errors import EddpmError
+from eddpm.cost import MOST_MINUTES, job_megabytes
 from eddpm.frozen import frozen_parts, frozen_text
-from eddpm.projectfile import load_project
 from eddpm.runs import slug
-from eddpm.settings import read_yaml
 
 
-def quoted(path):
-    """For the shell, and for Snakemake, to which braces are placeholders."""
-    return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
-
-
-def checksums(*paths):
-    """What params hold of files that decide an output, wherever they lie: as inputs, their paths could have no braces."""
-    return [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
-
-
-# Jobs use this Python and this checkout, wherever they run, and large pages for their tensors (a tenth faster on CPUs).
-# A job that is killed outright cannot say so; `leave_word $? LOG` does, for `eddpm status`.
-# `launch N` becomes a command, under torchrun with N > 1: a signal reaches the training itself, which then saves its state.
-# Logs are UTF-8 in any locale. A launcher that snakemake was started by, if any, has none of these processes.
-shell.prefix(
-    f'export PATH={quoted(Path(sys.executable).parent)}:"$PATH" PYTHONPATH={quoted(REPO)} THP_MEM_ALLOC_ENABLE=1; '
-    f"export EDDPM_JOB_OF={quoted(Path.cwd())} PYTHONUTF8=1 PYTHONIOENCODING=utf-8; "
-    "unset RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT; "
-    'leave_word() {{ [ "$1" -ne 137 ] || echo "eddpm sampling: killed, by hand or for want of memory" >> "$2";'
-    ' exit "$1"; }}; '
-    'launch() {{ processes=$1; shift; [ "$processes" -le 1 ] ||'
-    ' set -- torchrun --standalone --nproc-per-node "$processes" --no-python -- "$@"; exec "$@"; }}; '
-)
-
-try:
-    for path in workflow.configfiles if workflow.is_main_process else []:
-        read_yaml(os.path.relpath(path))  # more strictly than Snakemake has
-    project = load_project(
-        config,
-        ", ".join(os.path.relpath(path) for path in workflow.configfiles)
-        or "the command line",
-    )
-except EddpmError as error:
-    print(f"eddpm: {error}", file=sys.stderr)
-    sys.exit(2)
+def this_environment(wildcards):
+    """None to make: jobs run in the environment that runs snakemake. The linter wants each rule to speak of one."""
 
 
 def trained(entries):
@@ -63,6 +21,10 @@ def trained(entries):
 
 SETTINGS = frozen_parts(project)
 
+# What dataset.json describes, in the folders beside it.
+SHARDS = [
+    f"resources/datasets/{{experiment}}/{part}" for part in ("train", "validation")
+]
 SPACE_REFERENCES = [
     f"results/{{experiment}}/references/{name.replace(':', '-')}.npz"
     for name in project.evaluation.spaces
@@ -173,6 +135,16 @@ def shard_stop(wildcards):
     return project.shards(wildcards.run)[wildcards.shard][1]
 
 
+def minutes(wildcards, attempt):
+    """Of a job whose work is not reckoned: an hour is more than enough, and a retry gets twice as much."""
+    return 60 * 2 ** (attempt - 1)
+
+
+def megabytes(wildcards, attempt):
+    """Of a job that holds neither samples nor features."""
+    return job_megabytes(0, attempt)
+
+
 def shard_minutes(wildcards, attempt):
     return demand.shard_minutes(project, wildcards.run, wildcards.shard, attempt)
 
@@ -242,6 +214,10 @@ def reference_images(wildcards):
     if project.evaluation.reference:
         return file_of(project, "evaluation.reference")
     return "resources/datasets/{experiment}/dataset.json"
+
+
+def reference_shards(wildcards):
+    return [] if project.evaluation.reference else SHARDS
 
 
 def asset_source(wildcards):

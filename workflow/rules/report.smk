@@ -10,8 +10,9 @@ rule make_table:
         tex="results/{experiment}/tables/{table}.tex",
     log:
         "logs/{experiment}/make_table/{table}.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
         runs=table_names,
         caption=table_caption,
@@ -24,24 +25,27 @@ rule make_table:
 rule compare_published:
     input:
         metrics=metrics_of(project.table_runs),
-        published=project.published or [],
     output:
         csv="results/{experiment}/tables/published.csv",
         md="results/{experiment}/tables/published.md",
         tex="results/{experiment}/tables/published.tex",
     log:
         "logs/{experiment}/compare_published.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
         runs=compared_names,
         caption=exhibits.PUBLISHED_CAPTION,
-        code=checksums(
-            REPO / "eddpm/reporting/published.py", REPO / "eddpm/reporting/tables.py"
+        published=project.published or [],
+        contents=checksums(
+            REPO / "eddpm/reporting/published.py",
+            REPO / "eddpm/reporting/tables.py",
+            *([project.published] if project.published else []),
         ),
     shell:
         "python -m eddpm compare-published --runs {params.runs:q} --metrics {input.metrics}"
-        " --published {input.published:q} --caption {params.caption:q}"
+        " --published {params.published:q} --caption {params.caption:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} > {log} 2>&1"
 
 
@@ -53,8 +57,9 @@ rule plot_figure:
         pdf="results/{experiment}/figures/{figure}.pdf",
     log:
         "logs/{experiment}/plot_figure/{figure}.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
         labels=figure_labels,
         code=checksums(REPO / "eddpm/reporting/plots.py"),
