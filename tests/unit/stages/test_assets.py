@@ -223,6 +223,6 @@ def test_a_record_may_lie_elsewhere_and_holds_there(source, tmp_path):
     fetch_asset(str(source), None, asset, record)
     assert record.read_text() == f"{sha256(source)}  weights.pt\n"
     assert list(asset.parent.iterdir()) == [asset]
-    source.write_bytes(b"another")
+    source.write_bytes(b"\0another")
     with pytest.raises(ArtifactError, match=f"or delete {record} to take this one"):
         fetch_asset(str(source), None, asset, record)
