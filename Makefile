@@ -1,6 +1,7 @@
 # make demo    the whole pipeline on scikit-learn's digits, then its table
 # make test    every test that this machine can run
 # make check   lint, formatting and dry runs
+# make lowest  dry runs with the lowest versions that pyproject.toml allows; planning needs no torch
 # make docs    the demo and the ablations, and their tables and figures copied to docs/ and README.md
 # Each makes its own environment in .venv first.
 VENV := .venv
@@ -9,10 +10,10 @@ PYTHON ?= python3
 CORES ?= 2
 RESULTS := results/digits
 
-.PHONY: demo test check docs
+.PHONY: demo test check lowest docs
 
 demo: $(VENV)/installed
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- all report
+	@PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- all report
 	@echo; cat $(RESULTS)/tables/main.md; echo; cat $(RESULTS)/tables/best_scale.md
 	@echo; echo "Tables, figures and report.html: $(RESULTS)/"
 
@@ -23,14 +24,28 @@ check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check workflow
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
-	@for config in config/*/config.yaml; do \
-		echo "dry run of $$config"; \
-		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 --quiet rules --dry-run --configfile $$config -- all ablations || exit 1; \
-	done
+	$(call plan,$(BIN))
+
+lowest:
+	$(PYTHON) -m venv $(VENV)/lowest
+	$(VENV)/lowest/bin/python -m pip install --quiet uv
+	printf '%s; python_version < "3"\n' torch torchvision > $(VENV)/lowest/without
+	$(VENV)/lowest/bin/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct \
+		--overrides $(VENV)/lowest/without --editable .
+	$(call plan,$(VENV)/lowest/bin)
+	PATH="$$PWD/$(VENV)/lowest/bin:$$PATH" snakemake --profile slurm --dry-run all > /dev/null
+
+# The linter, and a dry run of each configuration, by the Snakemake of an environment.
+define plan
+PATH="$$PWD/$(1):$$PATH" snakemake --lint
+@for config in config/*/config.yaml; do \
+	echo "dry run of $$config"; \
+	PATH="$$PWD/$(1):$$PATH" snakemake --cores 1 --quiet rules --dry-run --configfile $$config -- all ablations || exit 1; \
+done
+endef
 
 docs: demo
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- ablations
+	@PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- ablations
 	$(BIN)/python docs/refresh.py
 
 $(VENV)/installed: pyproject.toml

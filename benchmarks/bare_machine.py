@@ -36,7 +36,7 @@ class Machine:
         self.project = project
         self.results = Path("results") / project.experiment
         self.log = self.results / "times.json"
-        self.times = json.loads(self.log.read_text()) if self.log.exists() else {}
+        self.times = json.loads(self.log.read_text(encoding="utf-8")) if self.log.exists() else {}
 
     def settings(self, part: str, settings: Settings) -> Path:
         path = self.results / part / "settings.yaml"
@@ -225,8 +225,8 @@ def main() -> None:
     draw(machine)
     machine.write_times()
     for table in ("main", "best_scale"):
-        print((machine.results / f"tables/{table}.md").read_text())
-    print((machine.results / "times.md").read_text())
+        print((machine.results / f"tables/{table}.md").read_text(encoding="utf-8"))
+    print((machine.results / "times.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

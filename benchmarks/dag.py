@@ -18,22 +18,24 @@ from pathlib import Path
 import yaml
 from metrics import machine
 
+from eddpm.settings import read_yaml
+
 REPO = Path(__file__).parents[1]
 SHARD_SIZE = 1000
 
 
 def write_project(folder: Path, methods: int, scales: int, shards: int) -> Path:
     """The digits with so many guided rows, scales and shards; the path of its config."""
-    config, table = yaml.safe_load((REPO / "config/digits/config.yaml").read_text()), folder / "runs.tsv"
+    config, table = read_yaml(REPO / "config/digits/config.yaml"), folder / "runs.tsv"
     images = shards * SHARD_SIZE
     header = "run\tdenoiser\tclassifier\tsampler\tsteps\tguidance\tscale\tseed\tnum_images\n"
     rows = [f"UADM-{k}\tuadm\tce\tddim\tddim25\tentropy\t4\t0\t{images}\n" for k in range(methods)]
-    table.write_text(header + "".join(rows))
+    table.write_text(header + "".join(rows), encoding="utf-8")
     config["sweep"] |= {"scales": [1 + k for k in range(scales)], "num_images": images}
     config["sampling"] |= {"shard_size": SHARD_SIZE}
     config["runs"], config["ablations"] = str(table), {}
     path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
     return path
 
 
@@ -46,7 +48,7 @@ def plan(config: Path) -> tuple[int, float, float]:
         [*command, "--cores", "1", "--dry-run", "--quiet", "rules", "--", "all"],
         cwd=config.parent,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     seconds = time.perf_counter() - start

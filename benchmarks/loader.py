@@ -80,7 +80,7 @@ def prepare(folder: Path, size: int, out: Path, workers: int) -> float:
     values = {"source": str(folder), "image_size": size, "image_channels": 3, "uncropped": True}
     values |= {"num_classes": sum(entry.is_dir() for entry in folder.iterdir()), "validation_fraction": 0.05}
     out.mkdir(parents=True)
-    (out / "settings.yaml").write_text(yaml.safe_dump(values))
+    (out / "settings.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     start = time.perf_counter()
     prepare_dataset(out / "settings.yaml", out / "dataset.json", out / "unreadable.tsv", workers)
     return time.perf_counter() - start

@@ -55,7 +55,7 @@ def main() -> None:
             path = Path(folder) / "samples.npz"
             write_images(path, count, arguments.size)
             command = [sys.executable, __file__, "--run", str(path)]
-            peak = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            peak = float(subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout)
             file_size = path.stat().st_size / 2**20
         print(f"| {count} | {file_size:.0f} MB | {count * DIMENSIONS * 4 / 2**20:.0f} MB | {peak:.0f} MB |")
 

@@ -73,14 +73,14 @@ def run(name: str, images: int, dimensions: int) -> None:
 
 def peak() -> float:
     """Most memory that this process has held so far, in MB (Linux; getrusage would count the parent's before exec)."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def measured(name: str, arguments: argparse.Namespace) -> dict:
     command = [sys.executable, __file__, "--run", name]
     command += ["--images", str(arguments.images), "--dimensions", str(arguments.dimensions)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -112,7 +112,7 @@ def main() -> None:
 
 def machine() -> str:
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{models[0] if models else platform.processor()}, torch {torch.__version__}, numpy {np.__version__}"
 

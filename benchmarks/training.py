@@ -24,7 +24,7 @@ from eddpm.data.store import Store
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
 from eddpm.models.build import build_classifier
 from eddpm.runtime import device_name, pick_device
-from eddpm.settings import load_settings, parse_settings
+from eddpm.settings import load_settings, parse_settings, read_yaml
 from eddpm.stages.data import prepare_dataset
 from eddpm.stages.train import ClassifierTask
 from eddpm.training.distributed import World
@@ -39,14 +39,14 @@ def prepare_random_images(folder: Path, count: int) -> Path:
     images, labels = rng.integers(256, size=(count, 32, 32, 3), dtype=np.uint8), np.arange(count) % 10
     write_samples(folder / "images.npz", Samples(images, labels, {}))
     values = {"source": str(folder / "images.npz"), "image_size": 32, "image_channels": 3, "num_classes": 10}
-    (folder / "settings.yaml").write_text(yaml.safe_dump(values | {"uncropped": True}))
+    (folder / "settings.yaml").write_text(yaml.safe_dump(values | {"uncropped": True}), encoding="utf-8")
     prepare_dataset(folder / "settings.yaml", folder / "dataset.json", folder / "unreadable.tsv", 1)
     return folder / "dataset.json"
 
 
 def cifar10_classifier() -> TrainClassifierConfig:
     """The classifier `ce` of config/cifar10."""
-    project = yaml.safe_load((REPO / "config/cifar10/config.yaml").read_text())
+    project = read_yaml(REPO / "config/cifar10/config.yaml")
     images = {key: project["dataset"][key] for key in ("image_size", "image_channels", "num_classes")}
     entry = project["classifiers"]["ce"]
     values = {"network": entry["network"] | images, "diffusion": project["diffusion"], "training": entry["training"]}

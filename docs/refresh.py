@@ -11,10 +11,10 @@ import subprocess
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from eddpm.reporting.page import read_table
 from eddpm.reporting.tables import pipe_table
+from eddpm.settings import read_yaml
 
 ROOT = Path(__file__).parents[1]
 RESULTS, DOCS = ROOT / "results/digits", ROOT / "docs/digits"
@@ -33,17 +33,18 @@ def main() -> None:
         shutil.copy(RESULTS / f"figures/{figure}.png", DOCS)
     shutil.copy(CONFIG, DOCS)
     shutil.copy(CONFIG.with_name("runs.tsv"), DOCS)
-    tables = {table: (RESULTS / f"tables/{table}.md").read_text() for table in TABLES}
+    tables = {table: (RESULTS / f"tables/{table}.md").read_text(encoding="utf-8") for table in TABLES}
     images = "\n\n".join(f"![{figure}]({figure}.png)" for figure in FIGURES)
     (DOCS / "README.md").write_text(
         "# The digits, as the pipeline made them\n\n"
         "Written by `make docs` from `results/digits/`. Below each table stands the commit that made it;\n"
         "[config.yaml](config.yaml) and [runs.tsv](runs.tsv) are the settings as they were then.\n\n"
         + "\n".join(f"## {table}\n\n{text}" for table, text in tables.items())
-        + f"\n{images}\n\n![report.html, its upper part](report.png)\n"
+        + f"\n{images}\n\n![report.html, its upper part](report.png)\n",
+        encoding="utf-8",
     )
     fill(ROOT / "README.md", tables)
-    ablations = yaml.safe_load(CONFIG.read_text())["ablations"]
+    ablations = read_yaml(CONFIG)["ablations"]
     fill(ROOT / "docs/ablations.md", {name: narrow(RESULTS / f"tables/{name}.md") for name in ablations})
     if shutil.which(BROWSER[0]):
         page = (RESULTS / "report.html").resolve().as_uri()
@@ -52,18 +53,18 @@ def main() -> None:
 
 def fill(document: Path, tables: dict[str, str]) -> None:
     """Put each table between its marks in a document."""
-    text = document.read_text()
+    text = document.read_text(encoding="utf-8")
     for table, content in tables.items():
         block = re.compile(f"(<!-- table: {table} -->\n).*?(<!-- end -->)", re.DOTALL)
         text, found = block.subn(lambda match, content=content: f"{match[1]}{content}{match[2]}", text)
         if not found and document.name != "README.md":
             raise SystemExit(f"{document}: has no place for the table '{table}'; add its marks and a paragraph")
-    document.write_text(text)
+    document.write_text(text, encoding="utf-8")
 
 
 def narrow(path: Path) -> str:
     """The columns of a table that are SHOWN, and its caption."""
-    table = read_table(path.read_text(), str(path))
+    table = read_table(path.read_text(encoding="utf-8"), str(path))
     cells = pd.DataFrame(table.rows, columns=table.header)[SHOWN]
     return "\n".join([pipe_table(cells), "", *table.notes, ""])
 

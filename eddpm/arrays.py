@@ -161,13 +161,14 @@ def read_npz(path: Path, *required: str, skip: tuple[str, ...] = ()) -> dict[str
         return {name: arrays[name] for name in arrays.headers if name not in skip}
 
 
-def array_length(path: Path, key: str) -> int:
-    """The length of one array of an npz, by its header alone. Raises ArtifactError like `read_npz`."""
+def image_numbers(path: Path) -> tuple[np.ndarray, str | None]:
+    """The numbers of the images in a shard or batch, and its identity where it has one; no image is read.
+
+    Raises ArtifactError like `read_npz`.
+    """
     with open_arrays(path) as arrays:
-        arrays.require(key)
-        if not arrays.headers[key].shape:
-            raise ArtifactError(f"{path}: '{key}' is a single value, not an array; is it the right file?")
-        return arrays.headers[key].shape[0]
+        arrays.require("index")
+        return arrays["index"], str(arrays["identity"]) if "identity" in arrays else None
 
 
 def map_array(path: Path, remedy: str) -> np.ndarray:

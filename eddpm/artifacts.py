@@ -7,12 +7,12 @@ import pickle
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from eddpm.checkpoints import checkpoint_format, why_refused
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, writing
 from eddpm.filekinds import refuse_impostor
 
 
@@ -20,19 +20,22 @@ from eddpm.filekinds import refuse_impostor
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` that becomes `path` when the block ends well, and vanishes when it does not.
 
-    Its bytes are on disk before its name is: a machine that goes down leaves no empty `path`.
+    Its bytes are on disk before its name is: a machine that goes down leaves no empty `path`. Raises ArtifactError
+    where the disk is full, or `path` must not be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # By host and process: on a shared file system a job that was given up may still be writing on another node.
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            with suppress(OSError):  # it may not be there; and what went wrong with writing it is what counts
+                temporary.unlink()
 
 
 # Networks ---------------------------------------------------------------------------------------------------------
@@ -77,8 +80,9 @@ def load_checkpoint(path: Path) -> dict:
 def save_training_state(path: Path, state: dict) -> None:
     import torch
 
-    with atomic(path) as temporary:
-        torch.save(state, temporary)
+    # Written by Python, which tells why where it cannot be.
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        torch.save(state, file)
 
 
 # Text -------------------------------------------------------------------------------------------------------------
@@ -86,7 +90,8 @@ def save_training_state(path: Path, state: dict) -> None:
 
 def write_text(path: Path, text: str) -> None:
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # The name of a file may be no Unicode.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, values: dict) -> None:
@@ -117,17 +122,29 @@ def sha256(path: Path) -> str:
 
 
 def provenance() -> dict[str, str]:
-    """The git commit of the package ("-dirty" with uncommitted changes) and the versions of what computes.
+    """The git commit of the package ("-dirty" where it, or the workflow, differs) and the versions of what computes.
 
-    "unknown" where there is no git, or no checkout of it, or where the package runs without being installed.
+    "unknown" where there is no git or no checkout, and for the version of a package that runs without being installed.
+    The commit of another repository, in whose folders the package is installed, does not count.
     """
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    return {"commit": _commit(), **{name: _version(name) for name in ("eddpm", "torch", "numpy", "scipy")}}
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        at_root = git("rev-parse", "--show-prefix") in ("", "eddpm/")
+        if not (at_root and git("ls-files", Path(__file__).name)):
+            return "unknown"
+        # Not of configurations and profiles: settings stand beside each result. A new file decides nothing until one
+        # that is tracked names it.
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":/workflow")
+        return git("rev-parse", "HEAD") + "-dirty" * bool(changed)
     except (OSError, subprocess.CalledProcessError):
-        commit = "unknown"
-    return {"commit": commit, **{name: _version(name) for name in ("eddpm", "torch", "numpy", "scipy")}}
+        return "unknown"
 
 
 def _version(package: str) -> str:

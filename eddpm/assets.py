@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from eddpm.config import INCEPTION_FILE
 from eddpm.errors import ArtifactError
 from eddpm.filekinds import is_a_folder, refuse_impostor
-from eddpm.paths import unexpanded
+from eddpm.paths import why_absent
 from eddpm.project import Project
 
 FOLDER = Path("resources/assets")
@@ -98,7 +98,7 @@ def missing_files(project: Project) -> list[Missing]:
     sources = {"dataset.source": dataset.source, "dataset.validation_source": dataset.validation_source}
     missing = [
         Missing(
-            f"{key}: '{source}' does not exist{unexpanded(source)};"
+            f"{key}: '{source}' does not exist{why_absent(source)};"
             f" put your images there{place}, or name another folder, zip or npz",
             prepared,
         )
@@ -115,7 +115,7 @@ def missing_files(project: Project) -> list[Missing]:
 def _why_missing(path: Path) -> str:
     if os.path.isdir(path):
         return is_a_folder(path)
-    return f"does not exist{unexpanded(str(path))}; put the file there, or name another"
+    return f"does not exist{why_absent(str(path))}; put the file there, or name another"
 
 
 def check_files(project: Project) -> None:
@@ -133,7 +133,7 @@ def check_files(project: Project) -> None:
                 refuse_impostor(asset.source)
             continue
         refuse_impostor(file)
-        recorded = next(iter(record.read_text().split()), None) if record.exists() else None
+        recorded = next(iter(record.read_text(encoding="utf-8").split()), None) if record.exists() else None
         known = recorded and record.stat().st_mtime >= file.stat().st_mtime
         found = recorded if known else sha256(file)
         wanted, place = (asset.sha256, asset.key) if asset.sha256 else (recorded, record)

@@ -3,16 +3,17 @@
 stderr; 143 after SIGTERM, which leaves no half-written file."""
 
 import argparse
+import io
 import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
 from eddpm.config import INCEPTION_FILE
-from eddpm.errors import EddpmError
+from eddpm.errors import EddpmError, remedy
 
 
 def _path(text: str) -> Path:
@@ -108,6 +109,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
             "source": {"type": os.path.expanduser, "required": True, "help": "a URL, or a path"},
             "digest": {"nargs": "?", "help": "SHA-256; named without a value: that of the first file to come"},
             "asset": _PATH,
+            "record": {"type": Path, "help": "where the SHA-256 of the first file is recorded (ASSET.sha256)"},
         },
     ),
     "extract-references": (
@@ -248,6 +250,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb. Returns 0, or 2 after one line about a mistake of the user's; bugs raise."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # where the terminal's encoding lacks an arrow of a table
     arguments = vars(build_parser().parse_args(argv))
     verb = arguments.pop("verb")
     # Imported here, so that only the verbs that compute with torch wait for it.
@@ -260,8 +265,22 @@ def main(argv: list[str] | None = None) -> int:
         print(f"eddpm {verb}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # as of `| head`, which has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _close_output()
+    except OSError as error:  # of a file that no stage names, such as the log
+        if not (way_out := remedy(error)):
+            raise
+        with suppress(OSError):
+            place = error.filename or "standard output"
+            print(f"eddpm {verb}: {place}: {os.strerror(error.errno)}; {way_out}", file=sys.stderr)
+        if not error.filename:
+            _close_output()
+        return 2
     return 0
+
+
+def _close_output() -> None:
+    """What has not been printed by now is lost, and no error when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ class Speed(Settings):
     unguided: PositiveFloat
 
 
-MOST_MINUTES = 720  # as the Slurm profile has it for training
+MOST_MINUTES = 720  # of a training too, which goes on in its retries
 
 # ADM at 256 pixels on one A100: 0.07 and 0.12 images per second of 250 steps (Rombach et al., 2022, table 18).
 PUBLISHED = Speed(guided=17.5, unguided=30.0)

@@ -12,18 +12,20 @@ import socket
 import threading
 from pathlib import Path
 
-from eddpm.errors import ConfigError
+from eddpm.errors import ConfigError, writing
 
 BEAT = 15  # seconds between two signs of life
 ALIVE = 90  # seconds for which a sign of life holds: caches of a shared file system may show an old time for a minute
 
 
 class Hold:
-    """A folder held for this process until `release`, or its end; ConfigError where another process holds it."""
+    """A folder held for this process until `release`, or its end; ConfigError where another process holds it, and
+    ArtifactError where nothing can be written there."""
 
     def __init__(self, folder: Path):
         self._folder, self._sign = folder, folder / "driver.sign"
-        self._lock = open(folder / "driver.lock", "w")  # noqa: SIM115, freed with this object
+        with writing(folder / "driver.lock"):
+            self._lock = open(folder / "driver.lock", "wb")  # noqa: SIM115, freed with this object
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             locked = True
@@ -33,7 +35,8 @@ class Hold:
             locked = False
         if self._age() < ALIVE and not (locked and self._holder() == socket.gethostname()):
             raise self._refusal()
-        self._sign.write_text(socket.gethostname())
+        with writing(self._sign):
+            self._sign.write_text(socket.gethostname(), encoding="utf-8")
         self._released = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._beating.start()
@@ -49,12 +52,12 @@ class Hold:
     def _beat(self) -> None:
         while not self._released.wait(BEAT):
             with contextlib.suppress(OSError):  # a file system that is away for a moment: the next one will do
-                self._sign.write_text(socket.gethostname())
+                self._sign.write_text(socket.gethostname(), encoding="utf-8")
 
     def _age(self) -> float:
         """Seconds since the last sign of life, by the clock of the file system; infinite without one."""
         try:
-            with open(self._sign) as sign:  # opened, so that a shared file system looks again
+            with open(self._sign, "rb") as sign:  # opened, so that a shared file system looks again
                 last = os.fstat(sign.fileno()).st_mtime
         except FileNotFoundError:
             return float("inf")
@@ -63,7 +66,7 @@ class Hold:
 
     def _holder(self) -> str:
         try:
-            return self._sign.read_text()
+            return self._sign.read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
 

@@ -1,5 +1,12 @@
 """What the user can get wrong. The command line prints the message as one line and exits with 2."""
 
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class EddpmError(Exception):
     """A mistake of the user's; the message names the place, the value and the remedy."""
@@ -10,4 +17,51 @@ class ConfigError(EddpmError):
 
 
 class ArtifactError(EddpmError):
-    """A data set, checkpoint or sample file that is missing, damaged or of another kind than asked for."""
+    """A data set, checkpoint or sample file that is missing, damaged, of another kind than asked for, or unwritable."""
+
+
+# Files that cannot be written -------------------------------------------------------------------------------------
+
+_NO_ROOM = "make room there, or raise the quota or limit, and give the same command again"
+_NO_RIGHT = "change its permissions, or work in another folder"
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _NO_ROOM),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _NO_RIGHT),
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG), "give another path"),
+}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within the block `path` is written, by whatever library. A full disk, or no right to, is an ArtifactError."""
+    try:
+        yield
+    except EddpmError:
+        raise
+    except Exception as error:
+        cause = _system_error(error)
+        if cause and _is_about(cause, path):
+            raise ArtifactError(f"{path}: cannot be written ({os.strerror(cause.errno)}); {remedy(cause)}") from None
+        raise
+
+
+def remedy(error: OSError) -> str | None:
+    """The way out of an error of the operating system, if the user has one."""
+    return _REMEDIES.get(error.errno)
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """The error of the operating system behind a library's: its cause, or a number in its text, as of safetensors."""
+    while error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        system = error if isinstance(error, OSError) else OSError(int(number[1]), "") if number else None
+        if system and remedy(system):
+            return system
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _is_about(error: OSError, path: Path) -> bool:
+    """Not about a file elsewhere, which was read meanwhile."""
+    names = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if name is not None]
+    return not names or any(name in path.parents or name.parent == path.parent for name in names)

@@ -24,7 +24,7 @@ def tables_of(project: Project) -> dict[str, Table]:
         found["best_scale"] = Table(project.best_runs, _best_caption(project.sweep))
         found["sweep"] = Table(
             project.sweep_runs,
-            "Every method over the grid of scales. Few images raise every FID alike: compare within this table.",
+            "Every method over the grid of scales. Few images raise every FID: compare within this table.",
         )
     for name, ablation in project.ablations.items():
         varied = f"Varied: {', '.join(ablation.vary)}; all else is as in the row that a name begins with."

@@ -18,12 +18,14 @@ def expand(path: str) -> str:
 UserPath = Annotated[str, Field(min_length=1), AfterValidator(expand)]
 
 
-def unexpanded(path: str) -> str:
-    """What could not be expanded in a path that does not exist: ", since $SCRATCH is not set", or nothing."""
+def why_absent(path: str) -> str:
+    """The reason why a path leads nowhere, if there is one to be said: ", since $SCRATCH is not set", or nothing."""
     names = [name for pair in re.findall(r"\$(?:(\w+)|\{(\w+)\})", path) for name in pair if name]
     reasons = [f"${name} is not set" for name in dict.fromkeys(names) if name not in os.environ]
     if path.startswith("~"):
         reasons.append(f"there is no home folder {path.partition('/')[0]}")
+    if os.path.islink(path):
+        reasons.append("it is a link to nowhere")
     return f", since {' and '.join(reasons)}" if reasons else ""
 
 

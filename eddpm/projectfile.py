@@ -1,6 +1,9 @@
 """Reading a project: its YAML file and its table of runs, with every name in them checked before anything runs."""
 
 import csv
+import io
+import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,12 +11,20 @@ from typing import Any
 from eddpm.assets import Asset, asset_file, assets
 from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
-from eddpm.paths import expand, unexpanded
+from eddpm.paths import expand, why_absent
 from eddpm.project import TEMPERED, Project
 from eddpm.runs import Run, slug
-from eddpm.settings import parse_settings, refuse_page
+from eddpm.settings import parse_settings, read_text, refuse_page
 
+DEFAULT = "config/digits/config.yaml"  # the project that snakemake runs where none is named
 RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
+
+
+def find(file: str) -> Path:
+    """A file of a configuration: from the folder where one works or, where none is there, from the checkout's root."""
+    here = Path(expand(file))
+    shipped = Path(__file__).parents[1] / here
+    return shipped if os.path.exists(shipped) and not os.path.exists(here) else here
 
 
 def load_project(values: dict[str, Any], place: str) -> Project:
@@ -24,10 +35,12 @@ def load_project(values: dict[str, Any], place: str) -> Project:
     values = dict(values)
     table = values.get("runs")
     if isinstance(table, str):
-        table = expand(table)
+        table = str(find(table))
         values["runs"] = [row.model_dump() for row in _read_runs(Path(table))]
     elif "runs" in values:
         raise ConfigError(f"{place}: runs: value {table!r}: give the path of the runs table")
+    if isinstance(values.get("published"), str):
+        values["published"] = str(find(values["published"]))
     project = parse_settings(Project, values, place)
     try:
         for name in project.denoisers:
@@ -41,20 +54,25 @@ def load_project(values: dict[str, Any], place: str) -> Project:
     _check_sweep(project, place, str(table))
     _check_ablations(project, place)
     _check_weights(project, place)
+    _check_paths(project, place)
     return project
 
 
 def _read_runs(path: Path) -> list[Run]:
     refuse_page(path)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:  # sig: as spreadsheets save it
-            reader = csv.DictReader(file, delimiter="\t")
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t")
+        rows = [(reader.line_num, row) for row in reader]
+    except OSError as error:
         raise ConfigError(
-            f"{path}: cannot be read ({error}{unexpanded(str(path))}); `runs` is a path from the folder where one"
+            f"{path}: cannot be read ({error}{why_absent(str(path))}); `runs` is a path from the folder where one"
             " works, the root of the checkout"
         ) from None
+    except (ValueError, csv.Error) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); cells are separated by tabs") from None
+    for column, count in Counter(reader.fieldnames or []).items():
+        if count > 1:
+            raise ConfigError(f"{path} line 1: column '{column}' is there {count} times; drop all but one")
     runs = []
     for line, row in rows:
         cells = {column: cell for column, cell in row.items() if cell != ""}
@@ -161,7 +179,7 @@ def _check_measuring(project: Project, place: str) -> None:
     for name in project.space_classifiers:
         _check_known("classifier", name, project.classifiers, place, f"{place}: evaluation.spaces")
     if project.published and not Path(project.published).is_file():
-        reason = f"does not exist{unexpanded(project.published)}"
+        reason = f"does not exist{why_absent(project.published)}"
         raise ConfigError(f"{place}: published: '{project.published}' {reason}; give its path, or null")
     if project.published and "inception" not in spaces:
         raise ConfigError(f"{place}: published: these numbers are of the space inception; add it to evaluation.spaces")
@@ -190,3 +208,14 @@ def _check_weights(project: Project, place: str) -> None:
             raise ConfigError(
                 f"{place}: {asset.key}: has another sha256 than {other.key}, of one file; give both the same"
             )
+
+
+def _check_paths(project: Project, place: str) -> None:
+    """Those that become inputs and outputs of rules."""
+    paths = [("published", project.published or ""), *((asset.key, asset.name) for asset in assets(project))]
+    for kind, entries in (("denoisers", project.denoisers), ("classifiers", project.classifiers)):
+        for name, entry in entries.items():
+            paths.append((f"{kind}.{name}.training.init_from", (entry.training and entry.training.init_from) or ""))
+    for key, path in paths:
+        if set(path) & set("{}"):
+            raise ConfigError(f"{place}: {key}: '{path}' has braces, which Snakemake takes for wildcards; rename it")

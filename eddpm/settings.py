@@ -1,8 +1,10 @@
 """Settings: typed, strict and frozen, read from YAML; a mistake is one line with place, key, value and remedy."""
 
+import codecs
 import difflib
 import re
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -45,9 +47,12 @@ def _explain(error: dict, cls: type[Settings]) -> str:
         return "missing; add this key"
     if error["type"] == "value_error" and isinstance(error["input"], dict):
         return message  # about several keys, which it names
-    if error["type"] == "string_type" and isinstance(error["input"], int | float):
-        return f"value {error['input']!r}: is a number, and should be text; put it in quotes"
+    if error["type"] == "string_type" and isinstance(error["input"], int | float | date):
+        kind = "date" if isinstance(error["input"], date) else "number"
+        return f"value {error['input']!r}: is a {kind}, and should be text; put it in quotes"
     message = message[0].lower() + message[1:]
+    if error["type"] == "int_parsing":
+        message += "; write it in digits alone, as 20000"
     for name, as_in_yaml in (("tuple", "list"), ("dictionary", "mapping")):
         message = message.replace(name, as_in_yaml)
     return f"value {error['input']!r}: {message}"
@@ -86,14 +91,54 @@ def load_settings(cls: type[AnySettings], path: Path) -> AnySettings:
     return parse_settings(cls, read_yaml(path), str(path))
 
 
+def merged(values: Any, changes: Any) -> Any:
+    """`values` with `changes` in their place, mapping within mapping; both stay as they are."""
+    if not (isinstance(values, dict) and isinstance(changes, dict)):
+        return changes
+    return values | {key: merged(values.get(key), change) for key, change in changes.items()}
+
+
+def read_text(path: Path) -> str:
+    """What a user has written: UTF-8, or UTF-16 with a mark at its start, as spreadsheets save text in Unicode.
+
+    Raises OSError, and ValueError with the place where the text is of another encoding.
+    """
+    data = Path(path).read_bytes()
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"byte {data[error.start]:#x} in line {line} is no UTF-8: save it as UTF-8") from None
+    if "\0" in text:
+        raise ValueError("it is no text, or in an encoding that does not say which: save it as UTF-8")
+    return text
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice; YAML would take the last one without a word."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node, seen = super().compose_mapping_node(anchor), {}
+        for key, _ in node.value:
+            first = seen.setdefault((key.tag, str(key.value)), key)
+            if first is not key and not key.tag.endswith(":merge"):
+                lines = f"{first.start_mark.line + 1} and {key.start_mark.line + 1}"
+                raise ValueError(f"key '{key.value}' is there twice, in lines {lines}: drop one")
+        return node
+
+
 def read_yaml(path: Path) -> dict:
+    """A mapping that a user has written. Raises ConfigError on whatever else, and on a key that comes twice."""
     refuse_page(path)
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = yaml.load(read_text(path), _Loader)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or a date that is none
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend the file") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, a key twice, or a date that is none
+        reason = " ".join(str(error).split())
+        remedy = "indent by spaces, not tabs" if r"'\t'" in reason else "mend the file"
+        raise ConfigError(f"{path}: not valid YAML ({reason}); {remedy}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds {type(values).__name__}, not key: value pairs; see config/README.md")
     return values

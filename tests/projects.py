@@ -8,6 +8,7 @@ import yaml
 from tiny import REPO
 
 from eddpm.errors import ConfigError
+from eddpm.frozen import frozen_parts
 from eddpm.project import Project
 from eddpm.projectfile import load_project
 
@@ -68,24 +69,8 @@ def published(entry: dict, source: str = PUBLISHED, **checkpoint) -> dict:
     }
 
 
-def all_settings(project: Project) -> dict[str, object]:
-    """The settings of every stage, as the workflow freezes them."""
-    trained = {
-        kind: [name for name, entry in getattr(project, kind).items() if entry.training]
-        for kind in ("denoisers", "classifiers")
-    }
-    return {
-        "dataset": project.dataset,
-        "measure": project.measure(),
-        **{f"denoiser {name}": project.train_denoiser(name) for name in trained["denoisers"]},
-        **{f"classifier {name}": project.train_classifier(name) for name in trained["classifiers"]},
-        **{run: project.sample(run) for run in project.all_runs if run not in project.best_runs},
-        **{run: project.choice(run) for run in project.best_runs},
-    }
-
-
 def changed_settings(before: Project, after: Project) -> set[str]:
     """The names of the settings that differ."""
-    old, new = all_settings(before), all_settings(after)
+    old, new = frozen_parts(before), frozen_parts(after)
     assert old.keys() == new.keys()
     return {name for name in old if old[name] != new[name]}

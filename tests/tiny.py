@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from eddpm.frozen import frozen_text
 from eddpm.project import Project
 from eddpm.projectfile import load_project
 
@@ -35,5 +36,5 @@ def tiny_project(**changes) -> Project:
 def write_settings(path: Path, settings) -> Path:
     """Write a stage's settings as the workflow does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+    path.write_text(frozen_text(settings))
     return path

@@ -37,10 +37,7 @@ class Workspace:
 
     def command(self, *arguments: str) -> list[str]:
         snakefile = str(REPO / "workflow/Snakefile")
-        return [
-            *("snakemake", "--snakefile", snakefile, "--configfile", "config.yaml", "--cores", "2"),
-            *("--workflow-profile", str(REPO / "profiles/default"), *arguments),
-        ]
+        return ["snakemake", "--snakefile", snakefile, "--configfile", "config.yaml", "--cores", "2", *arguments]
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         done = subprocess.run(

@@ -9,13 +9,14 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from eddpm.data.containers import LISTED_ALREADY, OF_A_SYSTEM, Container
+from eddpm.data.containers import OF_A_SYSTEM, Container
 from eddpm.data.kinds import is_companion, kind, summary
 from eddpm.paths import listed, shown
 
 Folders = tuple[str, ...]  # the names of folders, each within the one before
 
 IMAGE = "image"
+PASSED_OVER = "passed over"  # what a remark begins with that may explain a missing class
 
 _THUMBNAILS = re.compile(r"[._-]*(thumb(nail)?s?|previews?)[._-]*\d*", re.IGNORECASE)
 
@@ -164,7 +165,7 @@ def _leave_out_aliases(listing: Listing, aliases: dict[str, str]) -> None:
     listing.entries = [entry for entry in listing.entries if entry.name not in twice]
     if twice:
         names = listed(map(shown, sorted(twice)))
-        listing.remarks.append(f"passed over, links to images of the same class that are listed already: {names}")
+        listing.remarks.append(f"{PASSED_OVER}, links to images of the same class that are listed already: {names}")
     if others := sorted(entry.name for entry in links if entry.name not in twice):
         names = listed(map(shown, others))
         listing.remarks.append(f"WARNING: links to images of other classes, which count in both: {names}")
@@ -172,13 +173,13 @@ def _leave_out_aliases(listing: Listing, aliases: dict[str, str]) -> None:
 
 def _remark_on_files(listing: Listing, container: Container) -> None:
     if listing.thumbnails:
-        listing.remarks.append(f"passed over: {len(listing.thumbnails)} files in folders of thumbnails or previews")
+        listing.remarks.append(f"{PASSED_OVER}: {len(listing.thumbnails)} files in folders of thumbnails or previews")
     for reason in sorted(set(container.passed_over.values())):
         names = sorted(name for name, why in container.passed_over.items() if why == reason)
         if reason == OF_A_SYSTEM:
             counts = Counter(name.rpartition("/")[2] for name in names)
             names = [f"{name} ({count})" for name, count in counts.most_common()]
-        listing.remarks.append(f"passed over, {reason}: {listed(map(shown, names))}")
+        listing.remarks.append(f"{PASSED_OVER}, {reason}: {listed(map(shown, names))}")
     if listing.beside:
         listing.remarks.append(f"files in no class do not count: {summary(listing.beside.values())}")
 
@@ -195,9 +196,6 @@ def _find_folders_without_images(listing: Listing, container: Container) -> None
         kinds = [kind for file, kind in listing.not_counted.items() if file.startswith(f"{name}/")]
         thumbnails = any(file.startswith(f"{name}/") for file in listing.thumbnails)
         listing.without[name] = summary(kinds) or ("thumbnails" if thumbnails else "empty")
-    for name, reason in container.passed_over.items():
-        if reason == LISTED_ALREADY and is_beside(name):
-            listing.without[name] = reason
     for name in filter(is_beside, listing.beside):
         if not container.files[name] and listing.beside[name] != IMAGE:
             listing.without[name] = "a link that leads nowhere"

@@ -22,6 +22,8 @@ _ARRAYS = re.compile(
     r"\.(np[yz]|mat|h5|hdf5|pth?|pkl|pickle|parquet|arrow|feather|tfrecords?|rec|l?mdb|safetensors|bin|beton|ubyte)"
 )
 
+_UNFINISHED = re.compile(r"\.(part|partial|filepart|crdownload|download|opdownload|tmp)")
+
 
 def kind(container: Container, name: str) -> str | None:
     """None for an image; else the kind of a file: its suffix, in lower case, or NO_SUFFIX with what the bytes say."""
@@ -69,9 +71,11 @@ def remedy(kinds: Iterable[str]) -> str:
 def _step(kind: str) -> str:
     if kind == ".icloud":
         return "let iCloud download them"
-    if _ARCHIVES.fullmatch(kind):
+    if _UNFINISHED.fullmatch(kind):
+        return "finish the downloads"
+    if _ARCHIVES.fullmatch(kind) or kind.endswith("archive"):
         return "unpack the archives"
-    if _ARRAYS.fullmatch(kind):
+    if _ARRAYS.fullmatch(kind) or kind.endswith(("a pickle", "(.npy)")):
         return "save their images as files"
     return "convert images among them to JPEG or PNG"
 

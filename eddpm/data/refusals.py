@@ -5,18 +5,18 @@ from collections import Counter
 from pathlib import Path
 from typing import NoReturn
 
-from eddpm.data.classes import IMAGE, Entry, Listing, prefix_of
+from eddpm.data.classes import IMAGE, PASSED_OVER, Entry, Listing, prefix_of
 from eddpm.data.kinds import is_companion, remedy, summary
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.filekinds import HEAD, kind_of, refuse_impostor
-from eddpm.paths import listed, shown, unexpanded
+from eddpm.paths import listed, shown, why_absent
 
 
 def refuse_other_file(source: str) -> NoReturn:
     """A source that is no folder, zip or npz."""
     wanted = "give one folder of images per class, their zip, or an npz"
     if not os.path.exists(source):
-        raise ArtifactError(f"dataset '{source}': does not exist{unexpanded(source)}; {wanted}")
+        raise ArtifactError(f"dataset '{source}': does not exist{why_absent(source)}; {wanted}")
     try:
         refuse_impostor(Path(source), text=True)
     except ArtifactError as error:
@@ -48,12 +48,19 @@ def refuse_no_images(source: str, listing: Listing) -> NoReturn:
 
 
 def _of_loose_images(names: list[str]) -> str:
-    prefixes = Counter(prefix_of(name.rpartition("/")[2]) for name in names)
     holds = f"holds {len(names)} images, but in no class folder; put those of each class into a folder of their own"
-    if "" in prefixes or len(prefixes) == 1:
+    found = prefixes_of(names)
+    if not found:
         return holds
-    found = listed(f"{shown(prefix)} ({count})" for prefix, count in sorted(prefixes.items()))
     return f"{holds}, or set dataset.classes: prefixes, for classes by the beginnings of their names: {found}"
+
+
+def prefixes_of(names: list[str]) -> str:
+    """The classes that images would have by their names; "" where they would have none, or one alone."""
+    prefixes = Counter(prefix_of(name.rpartition("/")[2]) for name in names)
+    if "" in prefixes or len(prefixes) == 1:
+        return ""
+    return listed(f"{shown(prefix)} ({count})" for prefix, count in sorted(prefixes.items()))
 
 
 def refuse_loose_names(source: str, listing: Listing) -> None:
@@ -86,9 +93,12 @@ def hints(listing: Listing, wanted: int) -> str:
         found.append(f"folders without images: {listed(there)}")
     if loose := sum(kind == IMAGE for kind in listing.beside.values()):
         found.append(f"{loose} images lie in no class folder")
+    if len(listing.classes) == 1 and (prefixes := prefixes_of([entry.name for entry in listing.entries])):
+        found.append(f"dataset.classes: prefixes would find {prefixes}")
     inner = sorted(set().union(*listing.inner.values()))
     if len(inner) == wanted or (len(inner) > 1 and all(names == set(inner) for names in listing.inner.values())):
         found.append(f"the folders one level down may be the classes: {listed(map(shown, inner))}")
+    found += [remark for remark in listing.remarks if remark.startswith(PASSED_OVER)]
     return "".join(f"; {hint}" for hint in found)
 
 

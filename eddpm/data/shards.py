@@ -6,6 +6,7 @@ their heights and widths; and, written last, its record `00000.json`.
 """
 
 import hashlib
+import io
 import json
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
 from multiprocessing.connection import wait
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +30,7 @@ from eddpm.data.parts import Part
 from eddpm.data.sources import Entry, Source, Unreadable
 from eddpm.data.store import array_path, open_shard
 from eddpm.data.transforms import center_crop, keep_whole
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, EddpmError
 
 SHARD_IMAGES = 4096
 FORMAT = 2  # of shards; with another number all are made again
@@ -130,8 +132,10 @@ def _growing_array(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[np.
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, array)
+    npy = io.BytesIO()  # since numpy, writing to a file itself, does not say why it cannot
+    np.save(npy, array)
+    with atomic(path) as temporary:
+        temporary.write_bytes(npy.getbuffer())
 
 
 # All of them ------------------------------------------------------------------------------------------------------
@@ -162,7 +166,8 @@ def _make(plans: list[ShardPlan], say: Callable[[str], None]) -> None:
 
 def _make_in_parallel(shares: list[list[ShardPlan]], say: Callable[[str], None]) -> None:
     fork = multiprocessing.get_context("fork")  # the images of an npz, and long lists, are shared instead of copied
-    processes = [fork.Process(target=_work, args=(share, say)) for share in shares]
+    refusals = fork.SimpleQueue()
+    processes = [fork.Process(target=_work, args=(share, say, refusals)) for share in shares]
     try:
         for process in processes:
             process.start()
@@ -170,6 +175,8 @@ def _make_in_parallel(shares: list[list[ShardPlan]], say: Callable[[str], None])
         while running:
             wait([process.sentinel for process in running])
             running = [process for process in running if process.is_alive()]
+            if not refusals.empty():
+                raise ArtifactError(refusals.get())
             if failed := [process.exitcode for process in processes if process.exitcode]:
                 raise RuntimeError(f"a process that makes shards ended with exit code {failed[0]}")
     finally:
@@ -179,7 +186,7 @@ def _make_in_parallel(shares: list[list[ShardPlan]], say: Callable[[str], None])
                 process.join()
 
 
-def _work(plans: list[ShardPlan], say: Callable[[str], None]) -> None:
+def _work(plans: list[ShardPlan], say: Callable[[str], None], refusals: SimpleQueue) -> None:
     """What a process does that shares the work. It ends with its parent, however that ends."""
 
     def follow() -> None:
@@ -188,4 +195,7 @@ def _work(plans: list[ShardPlan], say: Callable[[str], None]) -> None:
 
     threading.Thread(target=follow, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
-    _make(plans, say)
+    try:
+        _make(plans, say)
+    except EddpmError as error:
+        refusals.put(str(error))

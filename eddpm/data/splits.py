@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from eddpm.data.classes import Folders, Listing
+from eddpm.data.refusals import prefixes_of
 from eddpm.errors import ArtifactError
 from eddpm.paths import escaped, listed, shown
 
@@ -31,7 +32,7 @@ def refuse_splits(source: str, listing: Listing, layout: str) -> None:
     if len(found) > 1:
         remedy = "put the images of each split apart, as train/CLASS and test/CLASS (links will do), and name both"
     else:
-        remedy = _remedy(source, parent, splits, listing.folders, layout)
+        remedy = _remedy(source, parent, splits, listing, layout)
     raise ArtifactError(
         f"dataset '{source}': the folders {names}{place} look like splits of the data, not like classes; {remedy}"
         " (or rename them, if they are classes)"
@@ -55,17 +56,25 @@ def named_like_splits(names: set[str]) -> dict[str, str]:
     return found if len(found) > 1 else {}
 
 
-def _remedy(source: str, parent: Folders, splits: dict[str, str], folders: set[Folders], layout: str) -> str:
-    depth, least = len(parent), len(parent) + (1 if layout == "prefixes" else 2)
-    holding = {each[depth] for each in folders if len(each) >= least and each[:depth] == parent}
+def _remedy(source: str, parent: Folders, splits: dict[str, str], listing: Listing, layout: str) -> str:
+    depth = len(parent)
 
-    def best(words: tuple[str, ...]) -> list[str]:
-        """The first of such splits that holds folders, which may be those of classes, or, by prefixes, images."""
-        return [name for word in words for name in sorted(holding) if splits.get(name) == word][:1]
+    def holding(least: int) -> list[str]:
+        """Those of the splits in which images lie `least` folders deep."""
+        deep = {each[depth] for each in listing.folders if len(each) > depth + least and each[:depth] == parent}
+        return sorted(deep & splits.keys())
 
+    def best(words: tuple[str, ...], names: list[str]) -> list[str]:
+        return [name for word in words for name in names if splits[name] == word][:1]
+
+    names, also = holding(1), ""  # folders in them, which may be those of classes
+    if layout == "prefixes":
+        names = holding(0)
+    elif not names and prefixes_of([entry.name for entry in listing.entries]):
+        names, also = holding(0), ", with dataset.classes: prefixes, for classes by the beginnings of the images' names"
     is_folder = Path(source).is_dir()
     top = Path(source if is_folder else "FOLDER")
-    keys = {"dataset.source": best(_FOR_TRAINING), "dataset.validation_source": best(_FOR_VALIDATION)}
+    keys = {"dataset.source": best(_FOR_TRAINING, names), "dataset.validation_source": best(_FOR_VALIDATION, names)}
     named = [f"{key}: {escaped(str(top.joinpath(*parent, *name)))}" for key, name in keys.items() if name]
-    steps = "name " + (" and ".join(named) or "a folder that holds one folder of images for each class")
+    steps = "name " + (" and ".join(named) + also or "a folder that holds one folder of images for each class")
     return steps if is_folder else f"unpack it, and {steps}"

@@ -42,7 +42,8 @@ class Extractor:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """What is kept of a whole set of N images: of the spatial features, which are large, the statistics will do."""
+    """What is kept of a whole set of images, or of N of them: of the spatial features, which are large, the statistics
+    will do. These are of the whole set in any case."""
 
     pooled: np.ndarray  # float32 (N, D)
     pooled_stats: GaussianStats
@@ -54,15 +55,17 @@ class FeatureSet:
 class FeatureCollector:
     """Gathers the features of N images, which come batch by batch and from as many shards as one likes."""
 
-    def __init__(self, num_images: int, keep_spatial: bool = False):
+    def __init__(self, num_images: int, keep_spatial: bool = False, rows: np.ndarray | None = None):
+        """`rows` are the numbers, rising, of the images whose features are kept (None: all); statistics are of all."""
         self._total, self._count = num_images, 0
         self._kept = ("pooled", "probabilities", "spatial") if keep_spatial else ("pooled", "probabilities")
+        self._rows = np.arange(num_images) if rows is None else rows
         self._arrays: dict[str, np.ndarray] = {}
         self._stats: dict[str, GaussianStats] = {}
 
     def add(self, batch: Features) -> None:
         """Take the next batch; ArtifactError where its dimensions are not those of the batches before."""
-        stop = self._count + len(batch.pooled)
+        first, last = np.searchsorted(self._rows, (self._count, self._count + len(batch.pooled)))
         for name, values in batch._asdict().items():
             if values is None:
                 continue
@@ -70,9 +73,10 @@ class FeatureCollector:
                 stats = GaussianStats.of(values)
                 self._stats[name] = self._stats[name].merge(stats) if name in self._stats else stats
             if name in self._kept:
-                array = self._arrays.setdefault(name, np.empty((self._total, values.shape[1]), np.float32))
-                array[self._count : stop] = values
-        self._count = stop
+                if name not in self._arrays:
+                    self._arrays[name] = np.empty((len(self._rows), values.shape[1]), np.float32)
+                self._arrays[name][first:last] = values[self._rows[first:last] - self._count]
+        self._count += len(batch.pooled)
 
     def finish(self) -> FeatureSet:
         """The whole set, once every image has come."""

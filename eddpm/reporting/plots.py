@@ -4,14 +4,10 @@ import math
 from collections.abc import Iterator
 from itertools import cycle
 
-import matplotlib
 import numpy as np
 import pandas as pd
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from eddpm.errors import ArtifactError
@@ -44,6 +40,16 @@ _MEASURED = {
 }
 
 
+def _subplots(rows: int, columns: int, size: tuple[float, float], **grid: float) -> tuple[Figure, np.ndarray]:
+    """A figure of `size` inches and its axes (rows, columns), laid out by matplotlib unless `grid` says how.
+
+    Not pyplot's, whose figures are of the backend that the environment asks for: these are only ever saved.
+    """
+    figure = Figure(figsize=size, layout=None if grid else "constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw=grid)
+
+
 def plot_samples(images: dict[str, np.ndarray]) -> Figure:
     """One row of images per method, image k of every row from the same noise and class: uint8 (N, H, W, C) each.
 
@@ -54,7 +60,7 @@ def plot_samples(images: dict[str, np.ndarray]) -> Figure:
     labels = 0.08 * max(map(len, images)) + 0.1  # inches, of 9
     height = (9 - labels) / shown + 0.08
     grid = {"left": labels / 9, "right": 1, "bottom": 0, "top": 1, "hspace": 0}
-    figure, axes = plt.subplots(len(images), 1, figsize=(9, height * len(images)), squeeze=False, gridspec_kw=grid)
+    figure, axes = _subplots(len(images), 1, (9, height * len(images)), **grid)
     for axis, (method, pictures) in zip(axes[:, 0], images.items(), strict=True):
         row = np.pad(pictures[:shown], [(0, 0), (0, gap), (0, gap), (0, 0)], constant_values=255)
         axis.imshow(np.concatenate(list(row), axis=1).squeeze(), cmap="gray", vmin=0, vmax=255)
@@ -70,9 +76,7 @@ def plot_trace(traces: dict[str, pd.DataFrame]) -> Figure:
     Lines are means over the images, the bands around them one standard deviation to each side.
     """
     families = list(dict.fromkeys(method.partition("-")[0] for method in traces))
-    figure, axes = plt.subplots(
-        len(families), len(_TRACED), figsize=(12, 2.7 * len(families)), squeeze=False, layout="constrained"
-    )
+    figure, axes = _subplots(len(families), len(_TRACED), (12, 2.7 * len(families)))
     for row, family in zip(axes, families, strict=True):
         members = {method: frame for method, frame in traces.items() if method.partition("-")[0] == family}
         for axis, (quantity, label) in zip(row, _TRACED.items(), strict=True):
@@ -104,11 +108,11 @@ def plot_noise_levels(levels: dict[str, pd.DataFrame]) -> Figure:
 
     A frame has a row per level with t_from, t_to (not included), accuracy, confidence, entropy, ece and gradient_norm.
     """
-    figure, axes = plt.subplots(1, len(_MEASURED), figsize=(14, 2.7), layout="constrained")
-    for axis, (quantity, label) in zip(axes, _MEASURED.items(), strict=True):
+    figure, axes = _subplots(1, len(_MEASURED), (14, 2.7))
+    for axis, (quantity, label) in zip(axes[0], _MEASURED.items(), strict=True):
         lines = {name: ((rows["t_from"] + rows["t_to"] - 1) / 2, rows[quantity]) for name, rows in levels.items()}
         _plot_along_t(axis, lines, label, log=quantity.endswith("norm"))
-    axes[0].legend(fontsize=7)
+    axes[0, 0].legend(fontsize=7)
     return figure
 
 
@@ -118,7 +122,7 @@ def _plot_along_t(axis: Axes, lines: dict[str, tuple[pd.Series, pd.Series]], lab
         axis.plot(t, values, label=name, markersize=3, markevery=max(1, len(t) // 25), **style)
     axis.set(xlabel="timestep t", title=label)
     axis.invert_xaxis()
-    if log:
+    if log and any((values > 0).any() for _, values in lines.values()):  # not where all guidance is nothing
         axis.set_yscale("log")
 
 
@@ -169,7 +173,7 @@ def _plot_curves(sweep: pd.DataFrame, pairs: list[tuple[str, str]]) -> Figure:
     columns = min(3, len(pairs))
     rows = math.ceil(len(pairs) / columns)
     height = 3.2 * rows + 0.15 * math.ceil(sweep["method"].nunique() / columns) + 0.2
-    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, height), squeeze=False, layout="constrained")
+    figure, axes = _subplots(rows, columns, (4 * columns, height))
     for axis, (x, y) in zip(axes.flat, pairs, strict=False):
         for style, method, line in _lines(sweep):
             label = method if line[y].notna().any() else f"{method} ({MISSING})"

@@ -1,6 +1,7 @@
 """Ours beside published numbers: reading what others published of a run, and setting our measurements beside it."""
 
 import csv
+import io
 import math
 import re
 from collections import Counter
@@ -20,7 +21,7 @@ from eddpm.reporting.tables import (
     pipe_table,
     title,
 )
-from eddpm.settings import refuse_page
+from eddpm.settings import read_text, refuse_page
 
 _NUMBERS = ["fid", "sfid", "inception_score", "precision", "recall"]
 _COLUMNS = ["run", "source", "scale", *_NUMBERS, "note"]
@@ -50,10 +51,10 @@ def read_published(path: Path) -> list[Published]:
     """
     refuse_page(path)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:  # sig: as spreadsheets save it
-            reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            header, lines = reader.fieldnames or [], [(reader.line_num, cells) for cells in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = io.StringIO(read_text(path), newline="")
+        reader = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
+        header, lines = reader.fieldnames or [], [(reader.line_num, cells) for cells in reader]
+    except (OSError, ValueError, csv.Error) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); give a table of published numbers") from None
     have, want = Counter(header), Counter(_COLUMNS)
     for column in (have - want) + (want - have):

@@ -17,6 +17,7 @@ TITLES = {
     "recall": "recall ↑",
 }
 NONE, MISSING = "—", "missing"  # cells without a number
+_OF_RUNS = ("run", "method", "scale", "seed", "num_images")  # the columns that are no metrics
 _LATEX = str.maketrans(
     {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "—": "---"}
     | {"†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "§": r"$^{\S}$", "¶": r"$^{\P}$"}
@@ -37,7 +38,9 @@ def metrics_frame(runs: list[str], measured: dict[str, dict]) -> pd.DataFrame:
     if not runs:
         raise ArtifactError("table: no runs given; name at least one")
     rows = [{"run": run, "method": run.partition(" at ")[0], **_numbers(measured.get(run))} for run in runs]
-    return pd.DataFrame(rows).astype({"scale": "float", "seed": "Int64", "num_images": "Int64"})
+    frame = pd.DataFrame(rows)
+    numbers = dict.fromkeys(frame.columns.drop(["run", "method"]), "float")
+    return frame.astype(numbers | {"seed": "Int64", "num_images": "Int64"})
 
 
 def _numbers(contents: dict | None) -> dict[str, float]:
@@ -54,13 +57,16 @@ def _numbers(contents: dict | None) -> dict[str, float]:
 
 
 def title(metric: str) -> str:
-    """The heading of a metric: "pixels/fid" is "FID ↓ (pixels)"."""
+    """The heading of a metric: "pixels/fid" is "FID ↓ (pixels)"; one of another version keeps its own name."""
     space, _, name = metric.rpartition("/")
-    return f"{TITLES[name]} ({space})" if space else TITLES[name]
+    heading = TITLES.get(name, name)
+    return f"{heading} ({space})" if space else heading
 
 
 def metric_columns(frame: pd.DataFrame) -> list[str]:
-    return [column for column in frame.columns if column.rpartition("/")[2] in TITLES]
+    """All that was measured, but for the standard errors."""
+    errors = {f"{column}_se" for column in frame.columns}
+    return [column for column in frame.columns if column not in _OF_RUNS and column not in errors]
 
 
 def to_markdown(frame: pd.DataFrame, caption: str) -> str:

@@ -11,15 +11,15 @@ from eddpm.filekinds import HEAD, impostor, refuse_impostor
 from eddpm.runtime import progress, say
 
 
-def fetch_asset(source: str, digest: str | None, asset: Path) -> None:
+def fetch_asset(source: str, digest: str | None, asset: Path, record: Path | None = None) -> None:
     """Bring a file from a URL, or link to one on disk, provided that its SHA-256 is `digest` (hexadecimal).
 
     A web page, a Git LFS pointer, text or nothing in its place is refused and never recorded.
-    Without a digest, the first file to come is taken, and its SHA-256 recorded beside it, in the format of sha256sum:
-    whoever brings that file again, with the record in place, gets the same one or an error.
+    Without a digest, the first file to come is taken, and its SHA-256 recorded in `record` (None: beside it), in the
+    format of sha256sum: whoever brings that file again, with the record in place, gets the same one or an error.
     """
-    record = asset.with_name(f"{asset.name}.sha256")
-    recorded = record.read_text().split() if digest is None and record.exists() else []
+    record = record or asset.with_name(f"{asset.name}.sha256")
+    recorded = record.read_text(encoding="utf-8").split() if digest is None and record.exists() else []
     wanted = recorded[0] if recorded else digest
 
     def check(found: str) -> None:

@@ -1,9 +1,9 @@
 """Measuring samples: a run's shards within the pipeline, or any pair of sample batch and reference outside it."""
 
-import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from eddpm.arrays import read_npz
@@ -18,6 +18,7 @@ from eddpm.config import (
     TrainClassifierConfig,
 )
 from eddpm.data.imagesets import Images, Joined, open_images, refuse_unlike
+from eddpm.data.store import Store
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.bootstrap import MOST_IMAGES, REPLICATES, half_samples, standard_error
 from eddpm.evaluation.features import Extractor, FeatureSet
@@ -33,6 +34,7 @@ from eddpm.stages.features import (
     open_reference,
     open_spaces,
     read_features,
+    spread_evenly,
 )
 from eddpm.stages.sample import TRACED
 
@@ -83,6 +85,7 @@ def compute_metrics(
         metrics,
         {
             "run": row,
+            "identity": _identity(run_config.name, shards),
             "num_images": len(labels),
             "metrics": values,
             "standard_errors": errors,
@@ -94,6 +97,14 @@ def compute_metrics(
         },
     )
     say(f"{run_config.name}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
+
+
+def _identity(name: str, shards: list[dict[str, np.ndarray]]) -> str | None:
+    """What the shards name as their settings and weights, if they do. ArtifactError where they differ in it."""
+    found = {str(shard["identity"]) for shard in shards if "identity" in shard}
+    if len(found) > 1:
+        raise ArtifactError(f"{name}: its shards were sampled with different settings or weights; sample them anew")
+    return next(iter(found), None)
 
 
 def evaluate(
@@ -121,7 +132,8 @@ def evaluate(
         raise ConfigError(f"--spaces: two of {' '.join(spaces)} have one name; measure them one after the other")
     judged = any(space.name.startswith("classifier:") for space in opened)
     labels = batch.labels if judged else None
-    references = {space.name: against.in_space(space) for space in opened}
+    rows = spread_evenly(len(against.images)) if isinstance(against.images, Store) else None  # as the workflow measures
+    references = {space.name: against.in_space(space, rows) for space in opened}
     replicates = _replicates(replicates, len(batch), nearest_neighbours)
     found = features_of(batch, opened, keep_spatial=replicates > 0)
     if judged and labels is None:
@@ -241,15 +253,17 @@ def _measure(
 
 
 def _write_trace(path: Path, shards: list[dict[str, np.ndarray]], num_images: int) -> None:
-    """One row per step: t, then mean and standard deviation over the images of each traced quantity."""
-    mean, mean_square = np.moveaxis(sum(shard["trace"] for shard in shards) / num_images, -1, 0)
+    """One row per step: t, then mean and standard deviation over the images of each traced quantity.
+
+    A scale of 0 has no logarithm: its cells are empty.
+    """
+    means = sum(shard["trace"] for shard in shards) / num_images
+    mean, mean_square = np.moveaxis(np.where(np.isfinite(means), means, np.nan), -1, 0)
     deviation = np.sqrt(np.maximum(mean_square - mean**2, 0))
     columns = {"t": shards[0]["timesteps"][: len(mean)]}
     for k, name in enumerate(TRACED):
         columns |= {name: mean[:, k], f"{name}_std": deviation[:, k]}
-    text = io.StringIO()
-    np.savetxt(text, np.column_stack(list(columns.values())), "%.6g", ",", header=",".join(columns), comments="")
-    write_text(path, text.getvalue())
+    write_text(path, pd.DataFrame(columns).to_csv(index=False, float_format="%.6g"))
 
 
 def _write_grid(path: Path, images: np.ndarray, columns: int = 10) -> None:

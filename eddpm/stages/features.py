@@ -13,6 +13,7 @@ from eddpm.artifacts import load_checkpoint, sha256
 from eddpm.batches import ImageFile, StatisticsAlone, write_sample_batch
 from eddpm.config import EncoderConfig, MeasureConfig, SpaceConfig
 from eddpm.data.imagesets import Images, Joined, open_images
+from eddpm.data.store import Store
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation import extractors
 from eddpm.evaluation.features import Extractor, FeatureCollector, Features, FeatureSet
@@ -31,22 +32,22 @@ def extract_references(settings: Path, dataset: Path, weights: list[Path], refer
 
     `dataset` is a prepared data set, of which the training images count, or a reference batch of ADM's; `weights`
     belong to the spaces that have some. The statistics (mu, sigma, mu_s, sigma_s) are of all images, `features` of
-    those in `arr_0`: 10 000, spread evenly.
+    those in `arr_0`: 10 000, spread evenly. No others are held in memory.
     """
     config = load_settings(MeasureConfig, settings)
     check_count("--references", references, len(config.spaces))
     images = open_images(dataset)
+    kept = spread_evenly(len(images))
     for space, path in zip(open_spaces(config.spaces, weights), references, strict=True):
-        reference = open_reference(dataset, space)
-        kept = np.unique(np.linspace(0, len(reference.pooled) - 1, REFERENCE_IMAGES).round().astype(int))
+        reference = open_reference(dataset, space, kept)
         stats = {"mu": reference.pooled_stats.mean, "sigma": reference.pooled_stats.covariance}
         if reference.spatial_stats:
             stats |= {"mu_s": reference.spatial_stats.mean, "sigma_s": reference.spatial_stats.covariance}
         write_sample_batch(
             path,
             (len(kept), *images.shape),
-            _chosen(images.batches(), kept),
-            features=reference.pooled[kept],
+            _chosen(images, kept),
+            features=reference.pooled,
             extractor=np.array(json.dumps(space.identity)),
             **stats,
         )
@@ -73,9 +74,11 @@ def collect(samples: list[Path], spaces: list[Extractor], keep_spatial: bool) ->
     return features_of(Joined(samples[0].parent, [open_images(path) for path in samples]), spaces, keep_spatial)
 
 
-def features_of(images: Images, spaces: list[Extractor], keep_spatial: bool) -> dict[str, FeatureSet]:
-    """The features of images in every space, by its name, in one pass over them."""
-    collectors = {space.name: FeatureCollector(len(images), keep_spatial) for space in spaces}
+def features_of(
+    images: Images, spaces: list[Extractor], keep_spatial: bool, rows: np.ndarray | None = None
+) -> dict[str, FeatureSet]:
+    """The features of images (of some of them, with `rows`) in every space, by its name, in one pass over them."""
+    collectors = {space.name: FeatureCollector(len(images), keep_spatial, rows) for space in spaces}
     for batch in progress(images.batches(), unit="batch"):
         for space in spaces:
             collectors[space.name].add(space(batch))
@@ -134,9 +137,9 @@ def open_classifier(name: str, config: EncoderConfig, weights: Path, device: tor
     return extractors.classifier(name, features_fn, sha256(weights), device)
 
 
-def open_reference(path: Path, space: Extractor) -> Reference:
+def open_reference(path: Path, space: Extractor, rows: np.ndarray | None = None) -> Reference:
     """What samples are compared with in a space. Raises ArtifactError as ReferenceFile does."""
-    return ReferenceFile(path).in_space(space)
+    return ReferenceFile(path).in_space(space, rows)
 
 
 class ReferenceFile:
@@ -164,19 +167,23 @@ class ReferenceFile:
         elif "mu" in self._arrays and "features" not in self._arrays:
             yield "in the space inception its statistics are those of FID; its images serve all else"
 
-    def in_space(self, space: Extractor) -> Reference:
-        """ArtifactError where the statistics are of another network than the space's, or none that can be."""
+    def in_space(self, space: Extractor, rows: np.ndarray | None = None) -> Reference:
+        """With `rows`, numbers of images, only the features of these are kept, while the statistics are of all.
+
+        ArtifactError where the statistics are of another network than the space's, or none that can be.
+        """
         arrays, path = self._arrays, self.path
         if "features" in arrays:
             made_by = str(arrays.get("extractor", "an unknown network"))
             if made_by != json.dumps(space.identity):
                 raise ArtifactError(f"{path}: made by {made_by}, not {space.name} {space.identity}; extract it anew")
-            return Reference(arrays["features"], _gaussian(path, arrays, "mu"), _gaussian(path, arrays, "mu_s"))
+            features = arrays["features"] if rows is None else arrays["features"][rows]
+            return Reference(features, _gaussian(path, arrays, "mu"), _gaussian(path, arrays, "mu_s"))
         if self.images is None and space.name != "inception":
             raise ArtifactError(f"{path}: holds statistics alone, of the space inception; {space.name} needs images")
         if self.images is None:
             return Reference(None, *_of_inception(path, arrays))
-        found = features_of(self.images, [space], keep_spatial=False)[space.name]
+        found = features_of(self.images, [space], keep_spatial=False, rows=rows)[space.name]
         if "mu" not in arrays or space.name != "inception":
             return Reference(found.pooled, found.pooled_stats, found.spatial_stats)
         if space.identity["resize"] != "legacy_tensorflow":
@@ -226,13 +233,21 @@ def _gaussian(path: Path, arrays: dict[str, np.ndarray], name: str) -> Gaussian 
     return Gaussian(mean, covariance)
 
 
-def _chosen(batches: Iterable[np.ndarray], kept: np.ndarray) -> Iterator[np.ndarray]:
-    """Those images of a stream whose numbers are `kept`, which ascend."""
+def spread_evenly(count: int) -> np.ndarray:
+    """The numbers of at most REFERENCE_IMAGES of so many images, rising."""
+    return np.unique(np.linspace(0, count - 1, REFERENCE_IMAGES).round().astype(int))
+
+
+def _chosen(images: Images, kept: np.ndarray) -> Iterator[np.ndarray]:
+    """Images by their numbers, which rise, a few at a time; those of a file come as a stream."""
+    if isinstance(images, Store):
+        yield from (images.read(kept[k : k + 100]) for k in range(0, len(kept), 100))
+        return
     start = 0
-    for images in batches:
-        inside = kept[(kept >= start) & (kept < start + len(images))]
-        yield images[inside - start]
-        start += len(images)
+    for batch in images.batches():
+        inside = kept[(kept >= start) & (kept < start + len(batch))]
+        yield batch[inside - start]
+        start += len(batch)
 
 
 def check_count(option: str, given: list[Path], wanted: int) -> None:

@@ -1,11 +1,13 @@
 """The report of an experiment, from its tables, figures, settings, metrics and benchmarks that lie on disk."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 from eddpm.artifacts import read_json, write_text
 from eddpm.errors import ArtifactError
 from eddpm.reporting.page import cost_table, provenance_table, read_table, render
+from eddpm.settings import read_text
 
 
 def make_report(
@@ -52,11 +54,12 @@ def _read_png(path: Path) -> bytes:
 
 
 def _read_text(path: Path) -> str:
-    return _read(path).decode("utf-8-sig", errors="replace")
+    return _read(path, read_text)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, read: Callable[[Path], str | bytes] = Path.read_bytes) -> str | bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); check the path, or make it first") from None
+        return read(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", error)
+        raise ArtifactError(f"{path}: cannot be read ({reason}); check the path, or make it first") from None

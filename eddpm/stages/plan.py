@@ -66,9 +66,10 @@ def dry_run(config: Path, targets: list[str]) -> str:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", str(config)]
     command += ["--workflow-profile", "none"]
     environment = {name: value for name, value in os.environ.items() if name != "SNAKEMAKE_PROFILE"}  # may be quiet
+    environment["PYTHONIOENCODING"] = "utf-8"
     # Unfinished files of jobs at work are yet to be made; one core, since a dry run wants a number.
     command += ["--cores", "1", "--dry-run", "--rerun-incomplete", "--nolock", "--nocolor", "--", *targets]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise ConfigError(f"--targets {' '.join(targets)}: {_reason(done.stdout + done.stderr)}")
     return done.stdout

@@ -1,6 +1,7 @@
 """Tables and figures of an experiment, from metrics, traces and samples that lie on disk."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,8 @@ def plot_figure(figure: str, inputs: list[Path], labels: list[str], png: Path, p
     """Draw one figure: "samples" (an npz per label), "trace" (a csv per label), "noise_levels" (a jsonl per label),
     "fronts", "scales" or "precision_recall" (csv of a table).
     """
+    # A notebook's backend goes on to what is started there, where matplotlib cannot even be imported with it.
+    os.environ["MPLBACKEND"] = "Agg"
     from eddpm.reporting import plots
 
     if figure == "samples":

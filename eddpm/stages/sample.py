@@ -1,6 +1,5 @@
 """Guided sampling of a shard of a run's images."""
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,6 +17,7 @@ from eddpm.diffusion.guidance import RULES, Guidance, GuideFn, classifier_guidan
 from eddpm.diffusion.sampling import Step, sample_ddim, sample_ddpm
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule, respace
 from eddpm.errors import ArtifactError, ConfigError
+from eddpm.frozen import samples_identity
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
 from eddpm.models.layers import set_trunk_dtype
 from eddpm.runtime import ImageNoise, device_name, image_labels, pick_device, progress, say, to_uint8
@@ -53,7 +53,7 @@ def sample_batches(
         )
     sampler = GuidedSampler(config, denoiser, classifier)
     unfinished = samples.with_suffix(".unfinished")
-    identity = _identity(config, denoiser, classifier)
+    identity = samples_identity(config, [sha256(path) for path in (denoiser, classifier) if path])
     batches = _finished_batches(unfinished, identity, start, stop)
     done = {int(i) for batch in batches for i in batch["index"]}
     todo = np.array([i for i in range(start, stop) if i not in done], dtype=np.int64)
@@ -62,7 +62,7 @@ def sample_batches(
         write_npz(unfinished / f"{batch['index'][0]:08d}.npz", **batch, identity=np.array(identity))
         batches.append(batch)
     batches.sort(key=lambda batch: batch["index"][0])
-    _write_shard(samples, batches, sampler.schedule)
+    _write_shard(samples, batches, sampler.schedule, identity)
 
 
 def _sample(sampler: "GuidedSampler", todo: np.ndarray, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
@@ -202,12 +202,6 @@ class FiniteSteps:
         return self._counts.cpu().numpy()
 
 
-def _identity(config: SampleConfig, *weights: Path | None) -> str:
-    """What makes two batches parts of one run: the settings and the weights."""
-    parts = [config.model_dump_json(), *(sha256(path) for path in weights if path)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
 def _finished_batches(folder: Path, identity: str, start: int, stop: int) -> list[dict[str, np.ndarray]]:
     batches = []
     missing = set(range(start, stop))
@@ -227,9 +221,10 @@ def _finished_batches(folder: Path, identity: str, start: int, stop: int) -> lis
     return batches
 
 
-def _write_shard(path: Path, batches: list[dict[str, np.ndarray]], schedule: NoiseSchedule) -> None:
+def _write_shard(path: Path, batches: list[dict[str, np.ndarray]], schedule: NoiseSchedule, identity: str) -> None:
     images, labels, index = (np.concatenate([b[key] for b in batches]) for key in ("images", "labels", "index"))
     assert (np.diff(index) == 1).all(), f"{path}: images are missing, or there twice"
     trace = np.sum([batch["trace"] for batch in batches], axis=0)
     timesteps = schedule.timesteps.flip(0).numpy()
-    write_samples(path, Samples(images, labels, {"index": index, "trace": trace, "timesteps": timesteps}))
+    extras = {"index": index, "trace": trace, "timesteps": timesteps, "identity": np.array(identity)}
+    write_samples(path, Samples(images, labels, extras))

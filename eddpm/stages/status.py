@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from eddpm.arrays import array_length
+from eddpm.arrays import image_numbers
 from eddpm.errors import ArtifactError
 from eddpm.exhibits import runs_of
+from eddpm.outdated import Files, differ
 from eddpm.project import Project
 from eddpm.projectfile import load_project
 from eddpm.runs import slug
@@ -39,6 +40,7 @@ class Progress(NamedTuple):
     image_seconds: float | None  # measured: the median over finished shards
     seconds_left: float
     failures: dict[Path, str]  # log -> its error, of jobs whose shards are not there
+    outdated: str | None  # why images that are there are to be made again
 
 
 def status(config: Path, targets: list[str]) -> None:
@@ -47,8 +49,9 @@ def status(config: Path, targets: list[str]) -> None:
     The runs are those in the tables of named targets, such as `all`.
     """
     project = load_project(read_yaml(config), str(config))
+    files = Files(project)
     wanted = dict.fromkeys(run for target in targets for run in runs_of(project, target))
-    runs = {run: progress(project, run) for run in wanted}
+    runs = {run: progress(project, files, run) for run in wanted}
     total = Progress(
         done=sum(run.done for run in runs.values()),
         wanted=sum(run.wanted for run in runs.values()),
@@ -56,46 +59,105 @@ def status(config: Path, targets: list[str]) -> None:
         image_seconds=None,
         seconds_left=sum(run.seconds_left for run in runs.values()),
         failures={log: error for run in runs.values() for log, error in run.failures.items()},
+        outdated=None,
     )
     rows = [_row(name, run) for name, run in {**runs, "all of these": total}.items()]
     print(tabulate(rows, COLUMNS, colalign=("left", *["right"] * 5), disable_numparse=True))
     print("\nhours: of a job, on one GPU where it has one; so far: of finished jobs, the last try of each.")
     if any(run.image_seconds is None and run.seconds_left for run in runs.values()):
         print(f"~: nothing measured yet; by {speed_source(project)}.")
+    print_outdated({name: run.outdated for name, run in runs.items() if run.outdated})
     for log, error in total.failures.items():
         print(f"failed: {log}: {error}")
 
 
-def progress(project: Project, run: str) -> Progress:
-    """The state of a run, by slug, below the working directory.
+def print_outdated(faults: dict[str, str]) -> None:
+    """A line for each reason why runs are to be made again, with their names."""
+    for reason in dict.fromkeys(faults.values()):
+        names = [name for name, fault in faults.items() if fault == reason]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        print(f"outdated: {', '.join(names[:3])}{more}: {reason}")
 
-    A shard of another size than the project asks for will be made anew, and does not count.
-    """
-    samples = Path(f"results/{project.experiment}/runs/{run}/samples")
-    present = _names(samples)
-    done, seconds, rates, failures = 0, 0.0, [], {}
+
+def progress(project: Project, files: Files, run: str) -> Progress:
+    """The state of a run, by slug, below the working directory: images count that the workflow will keep."""
+    present = _names(Path(f"results/{project.experiment}/runs/{run}/samples"))
+    done, seconds, rates, failures, outdated = 0, 0.0, [], {}, None
     for shard, (start, stop) in project.shards(run).items():
         job = job_of(project, run, shard)
         took = _seconds(job.benchmark) * (stop - start) / job.num_images  # a sweep's job makes shards of several runs
         seconds += took
-        if f"{shard}.npz" in present and _count(samples / f"{shard}.npz") == stop - start:
-            done += stop - start
-            rates += [took / (stop - start)] if took else []
-            continue
-        if f"{shard}.unfinished" in present:
-            batches = sum(map(_count, (samples / f"{shard}.unfinished").glob("*.npz")))
-            done += min(batches, stop - start)
-        if error := last_error(job.log):
+        kept, fault = _kept(project, files, run, shard, present)
+        done += kept
+        outdated = outdated or fault
+        if kept == stop - start and f"{shard}.npz" in present:
+            rates += [took / kept] if took else []
+        elif error := last_error(job.log):
             failures[job.log] = error
     wanted = project.all_runs[run].num_images
     rate = median(rates) if rates else None
     expected = rate or project.image_seconds(project.all_runs[run])
-    return Progress(done, wanted, seconds, rate, (wanted - done) * expected, failures)
+    return Progress(done, wanted, seconds, rate, (wanted - done) * expected, failures, outdated)
+
+
+def _kept(project: Project, files: Files, run: str, shard: str, present: set[str]) -> tuple[int, str | None]:
+    """How many images of a shard will be kept, and why others that lie there will not."""
+    path = Path(f"results/{project.experiment}/runs/{run}/samples/{shard}.npz")
+    span, fault, begun = range(*project.shards(run)[shard]), None, f"{shard}.unfinished" in present
+    if path.name in present:
+        fault = files.shard(run, shard).fault or _other_images(path, span, files.identity(run))
+        if not begun:  # as long as its batches are there, they are gone on from
+            fault = fault or _made_again_with(project, files, run)
+        if not fault:
+            return len(span), None
+    if begun and not files.origin(run).fault:
+        return _batched(path.with_suffix(".unfinished"), span, files.identity(run)), fault
+    return 0, fault or (files.origin(run).fault if begun else None)
+
+
+def _other_images(path: Path, span: range, identity: str | None) -> str | None:
+    """How the shard at `path` tells that it is not of these images, settings and weights."""
+    try:
+        index, named = image_numbers(path)
+    except ArtifactError as error:
+        return str(error)
+    if index.tolist() != list(span):
+        had = f"{index[0]} to {index[-1]}" if len(index) else "none"
+        return f"{path}: images {had}, now {span[0]} to {span[-1]}"
+    return f"{path}: of other settings or weights" if differ(named, identity) else None
+
+
+def _made_again_with(project: Project, files: Files, run: str) -> str | None:
+    """Of a scale whose job samples the others, too: why that job runs again."""
+    if not _shares_a_job(project, run):
+        return None
+    for other in project.sweep_of(project.sweep_runs[run].method):
+        state = files.shard(other, "0000")
+        if state.fault or not state.there:
+            return state.fault or f"shares a job with {other}, whose samples are missing"
+    return None
+
+
+def _batched(folder: Path, span: range, identity: str | None) -> int:
+    """Images in finished batches of these settings and weights."""
+    missing = set(span)
+    for batch in sorted(folder.glob("*.npz")):
+        try:
+            index, named = image_numbers(batch)
+        except ArtifactError:  # damaged, or cleared away meanwhile
+            continue
+        if identity and named == identity and missing.issuperset(index.tolist()):
+            missing.difference_update(index.tolist())
+    return len(span) - len(missing)
+
+
+def _shares_a_job(project: Project, run: str) -> bool:
+    return project.sweep_shares_jobs and run in project.sweep_runs
 
 
 def job_of(project: Project, run: str, shard: str) -> Job:
     """The job that samples a shard: one of its own, or that of its method's sweep."""
-    if project.sweep_shares_jobs and run in project.sweep_runs:
+    if _shares_a_job(project, run):
         rule, name = "sample_sweep", slug(project.sweep_runs[run].method)
         num_images = project.sweep.num_images * len(project.sweep.grids[0])
     else:
@@ -153,18 +215,10 @@ def _names(folder: Path) -> set[str]:
         return set()
 
 
-def _count(samples: Path) -> int:
-    """Images in a shard or a batch; none in what is damaged, or was finished and cleared away meanwhile."""
-    try:
-        return array_length(samples, "index")
-    except ArtifactError:
-        return 0
-
-
 def _seconds(benchmark: Path) -> float:
     """What Snakemake measured of a job; 0 where it has not, or is writing it now."""
     try:
-        with open(benchmark, newline="") as file:
+        with open(benchmark, newline="", encoding="utf-8") as file:
             return sum(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
     except (OSError, KeyError, TypeError, ValueError):
         return 0.0

@@ -6,11 +6,10 @@ which is therefore imported by those who do.
 
 from pathlib import Path
 
-import yaml
-
 from eddpm.artifacts import read_json, write_text
 from eddpm.config import ChoiceConfig
 from eddpm.errors import ArtifactError
+from eddpm.frozen import frozen_text
 from eddpm.settings import load_settings
 
 
@@ -52,7 +51,7 @@ def choose_scale(settings: Path, metrics: list[Path], run_settings: Path) -> Non
     rows = sorted((read_json(path) for path in metrics), key=lambda row: row["run"]["scale"])
     best = best_row(rows, config.criterion.minimise, config.criterion.at_least)
     run = config.run.model_copy(update={"scale": best["run"]["scale"]})
-    write_text(run_settings, yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False))
+    write_text(run_settings, frozen_text(run))
 
 
 def best_row(rows: list[dict], minimise: str, at_least: dict[str, float]) -> dict:

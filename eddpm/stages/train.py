@@ -22,7 +22,7 @@ from eddpm.data.loader import labelled_batches, training_batches
 from eddpm.data.store import Store, open_store
 from eddpm.diffusion.process import at, q_sample
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
-from eddpm.errors import ArtifactError, ConfigError
+from eddpm.errors import ArtifactError, ConfigError, writing
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
 from eddpm.runtime import device_name, say
 from eddpm.settings import load_settings
@@ -172,7 +172,7 @@ def _train(task_class: type[DenoiserTask | ClassifierTask], config: Config, job:
             say(f"{len(train)} images, steps {trainer.step} to {config.training.iterations}, on {where}")
         workers = max(0, job.threads // world.local_size - 1) if world.device.type == "cuda" else 0
         batches = training_batches(train, config.training, trainer.step, rows, workers)
-        with _open_events(job, trainer) if world.leads else nullcontext() as events:
+        with writing(job.events), _open_events(job, trainer) if world.leads else nullcontext() as events:
             hooks = Hooks(
                 evaluate=lambda network: task.evaluate(
                     labelled_batches(validation, _watched(validation), world.device), network

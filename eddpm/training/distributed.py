@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -12,6 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from eddpm.errors import ConfigError
 from eddpm.runtime import pick_device
+
+PATIENCE = timedelta(seconds=30)  # with processes that are not torchrun's
 
 
 class World:
@@ -74,10 +77,9 @@ class World:
 def join_world() -> Iterator[World]:
     """Meet the other processes (NCCL between GPUs, gloo between CPUs), with SIGTERM taken note of meanwhile.
 
-    Raises ConfigError if there are more processes than GPUs.
+    Raises ConfigError if there are more processes than GPUs, or the environment speaks of others that do not come.
     """
-    rank, local_rank = (int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK"))
-    size, local_size = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    rank, local_rank, size, local_size = _place_in_world()
     device = pick_device()
     if device.type == "cuda":
         if local_size > (gpus := torch.cuda.device_count()):
@@ -88,10 +90,45 @@ def join_world() -> Iterator[World]:
     previous = signal.signal(signal.SIGTERM, world.terminate)
     try:
         if size > 1:
-            dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+            _meet(rank, size, "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
         yield world
         # Not after an error, when the others may be within an operation that this process has left.
         if size > 1:
             dist.destroy_process_group()
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _place_in_world() -> tuple[int, int, int, int]:
+    """RANK, LOCAL_RANK, WORLD_SIZE and LOCAL_WORLD_SIZE as a launcher sets them; 0, 0, 1, 1 where they are not set."""
+    defaults = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "LOCAL_WORLD_SIZE": 1, "MASTER_PORT": 0}
+    try:
+        rank, local_rank, size, local_size, port = (int(os.environ.get(name) or defaults[name]) for name in defaults)
+        fits = 0 <= rank < size and 0 <= local_rank < local_size
+        complete = size == 1 or (port and os.environ.get("MASTER_ADDR") and os.environ.get("RANK"))
+    except ValueError:
+        fits = complete = False
+    if not (fits and complete):
+        raise _not_launched("which are incomplete, or contradict each other")
+    return rank, local_rank, size, local_size
+
+
+def _meet(rank: int, size: int, backend: str) -> None:
+    """Find the other processes. Those of torchrun have met already; those of other variables may no longer be there."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return dist.init_process_group(backend)
+    try:
+        store, _, _ = next(dist.rendezvous("env://", rank, size, timeout=PATIENCE))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise _not_launched(f"but {size} processes do not meet in {PATIENCE.seconds} s ({reason})") from None
+    store.set_timeout(timedelta(minutes=30))  # from here on, each is known to work
+    return dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+
+
+def _not_launched(fault: str) -> ConfigError:
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    given = " ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
+    return ConfigError(
+        f"environment: {given}, {fault}; start the command with torchrun or, for one process, unset these variables"
+    )

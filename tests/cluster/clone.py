@@ -43,8 +43,8 @@ class Clone:
 
     def check_out(self) -> None:
         for part in ("eddpm", "workflow", "profiles"):
-            shutil.copytree(REPO / part, self.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(REPO / "environment.yml", self.folder)
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(REPO / part, self.folder / part, ignore=ignored, symlinks=True)
         (self.folder / "slurm").symlink_to("profiles/slurm")
         values = tiny_values() | {"runs": "config/digits/runs.tsv", "evaluation": {"spaces": ["pixels"]}}
         for kind, name in (("denoisers", "uadm"), ("classifiers", "ce")):
@@ -55,6 +55,11 @@ class Clone:
         config.mkdir(parents=True)
         (config / "config.yaml").write_text(yaml.safe_dump(values))
         (config / "runs.tsv").write_text(RUNS)
+
+    def name_partitions(self) -> None:
+        """Edit two lines of the profile, as it asks for: the names that wait there are those of the Slurm of tests."""
+        profile = self.folder / "profiles/slurm/config.yaml"
+        profile.write_text(profile.read_text().replace("# slurm_partition: ", "slurm_partition: "))
 
     def copy_networks(self, other: "Clone") -> None:
         """Take over what the other trains, as soon as that has ended, with its data set."""

@@ -27,6 +27,7 @@ def clean(slurm, tmp_path_factory):
     """A clone where `snakemake --profile slurm all` has been started, which nothing disturbs."""
     clone = Clone(tmp_path_factory.mktemp("clean") / "clone", slurm)
     clone.check_out()
+    clone.name_partitions()
     clone.start("all")
     yield clone
     clone.driver.kill()

@@ -55,6 +55,7 @@ def test_faults_change_no_image(clean, slurm, tmp_path):
     frozen = freeze(clone, dict.fromkeys(HIT, 2))
     first = {shard: clone.shard_jobs(shard)[0] for shard in HIT}
     assert len({job["GRES"] for job in first.values()}) == 3
+    assert {job["Partition"] for job in first.values()} == {"cpu"}  # Slurm's default, since the profile names none
 
     # One is queued again by Slurm itself, as are the jobs of a node that is lost, and goes on.
     slurm.run("scontrol", "requeue", first[KILLED]["JobId"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from refusals import cuts, readable, refusal
 
-from eddpm.arrays import array_length, map_array, open_arrays, read_npz, write_npz
+from eddpm.arrays import Arrays, image_numbers, map_array, open_arrays, read_npz, write_npz
 from eddpm.artifacts import sha256
 from eddpm.errors import ArtifactError
 
@@ -116,17 +116,6 @@ def test_reading_all_but_the_images_leaves_them_out(tmp_path):
     assert set(read_npz(tmp_path / "a.npz", "arr_0", skip=("arr_0",))) == {"arr_1"}
 
 
-def test_the_length_of_an_array_is_known_by_its_header(tmp_path, monkeypatch):
-    path = tmp_path / "a.npz"
-    write_npz(path, few=np.zeros((3, 5)), many=np.zeros(7), one=np.array("word"))
-    monkeypatch.setattr(np.lib.format, "read_array", None)  # which would read it all
-    assert (array_length(path, "few"), array_length(path, "many")) == (3, 7)
-    with pytest.raises(ArtifactError, match="no array 'none'"):
-        array_length(path, "none")
-    with pytest.raises(ArtifactError, match="'one' is a single value"):
-        array_length(path, "one")
-
-
 # Headers ----------------------------------------------------------------------------------------------------------
 
 
@@ -179,7 +168,7 @@ def test_a_header_that_does_not_fit_the_file_is_refused_before_data_are_read(tmp
     path = tmp_path / "a.npz"
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("arr_0.npy", BAD_HEADERS[kind])
-    for read in (read_npz, lambda path: array_length(path, "arr_0")):
+    for read in (read_npz, image_numbers):
         assert refusal(read, path).startswith("not a readable npz (")
 
 
@@ -246,3 +235,16 @@ def test_no_message_advises_to_delete(tmp_path, name):
     message = refusal(read_npz, tmp_path / name)
     assert "delete" not in message
     assert f"`snakemake --forcerun {tmp_path / name}`" in message
+
+
+def test_the_numbers_and_identity_of_samples_are_known_without_an_image(tmp_path, monkeypatch):
+    path, opened, read = tmp_path / "a.npz", [], Arrays.__getitem__
+    write_npz(path, arr_0=np.zeros((3, 2)), index=np.arange(4, 7), identity=np.array("word"))
+    monkeypatch.setattr(Arrays, "__getitem__", lambda arrays, name: opened.append(name) or read(arrays, name))
+    index, identity = image_numbers(path)
+    assert (index.tolist(), identity, opened) == ([4, 5, 6], "word", ["index", "identity"])
+    write_npz(path, index=np.arange(2))
+    assert image_numbers(path)[1] is None
+    write_npz(path, arr_0=np.zeros(2))
+    with pytest.raises(ArtifactError, match="no array 'index'"):
+        image_numbers(path)

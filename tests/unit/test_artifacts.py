@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from full_disk import room_for
 from refusals import cuts, readable, refusal
 
 from eddpm import artifacts
@@ -28,6 +29,9 @@ from eddpm.artifacts import (
     write_text,
 )
 from eddpm.batches import write_sample_batch
+from eddpm.data.shards import _growing_array, _save
+from eddpm.errors import ArtifactError
+from eddpm.stages.evaluate import _write_grid
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 IMAGES = np.zeros((2, 8, 8, 3), np.uint8)
@@ -118,6 +122,45 @@ def test_readers_beside_a_writer_never_see_half_a_file(tmp_path):
         arrays = read_npz(path, "a", "b")
         assert arrays["a"][0] == arrays["b"][-1]
     writer.join()
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 40, 40, 1), dtype=np.uint8)  # 64 kB that nothing compresses
+WRITERS = {
+    "npz": lambda path: write_npz(path, a=PIXELS),
+    "sample batch": lambda path: write_sample_batch(path, PIXELS.shape, [PIXELS]),
+    "safetensors": lambda path: save_model(path, {"a": torch.from_numpy(PIXELS)}),
+    "torch": lambda path: save_training_state(path, {"a": torch.from_numpy(PIXELS)}),
+    "text": lambda path: write_text(path, "a" * PIXELS.size),
+    "json": lambda path: write_json(path, {"a": PIXELS.ravel().tolist()}),
+    "npy": lambda path: _save(path, PIXELS),
+    "growing npy": lambda path: write_rows(path, PIXELS),
+    "picture": lambda path: _write_grid(path, PIXELS),
+}
+
+
+def write_rows(path: Path, rows: np.ndarray) -> None:
+    with _growing_array(path, rows.shape[1:]) as add:
+        for row in rows:
+            add(row)
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_full_disk_is_one_line_naming_the_file_and_leaves_the_old_one_whole(tmp_path, write):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with room_for(4096), pytest.raises(ArtifactError) as caught:
+        write(path)
+    assert re.fullmatch(rf"{path}: cannot be written \(File too large\); make room there, .*", str(caught.value))
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
+    write(path)
+    assert path.stat().st_size > 4096
+
+
+def test_a_path_through_a_file_is_one_line_and_leaves_that_file_alone(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ArtifactError, match=r"file/a\.txt: cannot be written \(.*\); give another path"):
+        write_text(tmp_path / "file/a.txt", "text")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_folders_are_made_on_the_way(tmp_path):
@@ -242,6 +285,11 @@ def test_text_is_utf_8_whatever_the_locale(tmp_path):
     assert (tmp_path / "a.md").read_bytes() == "FID ↓\n".encode()
 
 
+def test_the_name_of_a_file_that_is_no_unicode_is_written_all_the_same(tmp_path):
+    write_text(tmp_path / "a.tsv", os.fsdecode(b"caf\xe9.png ") + "↓")
+    assert (tmp_path / "a.tsv").read_text(encoding="utf-8") == "caf\\udce9.png ↓"
+
+
 @pytest.mark.parametrize("text", [b"{", b'{"a": 1', b"\xff\xfe", b"nonsense"])
 def test_damaged_json_is_refused(tmp_path, text):
     (tmp_path / "a.json").write_bytes(text)
@@ -283,16 +331,63 @@ def test_provenance_names_the_commit_of_the_checkout_and_the_versions():
     assert found["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
 
 
-def test_provenance_of_a_dirty_checkout_says_so(tmp_path, monkeypatch):
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-    (tmp_path / "artifacts.py").write_text("clean")
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A repository with the package at its root: the function that runs git in it."""
+
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", "-C", str(tmp_path), *who, *arguments], check=True)
+
+    for file in ("eddpm/artifacts.py", "eddpm/stages/train.py", "workflow/rules/a.smk", "config/runs.tsv", "README.md"):
+        write_text(tmp_path / file, "as committed")
+    monkeypatch.setattr(artifacts, "__file__", str(tmp_path / "eddpm/artifacts.py"))
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
-        subprocess.run([*git, *command], check=True)
-    monkeypatch.setattr(artifacts, "__file__", str(tmp_path / "artifacts.py"))
+        git(*command)
+    return git
+
+
+@pytest.mark.parametrize(
+    ("changed", "dirty"),
+    [
+        ("eddpm/stages/train.py", True),
+        ("workflow/rules/a.smk", True),
+        ("config/runs.tsv", False),
+        ("README.md", False),
+        ("eddpm/new.py", False),  # which no tracked file imports
+    ],
+)
+def test_a_commit_is_dirty_where_package_or_workflow_differ(checkout, tmp_path, changed, dirty):
     clean = provenance()["commit"]
     assert re.fullmatch("[0-9a-f]{40}", clean)
-    (tmp_path / "artifacts.py").write_text("dirty")
-    assert provenance()["commit"] == f"{clean}-dirty"
+    (tmp_path / changed).write_text("changed")
+    assert provenance()["commit"] == clean + "-dirty" * dirty
+
+
+def test_a_removed_file_makes_a_commit_dirty_staged_or_not(checkout, tmp_path):
+    (tmp_path / "eddpm/stages/train.py").unlink()
+    assert provenance()["commit"].endswith("-dirty")
+    checkout("add", "--all")
+    assert provenance()["commit"].endswith("-dirty")
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+@pytest.mark.parametrize("place", [".venv/lib/python3.11/site-packages/eddpm", "vendor/eddpm"])
+def test_the_commit_of_a_repository_that_the_package_is_installed_in_is_not_its_own(
+    checkout, tmp_path, monkeypatch, place, tracked
+):
+    write_text(tmp_path / place / "artifacts.py", "installed")
+    if tracked:
+        checkout("add", "--force", place)
+        checkout("commit", "-qm", "with it")
+    monkeypatch.setattr(artifacts, "__file__", str(tmp_path / place / "artifacts.py"))
+    assert provenance()["commit"] == "unknown"
+
+
+def test_a_package_that_no_commit_of_its_repository_holds_has_none(checkout, tmp_path):
+    checkout("rm", "-q", "--cached", "-r", "eddpm")
+    checkout("commit", "-qm", "without it")
+    assert provenance()["commit"] == "unknown"
 
 
 def test_provenance_is_unknown_without_a_checkout_without_git_and_without_installing(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """A verb is a stage function, an option is its argument, and a mistake is one line and exit 2."""
 
+import errno
 import inspect
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from tiny import tiny_values
 
 from eddpm.arrays import write_npz
 from eddpm.artifacts import atomic, write_json
@@ -27,6 +29,11 @@ METRICS = {
     "standard_errors": {},
     "provenance": {"commit": "c", "torch": "t", "device": "d"},
 }
+
+COLUMNS = [
+    f"{name}{of}" for name in ("entropy", "gradient_norm", "log10_scale", "guidance_norm") for of in ("", "_std")
+]
+TRACE = "\n".join(",".join(row) for row in (["t", *COLUMNS], ["9", *["0.5"] * 8], ["4", *["0.4"] * 8]))
 
 
 def stage_of(verb: str):
@@ -255,3 +262,90 @@ def test_a_reader_that_has_seen_enough_is_no_error():
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait() == 0
+
+
+# Environments as they are -----------------------------------------------------------------------------------------
+
+
+def started(argv: list[str], folder: Path = REPO, **how) -> subprocess.CompletedProcess:
+    """A verb in a process of its own, in a folder; what it prints as bytes."""
+    environment = os.environ | {"PYTHONPATH": str(REPO)} | how.pop("variables", {})
+    command = [sys.executable, "-m", "eddpm", *argv]
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how
+    return subprocess.run(command, cwd=folder, env=environment, check=False, **how)
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"LC_ALL": "POSIX", "PYTHONIOENCODING": "latin-1"},
+        {"PYTHONIOENCODING": "ascii:strict"},
+    ],
+    ids=["C", "latin-1", "ascii"],
+)
+def test_the_arrows_of_a_table_are_printed_somehow_in_any_locale_and_written_as_utf_8(tmp_path, locale):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tiny_values()))
+    run = METRICS["run"] | {"name": "UADM(25)-G"}
+    write_json(tmp_path / "results/digits/runs/uadm25-g/metrics.json", METRICS | {"run": run})
+    done = started(["tables", "--config", "config.yaml"], tmp_path, variables=locale)
+    assert (done.returncode, done.stderr) == (0, b"")
+    written = (tmp_path / "results/digits/tables/unfinished/main.md").read_bytes().decode("utf-8")
+    assert "FID ↓ (pixels)" in written
+    assert done.stdout.strip() == written.encode("ascii", "backslashreplace").strip()
+
+
+def test_a_full_disk_behind_the_output_is_one_line():
+    with open("/dev/full", "wb") as full:
+        done = started(["status", "--config", "config/digits/config.yaml"], stdout=full)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"eddpm status: standard output: No space left on device; make room there")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_full_disk_behind_the_log_ends_the_job_with_the_same_exit_code():
+    with open("/dev/full", "wb") as full:
+        done = started(["status", "--config", "config/digits/config.yaml"], stdout=full, stderr=full)
+    assert done.returncode == 2
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    write_json(tmp_path / "a.json", METRICS)
+    (tmp_path / "out").write_text("mine")
+    argv = command(
+        "make-table", tmp_path, runs=["A"], metrics=[str(tmp_path / "a.json")], csv=[str(tmp_path / "out/a")]
+    )
+    assert mistake(argv, capsys).startswith(f"{tmp_path}/out/a: cannot be written (File exists); give another path")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_file_that_must_not_be_touched_is_one_line_wherever_that_shows(tmp_path, capsys, monkeypatch):
+    def refused(**arguments) -> None:
+        raise PermissionError(errno.EACCES, "no", "kept.npz")
+
+    monkeypatch.setattr(report, "make_table", refused)
+    line = mistake(command("make-table", tmp_path), capsys)
+    assert line == "kept.npz: Permission denied; change its permissions, or work in another folder"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+        {"MPLBACKEND": "nonsense", "HOME": "/dev/null", "MPLCONFIGDIR": "/dev/null/matplotlib"},
+    ],
+    ids=["of a notebook", "nonsense, and no home"],
+)
+def test_figures_are_drawn_whatever_backend_is_asked_for(tmp_path, variables):
+    (tmp_path / "trace.csv").write_text(TRACE)
+    argv = command("plot-figure", tmp_path, figure=["trace"], inputs=["trace.csv"], labels=["A"])
+    done = started(argv, tmp_path, variables=variables)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "png.missing").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "pdf.missing").read_bytes().startswith(b"%PDF")
+
+
+def test_the_library_draws_without_choosing_a_backend_for_its_user():
+    program = "import sys; from eddpm.reporting import plots; print('matplotlib.pyplot' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

@@ -8,11 +8,12 @@ import sys
 import time
 
 import pytest
+from full_disk import room_for
 from tiny import REPO
 
 from eddpm import driver
 from eddpm.driver import ALIVE, Hold
-from eddpm.errors import ConfigError
+from eddpm.errors import ArtifactError, ConfigError
 
 
 @pytest.fixture
@@ -42,6 +43,17 @@ def test_a_second_process_of_the_same_host_is_refused_until_the_first_releases(t
     first.release()
     Hold(tmp_path).release()
     assert not (tmp_path / "driver.sign").exists()
+
+
+def test_a_folder_in_which_nothing_can_be_written_is_refused_in_one_line(tmp_path):
+    with (
+        room_for(0),
+        pytest.raises(ArtifactError, match=r"driver\.sign: cannot be written \(File too large\); [^\n]+$"),
+    ):
+        Hold(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ArtifactError, match=r"driver\.lock: cannot be written \(Not a directory\); give another path$"):
+        Hold(tmp_path / "file")
 
 
 def test_after_a_kill_the_same_host_goes_on_at_once_by_its_lock(tmp_path):

@@ -7,7 +7,7 @@ from projects import DIGITS, PUBLISHED, ROW, load, published, refusal, write_row
 
 from eddpm.assets import missing_files
 from eddpm.cli import build_parser
-from eddpm.paths import expand, shown, unexpanded
+from eddpm.paths import expand, shown, why_absent
 from eddpm.project import Project
 
 
@@ -88,7 +88,9 @@ def test_what_could_not_be_expanded_is_said_where_the_path_does_not_exist(tmp_pa
     assert "does not exist, since there is no home folder ~nobody-of-this-name; put" in validation
     assert "does not exist, since $NOWHERE is not set; put" in weights
     assert "since $NOWHERE is not set" in refusal(Path("$NOWHERE/runs.tsv"))
-    assert unexpanded("/plain/path") == unexpanded("$SCRATCH/pics") == ""
+    (tmp_path / "link").symlink_to("gone")
+    assert why_absent(str(tmp_path / "link")) == ", since it is a link to nowhere"
+    assert why_absent("/plain/path") == why_absent("$SCRATCH/pics") == ""
 
 
 @pytest.mark.parametrize("written", ["--samples=~/a.npz", "--samples ~/a.npz"])

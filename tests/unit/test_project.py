@@ -2,10 +2,11 @@
 
 import pytest
 import yaml
-from projects import DIGITS, EDS, ROW, UNGUIDED, all_settings, changed_settings, load, published, write_rows
+from projects import DIGITS, EDS, ROW, UNGUIDED, changed_settings, load, published, write_rows
 
 from eddpm.config import SampleConfig
 from eddpm.errors import ConfigError
+from eddpm.frozen import frozen_parts
 from eddpm.project import Project
 from eddpm.projectfile import load_project
 from eddpm.settings import parse_settings
@@ -62,7 +63,7 @@ def three_rows(table) -> list[dict]:
 def test_changing_the_scale_of_a_row_changes_the_settings_of_that_run_alone(table, three_rows):
     before = load(table)
     write_rows(table, three_rows[0], {**three_rows[1], "scale": "5"}, three_rows[2])
-    assert changed_settings(before, load(table)) == {"uadm25-g"}
+    assert changed_settings(before, load(table)) == {"runs/uadm25-g"}
 
 
 @pytest.mark.parametrize("change", [{"sampling__batch_size": 3}, {"sampling__shard_size": 2}, {"sweep__num_images": 7}])
@@ -78,23 +79,24 @@ def test_the_number_of_images_is_no_part_of_what_an_image_is(table, three_rows):
 
 def test_changing_the_ect_weight_changes_the_settings_of_that_classifier_alone(table, three_rows):
     weight = DIGITS["classifiers"]["ect"]["loss"]["ect_weight"] + 1
-    assert changed_settings(load(table), load(table, classifiers__ect__loss__ect_weight=weight)) == {"classifier ect"}
+    assert changed_settings(load(table), load(table, classifiers__ect__loss__ect_weight=weight)) == {"classifiers/ect"}
 
 
 def test_changing_a_training_changes_no_settings_of_a_run(table, three_rows):
     training = {**DIGITS["denoisers"]["uadm"]["training"], "iterations": 3}
-    assert changed_settings(load(table), load(table, denoisers__uadm__training=training)) == {"denoiser uadm"}
+    assert changed_settings(load(table), load(table, denoisers__uadm__training=training)) == {"denoisers/uadm"}
 
 
 def test_changing_the_criterion_changes_no_settings_but_the_choices(table, three_rows):
     before = load(table)
     changed = changed_settings(before, load(table, sweep__best={"minimise": "pixels/recall"}))
-    assert changed == before.best_runs.keys()
+    assert changed == {f"runs/{run}/choice" for run in before.best_runs}
 
 
 def test_changing_the_precision_changes_every_run_and_no_training(table, three_rows):
     before = load(table)
-    assert changed_settings(before, load(table, sampling__precision="bfloat16")) == before.all_runs.keys()
+    changed = changed_settings(before, load(table, sampling__precision="bfloat16"))
+    assert {part.removesuffix("/choice") for part in changed} == {f"runs/{run}" for run in before.all_runs}
 
 
 def test_the_settings_of_a_run_are_its_row_and_its_networks(digits):
@@ -190,7 +192,8 @@ def test_a_published_network_changes_no_settings_of_a_run_and_has_none_of_traini
         for kind, name in (("denoisers", "uadm"), ("classifiers", "ce"))
     }
     before, after = load(table), load(table, **changes)
-    assert all_settings(after).keys() == all_settings(before).keys() - {"denoiser uadm", "classifier ce"}
-    assert {name: all_settings(before)[name] for name in all_settings(after)} == all_settings(after)
+    old, new = frozen_parts(before), frozen_parts(after)
+    assert new.keys() == old.keys() - {"denoisers/uadm", "classifiers/ce"}
+    assert {part: old[part] for part in new} == new
     with pytest.raises(ConfigError, match="denoiser 'uadm': training: value None"):
         after.train_denoiser("uadm")

@@ -1,10 +1,14 @@
 """Mistakes in the project file and its table of runs: one line, with place, value and remedy, before anything runs."""
 
+from pathlib import Path
+
 import pytest
 from projects import DIGITS, EDS, HEADER, PUBLISHED, ROW, UNGUIDED, load, published, refusal, write_rows
+from tiny import REPO
 
 from eddpm.errors import ConfigError
-from eddpm.projectfile import load_project
+from eddpm.projectfile import DEFAULT, find, load_project
+from eddpm.settings import read_yaml
 
 # Mistakes in the table --------------------------------------------------------------------------------------------
 
@@ -43,6 +47,28 @@ def test_an_unguided_row_may_leave_its_scale_out_and_a_guided_one_may_not(table)
     assert load(table).runs[0].scale == 0
     write_rows(table, {**ROW, "scale": ""})
     assert "scale: missing" in refusal(table)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_table_is_read_as_spreadsheets_save_it(table, encoding):
+    write_rows(table, {**ROW, "run": "Größe ↑"})
+    table.write_bytes(table.read_text(encoding="utf-8").replace("\n", "\r\n").encode(encoding))
+    assert load(table).runs[0].run == "Größe ↑"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16-be"])
+def test_a_table_in_another_encoding_is_one_line_that_says_what_to_save(table, encoding):
+    write_rows(table, {**ROW, "run": "é"})
+    table.write_bytes(table.read_text(encoding="utf-8").encode(encoding))
+    assert refusal(table).startswith(f"{table}: cannot be read (")
+    assert "save it as UTF-8" in refusal(table)
+
+
+def test_a_column_that_is_there_twice_is_refused(table):
+    write_rows(table, ROW)
+    header, line = table.read_text().splitlines()
+    table.write_text(f"{header}\tscale\n{line}\t6\n")
+    assert refusal(table) == f"{table} line 1: column 'scale' is there 2 times; drop all but one"
 
 
 def test_a_misspelled_column_is_named_with_the_right_one(table):
@@ -96,6 +122,22 @@ def test_a_table_as_spreadsheets_save_it_is_read_alike(table):
     plain = load(table).runs
     table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes().replace(b"\n", b"\r\n"))
     assert load(table).runs == plain
+
+
+def test_a_file_is_looked_for_where_one_works_and_then_where_the_package_was_checked_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find(DEFAULT).samefile(REPO / DEFAULT)
+    assert find("mine.tsv") == Path("mine.tsv")
+    (tmp_path / DEFAULT).parent.mkdir(parents=True)
+    (tmp_path / DEFAULT).touch()
+    assert find(DEFAULT) == Path(DEFAULT)
+
+
+def test_shipped_tables_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = load_project(read_yaml(REPO / "config/imagenet256/config.yaml"), "config.yaml")
+    assert len(project.runs) == 16
+    assert Path(project.published).samefile(REPO / "config/imagenet256/published.tsv")
 
 
 # Names that are defined nowhere, or twice -------------------------------------------------------------------------
@@ -331,3 +373,16 @@ def test_published_numbers_are_a_file_and_of_the_space_inception(table):
         "config.yaml: published: these numbers are of the space inception; add it to evaluation.spaces"
     )
     load(table, published=str(missing), evaluation__spaces=["classifier:clean", "pixels", "inception"])
+
+
+def test_braces_in_the_names_of_files_that_rules_read_are_refused(table):
+    write_rows(table, ROW)
+    classifiers = DIGITS["classifiers"]
+    message = "has braces, which Snakemake takes for wildcards; rename it"
+    kept = classifiers | {"ce": published(classifiers["ce"], "nets {a}/ce {1}.pt")}
+    assert f"classifiers.ce.checkpoint: 'ce {{1}}.pt' {message}" in refusal(table, classifiers=kept)
+    training = classifiers["ect"]["training"] | {"init_from": "{a}.pt"}
+    started = classifiers | {"ect": classifiers["ect"] | {"training": training}}
+    assert f"classifiers.ect.training.init_from: '{{a}}.pt' {message}" in refusal(table, classifiers=started)
+    in_a_folder = published(classifiers["ce"], "nets {a}/ce.pt")  # of which a rule sees no more than the name
+    assert load(table, classifiers=classifiers | {"ce": in_a_folder})

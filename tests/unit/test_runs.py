@@ -3,8 +3,9 @@
 import itertools
 
 import pytest
-from projects import DIGITS, EDS, ROW, UNGUIDED, all_settings, load, refusal, write_rows
+from projects import DIGITS, EDS, ROW, UNGUIDED, load, refusal, write_rows
 
+from eddpm.frozen import frozen_parts
 from eddpm.project import Project
 from eddpm.projectfile import load_project
 from eddpm.runs import Run, slug
@@ -97,7 +98,7 @@ def test_one_grid_is_the_same_grid_for_each_guided_row(table):
     write_rows(table, ROW, EDS, UNGUIDED)
     one = load(table, sweep__scales=[1, 4])
     each = load(table, sweep__scales={"UADM(25)-G": [1, 4], "UADM(25)-G+EDS": [1, 4]})
-    assert all_settings(one) == all_settings(each)
+    assert frozen_parts(one) == frozen_parts(each)
 
 
 def test_methods_share_jobs_only_on_a_common_grid(table):
@@ -250,8 +251,8 @@ def test_all_runs_are_each_row_of_each_kind_exactly_once(table):
 
 def test_an_ablation_changes_no_settings_of_any_other_run(table):
     write_rows(table, ROW, EDS, UNGUIDED)
-    before = all_settings(load(table))
-    after = all_settings(load(table, ablations=ablate("UADM(25)-G+EDS", scale=[4, 5], eds_timesteps=[None, "0-99"])))
+    before = frozen_parts(load(table))
+    after = frozen_parts(load(table, ablations=ablate("UADM(25)-G+EDS", scale=[4, 5], eds_timesteps=[None, "0-99"])))
     assert {name: after[name] for name in before} == before
     assert len(after) == len(before) + 3
 

@@ -19,7 +19,7 @@ from eddpm.config import (
     UNetArchitecture,
 )
 from eddpm.errors import ConfigError
-from eddpm.settings import Settings, load_settings, parse_settings
+from eddpm.settings import Settings, load_settings, merged, parse_settings, read_yaml
 
 NETWORK = {"num_channels": 32, "channel_mult": [1]}
 
@@ -218,3 +218,86 @@ def test_a_file_that_holds_no_keys_is_refused(text, kind, tmp_path):
 def test_a_mistake_in_a_file_is_named_with_the_file_and_the_key(tmp_path):
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump({**DATASET, "image_size": "big"}))
     assert refusal_of_file(tmp_path / "settings.yaml").startswith("image_size: value 'big': ")
+
+
+def test_changes_reach_one_of_two_mappings_that_a_file_shares_by_an_anchor():
+    values = yaml.safe_load("{a: &a {x: {y: 1, z: 2}}, b: *a, c: [1]}")
+    changed = merged(values, {"a": {"x": {"y": 3}}, "c": {"d": 4}, "e": 5})
+    assert changed == {"a": {"x": {"y": 3, "z": 2}}, "b": {"x": {"y": 1, "z": 2}}, "c": {"d": 4}, "e": 5}
+    assert values["a"] == values["b"] == {"x": {"y": 1, "z": 2}}
+
+
+# Encodings and repetitions ----------------------------------------------------------------------------------------
+
+TEXT = yaml.safe_dump(DATASET)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"], ids=["Unix", "Windows", "Mac"])
+def test_settings_are_read_from_any_unicode_that_says_which_it_is_in_any_locale(tmp_path, encoding, newline):
+    text = "# für é and 日本\n" + TEXT
+    (tmp_path / "settings.yaml").write_bytes(text.replace("\n", newline).encode(encoding))
+    assert load_settings(DatasetConfig, tmp_path / "settings.yaml") == parse_settings(DatasetConfig, DATASET, "here")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "reason"),
+    [
+        ("latin-1", "byte 0xe9 in line 2 is no UTF-8: save it as UTF-8"),
+        ("cp1252", "byte 0xe9 in line 2 is no UTF-8: save it as UTF-8"),
+        ("mac-roman", "byte 0x8e in line 2 is no UTF-8: save it as UTF-8"),
+        ("utf-16-le", "save it as UTF-8"),
+        ("utf-32", "save it as UTF-8"),
+    ],
+)
+def test_another_encoding_is_one_line_that_says_what_to_save(tmp_path, encoding, reason):
+    (tmp_path / "settings.yaml").write_bytes(f"a: 1\n# é\n{TEXT}".encode(encoding))
+    message = refusal_of_file(tmp_path / "settings.yaml")
+    assert message.startswith("not valid YAML (")
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "lines"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "a", "1 and 3"),
+        ("a: 1\n'a': 1\n", "a", "1 and 2"),
+        ("a:\n  b: 1\n  c: 2\n\n  b: 1\n", "b", "2 and 5"),
+        ("a: {b: 1, b: 2}\n", "b", "1 and 1"),
+        ("a:\n- b: 1\n  b: 2\n", "b", "2 and 3"),
+        ("1: a\n1: b\n", "1", "1 and 2"),
+        ("a: &x\n  b: 1\n  b: 2\nc: *x\n", "b", "2 and 3"),
+        ("a: &x {b: 1}\nc:\n  <<: *x\n  d: 1\n  d: 2\n", "d", "4 and 5"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused_with_both_lines(tmp_path, text, key, lines):
+    (tmp_path / "settings.yaml").write_text(text)
+    reason = f"not valid YAML (key '{key}' is there twice, in lines {lines}: drop one); mend the file"
+    assert refusal_of_file(tmp_path / "settings.yaml") == reason
+
+
+def test_what_anchors_merge_may_be_said_again(tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        "one: &one {lr: 1, seed: 1}\ntwo: &two\n  <<: *one\n  lr: 2\nthree:\n  <<: *two\n  seed: 3\n"
+        "four:\n  <<: *one\n  <<: {ema: 1}\nfive: *one\n"
+    )
+    one, two = {"lr": 1, "seed": 1}, {"lr": 2, "seed": 1}
+    three, four = two | {"seed": 3}, one | {"ema": 1}
+    assert read_yaml(tmp_path / "a.yaml") == {"one": one, "two": two, "three": three, "four": four, "five": one}
+
+
+def test_tabs_are_answered_with_spaces(tmp_path):
+    (tmp_path / "settings.yaml").write_text("a:\n\tb: 1\n")
+    assert refusal_of_file(tmp_path / "settings.yaml").endswith("; indent by spaces, not tabs")
+
+
+@pytest.mark.parametrize("value", ["1e5", "1,000"])
+def test_an_integer_as_yaml_does_not_know_it_is_answered_with_digits(value):
+    message = refusal(TrainDenoiserConfig, changed(DENOISER, "training.iterations", value))
+    assert message.startswith(f"training.iterations: value '{value}': input should be a valid integer")
+    assert message.endswith("; write it in digits alone, as 20000")
+
+
+def test_a_date_where_text_is_wanted_is_answered_with_quotes():
+    value = yaml.safe_load("2024-01-31")
+    assert refusal(SampleConfig, {**SAMPLE, "name": value}).endswith("is a date, and should be text; put it in quotes")

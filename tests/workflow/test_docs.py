@@ -18,6 +18,28 @@ def test_readme_shows_the_table_that_docs_hold(table):
     assert shown in (REPO / "docs/digits/README.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("document", "first", "last", "least"),
+    [("README.md", "## What the demo shows", "## Working with it", 10), ("docs/ablations.md", "# Ablations", None, 6)],
+)
+def test_numbers_that_the_text_quotes_are_in_its_tables(document, first, last, least):
+    text = (REPO / document).read_text()
+    text = text[text.index(first) : text.index(last) if last else None]
+    block = re.compile("<!-- table: .*?<!-- end -->", re.DOTALL)
+    cells = {f"{float(cell):.3f}" for table in block.findall(text) for cell in re.findall(r"\d+\.\d{3,}", table)}
+    quoted = re.findall(r"(?<![\d.])\d\.\d{3}(?!\d)", block.sub("", text))
+    assert len(quoted) >= least
+    assert set(quoted) <= cells
+
+
+def test_the_readme_claims_no_order_at_equal_accuracy_before_a_table_matches_it():
+    """A lower FID beside a lower accuracy, or on a coarse grid, is none."""
+    for document in ("README.md", "docs/ablations.md"):
+        text = " ".join((REPO / document).read_text().split())
+        assert not re.search(r"at about (the same|equal) accuracy", text)
+        assert re.search(r"at (the same accuracy|equal accuracies)[^.]*(do not (show|tell)|not compared)", text)
+
+
 def test_docs_hold_the_settings_that_made_them():
     rows = list(csv.DictReader((REPO / "docs/digits/runs.tsv").open(), delimiter="\t"))
     text = (REPO / "docs/digits/README.md").read_text()

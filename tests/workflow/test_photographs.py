@@ -32,7 +32,7 @@ def broken_zip(tmp_path_factory):
 
 
 @pytest.fixture
-def workspace(broken_zip, tmp_path):
+def workspace(broken_zip, tmp_path, monkeypatch):
     """A project that trains small classifiers on the photographs for 100 steps."""
     values = tiny_values()
     for name in ("ce", "ect"):
@@ -40,7 +40,8 @@ def workspace(broken_zip, tmp_path):
         values["classifiers"][name]["training"].update(
             iterations=100, batch_size=8, save_interval=50, random_crop=True, random_flip=True
         )
-    dataset = {"source": str(broken_zip[0]), "image_size": 32, "image_channels": 3, "num_classes": 10}
+    monkeypatch.setenv("PHOTOGRAPHS", str(broken_zip[0].parent))
+    dataset = {"source": f"$PHOTOGRAPHS/{broken_zip[0].name}", "image_size": 32, "image_channels": 3, "num_classes": 10}
     values["dataset"] = dataset | {"uncropped": True, "max_corrupt": 0.02}
     return Workspace(tmp_path / "project", dataset=values["dataset"], classifiers=values["classifiers"])
 
@@ -63,7 +64,7 @@ def test_photographs_become_a_classifier_and_damaged_ones_are_named(workspace, b
     assert levels[0]["entropy"] < levels[-1]["entropy"]  # noise tells nothing
 
 
-def test_more_damaged_files_than_allowed_stop_the_job_with_one_line(workspace, broken_zip):
+def test_more_damaged_files_than_allowed_stop_the_job_with_one_line_and_what_is_done_is_kept(workspace, broken_zip):
     workspace.write_config(dataset=workspace.values["dataset"] | {"max_corrupt": 0.019})
     done = workspace.snakemake(LEVELS, check=False)
     assert done.returncode == 1
@@ -71,3 +72,11 @@ def test_more_damaged_files_than_allowed_stop_the_job_with_one_line(workspace, b
     assert "10 of 500 images (2.00%) cannot be read" in printed
     assert all(name in printed for name in broken_zip[1])
     assert "Traceback" not in printed.partition("WorkflowError")[0]
+    unfinished = workspace.folder / "resources/datasets/digits/unfinished"
+    assert f"{(unfinished / 'unreadable.tsv').relative_to(workspace.folder)} name all" in printed
+    assert (unfinished / "unreadable.tsv").exists()
+    made = (unfinished / "train/00000-images.npy").stat().st_mtime_ns
+    workspace.write_config()
+    workspace.snakemake(TABLE)
+    assert (unfinished.parent / "train/00000-images.npy").stat().st_mtime_ns == made
+    assert not unfinished.exists()

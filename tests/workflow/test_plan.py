@@ -2,6 +2,14 @@
 
 import re
 
+import pytest
+import yaml
+from workspace import RUNS
+
+from eddpm.outdated import Files
+from eddpm.projectfile import load_project
+from eddpm.stages.status import progress
+
 
 def table(printed: str) -> dict[str, list[str]]:
     """The cells of each row, by its first."""
@@ -35,3 +43,32 @@ def test_a_finished_project_has_every_image_and_nothing_left_to_plan(finished):
         done, wanted = images.split(" of ")
         assert done == wanted, run
         assert rest[-1] == "0.00", run  # hours left
+
+
+@pytest.mark.parametrize(
+    ("runs", "change"),
+    [
+        (RUNS.replace("constant\t4\t0\t8", "constant\t3\t0\t8"), {}),
+        (RUNS.replace("\tce\t", "\tect\t"), {}),  # of the same shape
+        (RUNS.replace("none\t\t0\t16", "none\t\t0\t12"), {}),
+        (RUNS, {"diffusion": {"noise_schedule": "linear"}}),
+        (RUNS, {"evaluation": {"spaces": ["classifier:clean", "pixels"], "nearest_neighbours": 2}}),
+    ],
+    ids=["scale", "classifier", "fewer images", "noise schedule", "nearest neighbours"],
+)
+def test_what_status_and_tables_call_outdated_a_dry_run_makes_again(finished, monkeypatch, runs, change):
+    monkeypatch.chdir(finished.folder)
+    finished.write_runs(runs)
+    finished.write_config(**change)
+    try:
+        outputs = set().union(*finished.planned("all").values())
+        project = load_project(yaml.safe_load((finished.folder / "config.yaml").read_text()), "config.yaml")
+        files = Files(project)
+        sampled = {run for run, row in project.all_runs.items() if progress(project, files, run).done < row.num_images}
+        measured = {run for run in project.all_runs if files.metrics(run).fault}
+    finally:
+        finished.write_runs(RUNS)
+        finished.write_config()
+    assert sampled == {match[1] for file in outputs if (match := re.search("/runs/([^/]+)/samples/", file))}
+    assert measured == {match[1] for file in outputs if (match := re.search("/runs/([^/]+)/metrics.json", file))}
+    assert measured

@@ -75,6 +75,32 @@ def test_report_is_one_page_that_follows_the_configuration_it_shows(finished):
         finished.write_config()
 
 
+def test_the_report_shows_ablations_that_are_there_and_makes_none_again(finished, tmp_path):
+    folder = tmp_path / "project"
+    subprocess.run(["cp", "-rp", finished.folder, folder], check=True)
+    classifiers = finished.values["classifiers"]
+    changes = {
+        "classifiers": classifiers | {"other": classifiers["ce"]},
+        "ablations": {"guide": {"rows": ["UADM(5)-G"], "vary": {"classifier": ["ce", "other"]}}},
+    }
+    workspace = Workspace(folder, **changes)
+    workspace.snakemake("report")
+    assert 'id="table-guide"' not in (folder / "results/digits/report.html").read_text()
+    workspace.snakemake("ablation_guide")
+    assert workspace.planned("report") == {"make_report": {"results/digits/report.html"}}
+    workspace.snakemake("report")
+    assert 'id="table-guide"' in (folder / "results/digits/report.html").read_text()
+
+    # Its classifier is to be trained otherwise: that is for `ablation_guide` to do.
+    training = classifiers["ce"]["training"] | {"iterations": 4}
+    workspace.write_config(classifiers=classifiers | {"other": classifiers["ce"] | {"training": training}})
+    assert "train_classifier" in workspace.planned("ablation_guide")
+    assert workspace.planned("report").keys() == {"make_report", "freeze_settings"}
+    for _ in range(2):  # the second time, the settings of the classifier are those of today, and its metrics are not
+        workspace.snakemake("report")
+        assert 'id="table-guide"' not in (folder / "results/digits/report.html").read_text()
+
+
 TARGET = "results/digits/runs/uadm5-g/metrics.json"
 SHARD = "results/digits/runs/uadm5-g/samples/0000.npz"
 TRAINED = ("--rerun-triggers", "mtime", "--")  # the copied networks are taken as they are

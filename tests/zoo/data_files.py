@@ -28,11 +28,12 @@ FILES = (
         "raw photographs, vector graphics, documents",
         pets(put("cats/a.CR2"), put("cats/b.svg"), put("cats/c.psd")),
         REFUSED,
-        ("3 of 15",),
+        ("3 of 15 images (20.00%) cannot be read",),
     ),
     Case("a video", pets(put("dogs/a.mp4")), REFUSED, ("is a .mp4 file, which is not read",)),
     Case("arrays as files", many(".npy"), REFUSED, ("save their images as files",)),
     Case("backups of images by a program", many(".jpg_original"), REFUSED, ("is a .jpg_original file",)),
+    Case("downloads that broke off", pets(put("cats/a.jpg.part", b"x")), REFUSED, ("finish the downloads",)),
     Case("images that a browser named `.jpeg_large`", many(".jpeg_large"), REFUSED, ("is a .jpeg_large file",)),
     Case(
         "placeholders of iCloud",
@@ -78,16 +79,23 @@ FILES = (
             put("cats/._000.png", b"\0\5\26\7"),
         ),
         TAKEN,
-        ("cats (6 images), dogs (6 images)", "passed over, of a system or a program: ", "@eaDir (1)"),
+        (
+            "passed over, of a system or a program: $RECYCLE.BIN (1), .DS_Store (1)",
+            "@eaDir (1)",
+            "cats (6 images), dogs (6 images)",
+        ),
     ),
     Case(
         "folders of thumbnails in class folders",
         pets(picture("cats/thumbs/a.png"), picture("dogs/Thumbnails/a.png")),
         TAKEN,
-        ("cats (6 images), dogs (6 images)", "passed over: 2 files in folders of thumbnails"),
+        ("passed over: 2 files in folders of thumbnails", "cats (6 images), dogs (6 images)"),
     ),
     Case(
-        "a folder of thumbnails beside the class folders", pets(picture("thumbs/a.png")), REFUSED, ("thumbs (1 image)",)
+        "a folder of thumbnails beside the class folders",
+        pets(picture("thumbs/a.png")),
+        REFUSED,
+        ("has 3 classes, cats (6 images), dogs (6 images), thumbs (1 image), but num_classes is 2",),
     ),
     Case(
         "a folder without images, beside as many as there are classes",

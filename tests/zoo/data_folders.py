@@ -59,6 +59,7 @@ FOLDERS = (
         {"source": "$NO_SUCH_PLACE/images"},
     ),
     Case("a path that does not exist", lambda folder: None, REFUSED, ("does not exist",)),
+    Case("a link to nowhere", link("images", "gone"), REFUSED, ("does not exist, since it is a link to nowhere",)),
     Case("an empty folder", lambda folder: (folder / "images").mkdir(), REFUSED, ("holds no images",)),
     # Splits
     Case(
@@ -71,13 +72,27 @@ FOLDERS = (
         "the same in another folder, by names such as `seg_train` and `Validation2017`",
         classes("data/seg_train/cats", "data/seg_train/dogs", "data/Validation2017/cats", "data/Validation2017/dogs"),
         REFUSED,
-        ("images/data/seg_train and dataset.validation_source: ", "images/data/Validation2017"),
+        (
+            "look like splits of the data",
+            "images/data/seg_train and dataset.validation_source: ",
+            "images/data/Validation2017",
+        ),
     ),
     Case(
         "`train` with class folders, and `test` without",
         classes("train/cats", "train/dogs", "test"),
         REFUSED,
-        ("name dataset.source: ", "images/train (or rename them"),
+        ("look like splits of the data", "images/train (or rename them"),
+    ),
+    Case(
+        "`cifar_train` and `cifar_test` with images such as `cat_0.png`",
+        flat(lambda name, number: f"cifar_{('train', 'test')[number // 6]}/{name}_{number}.png"),
+        REFUSED,
+        (
+            "look like splits of the data",
+            "images/cifar_train and ",
+            "images/cifar_test, with dataset.classes: prefixes",
+        ),
     ),
     Case(
         "`train` and `test` in each class folder",
@@ -116,26 +131,41 @@ FOLDERS = (
         REFUSED,
         ("has 1 class, cats (6 images)", "dogs (empty)"),
     ),
-    Case("more class folders than classes", classes("cats", "dogs", "wolves"), REFUSED, ("wolves (6 images)",)),
+    Case(
+        "a class folder whose name begins with a dot",
+        pets(picture(".birds/a.png")),
+        REFUSED,
+        ("passed over, of a system or a program: .birds (1)",),
+        THREE,
+    ),
+    Case(
+        "more class folders than classes",
+        classes("cats", "dogs", "wolves"),
+        REFUSED,
+        ("has 3 classes, cats (6 images), dogs (6 images), wolves (6 images), but num_classes is 2",),
+    ),
     Case(
         "a class of one image",
         pets(picture("birds/a.png")),
         REFUSED,
-        ("birds (1 image)", "dataset.validation_source"),
+        ("a class needs two images, to train and to validate, not birds (1 image)", "dataset.validation_source"),
         THREE,
     ),
     Case(
         "a class of one image in each of two sources",
         with_others(classes("cats", "dogs", count=1)),
         TAKEN,
-        ("1 image",),
+        ("cats (1 image), dogs (1 image)",),
         OTHERS,
     ),
     Case(
         "a share for validation that gives classes no image",
         pets(),
         REFUSED,
-        ("makes 1 of 12 images validate", "take 0.167 to 0.833"),
+        (
+            "makes 1 of 12 images validate, but each of 2 classes needs one to train and one to validate",
+            "take 0.167 to 0.833",
+        ),
         {"validation_fraction": 0.01},
     ),
     Case(
@@ -166,6 +196,12 @@ FOLDERS = (
         PREFIXES,
     ),
     Case(
+        "the same in one folder",
+        flat(lambda name, number: f"all/{name}_{number}.png"),
+        REFUSED,
+        ("dataset.classes: prefixes would find cat (6), dog (6)", "has 1 class, all (12 images)"),
+    ),
+    Case(
         "images with no class folder, of names such as `0.png`",
         flat(lambda name, number: f"{number}.png"),
         REFUSED,
@@ -186,7 +222,7 @@ FOLDERS = (
             renamed("dogs", lambda path: "test"),
         ),
         REFUSED,
-        ("name dataset.source: ", "images/train and dataset.validation_source: "),
+        ("look like splits of the data", "images/train and dataset.validation_source: "),
         PREFIXES,
     ),
     # Names
@@ -229,28 +265,36 @@ FOLDERS = (
         "a link in a class folder to that folder, or to one above",
         pets(link("cats/again", "."), link("dogs/up", "..")),
         TAKEN,
-        ("cats (6 images), dogs (6 images)", "passed over, a link to a folder that is listed already"),
+        (
+            "passed over, a link to a folder that is listed already: cats/again, dogs/up",
+            "cats (6 images), dogs (6 images)",
+        ),
     ),
     Case("a class folder that is a link to elsewhere", link_class, TAKEN, ("dogs (6 images)",)),
     Case(
         "two class folders that are one, by a link",
         pets(link("wolves", "dogs")),
         REFUSED,
-        ("wolves (a link to a folder that is listed already)",),
+        ("passed over, a link to a folder that is listed already: wolves",),
         THREE,
     ),
     Case(
         "an image twice in a class, by a link",
         pets(link("cats/a.png", "000.png")),
         TAKEN,
-        ("cats (6 images)", "passed over, links to images of the same class that are listed already: cats/a.png"),
+        ("passed over, links to images of the same class that are listed already: cats/a.png", "cats (6 images)"),
     ),
-    Case("a link to an image that is not there", pets(link("cats/a.png", "gone.png")), REFUSED, ("No such file",)),
+    Case(
+        "a link to an image that is not there",
+        pets(link("cats/a.png", "gone.png")),
+        REFUSED,
+        ("cats/a.png (No such file or directory)",),
+    ),
     Case(
         "a class folder that is a link to nowhere",
         pets(link("birds", "gone")),
         REFUSED,
-        ("a link that leads nowhere",),
+        ("folders without images: birds (a link that leads nowhere)",),
         THREE,
     ),
 )

@@ -47,7 +47,7 @@ IMAGES = (
         "greys of 16 bits",
         pets(picture("cats/a.png", Image.fromarray(np.full((9, 9), 40000, np.uint16)))),
         REFUSED,
-        ("more than 8 bits",),
+        ("has more than 8 bits per channel",),
     ),
     Case(
         "images smaller than `image_size`",
@@ -75,7 +75,9 @@ IMAGES = (
         REFUSED,
         ("is 1x1000, too narrow for a square; crop it",),
     ),
-    Case("empty files", pets(overwritten("cats/*", b"")), REFUSED, ("6 of 12 images", "is empty")),
+    Case(
+        "empty files", pets(overwritten("cats/*", b"")), REFUSED, ("6 of 12 images (50.00%) cannot be read", "is empty")
+    ),
     Case("Git LFS pointers", pets(overwritten("*/*", POINTER)), REFUSED, ("is a Git LFS pointer", "git lfs pull")),
     Case("web pages in place of images", pets(overwritten("dogs/000.png", PAGE)), REFUSED, ("is a web page",)),
     Case(

@@ -1,42 +1,17 @@
-# The checked project, and functions that name a rule's inputs.
-import os
+# Functions that name a rule's inputs, and what it asks for.
 import re
-import sys
-from pathlib import Path
 
-import yaml
-
-REPO = Path(workflow.basedir).parent
-sys.path.insert(0, str(REPO))
 
 from eddpm import demand, exhibits
 from eddpm.assets import FOLDER, assets, file_of, weights_file
 from eddpm.config import INCEPTION_FILE
-from eddpm.errors import EddpmError
-from eddpm.projectfile import load_project
+from eddpm.cost import MOST_MINUTES, job_megabytes
+from eddpm.frozen import frozen_parts, frozen_text
 from eddpm.runs import slug
 
-# Jobs use this Python and this checkout, wherever they run, and large pages for their tensors (a tenth faster on CPUs).
-# A job that is killed outright cannot say so; `leave_word $? LOG` does, for `eddpm status`.
-# `launch N` becomes a command, under torchrun with N > 1: a signal reaches the training itself, which then saves its state.
-shell.prefix(
-    f"export PATH='{Path(sys.executable).parent}':\"$PATH\" PYTHONPATH='{REPO}' THP_MEM_ALLOC_ENABLE=1; "
-    f"export EDDPM_JOB_OF='{Path.cwd()}'; "
-    'leave_word() {{ [ "$1" -ne 137 ] || echo "eddpm sampling: killed, by hand or for want of memory" >> "$2";'
-    ' exit "$1"; }}; '
-    'launch() {{ processes=$1; shift; [ "$processes" -le 1 ] ||'
-    ' set -- torchrun --standalone --nproc-per-node "$processes" --no-python -- "$@"; exec "$@"; }}; '
-)
 
-try:
-    project = load_project(
-        config,
-        ", ".join(os.path.relpath(path) for path in workflow.configfiles)
-        or "the command line",
-    )
-except EddpmError as error:
-    print(f"eddpm: {error}", file=sys.stderr)
-    sys.exit(2)
+def this_environment(wildcards):
+    """None to make: jobs run in the environment that runs snakemake. The linter wants each rule to speak of one."""
 
 
 def trained(entries):
@@ -44,30 +19,12 @@ def trained(entries):
     return [name for name, entry in entries.items() if entry.training]
 
 
-# Sampling at the best scale waits for the sweep; its settings are frozen apart from the scale.
-SETTINGS = {
-    "dataset": project.dataset,
-    "evaluation": project.measure(),
-    **{
-        f"denoisers/{name}": project.train_denoiser(name)
-        for name in trained(project.denoisers)
-    },
-    **{
-        f"classifiers/{name}": project.train_classifier(name)
-        for name in trained(project.classifiers)
-    },
-    **{
-        f"runs/{run}": project.sample(run)
-        for run in project.all_runs
-        if run not in project.best_runs
-    },
-    **{
-        f"classifiers/{name}/levels": project.measure_classifier(name)
-        for name in project.guides
-    },
-    **{f"runs/{run}/choice": project.choice(run) for run in project.best_runs},
-}
+SETTINGS = frozen_parts(project)
 
+# What dataset.json describes, in the folders beside it.
+SHARDS = [
+    f"resources/datasets/{{experiment}}/{part}" for part in ("train", "validation")
+]
 SPACE_REFERENCES = [
     f"results/{{experiment}}/references/{name.replace(':', '-')}.npz"
     for name in project.evaluation.spaces
@@ -117,10 +74,7 @@ wildcard_constraints:
 
 
 def frozen_settings(wildcards):
-    """The settings of one stage, as text: what a stage's output depends on, and no more."""
-    return yaml.safe_dump(
-        SETTINGS[wildcards.part].model_dump(mode="json"), sort_keys=False
-    )
+    return frozen_text(SETTINGS[wildcards.part])
 
 
 def denoiser_start(wildcards):
@@ -179,6 +133,16 @@ def shard_start(wildcards):
 
 def shard_stop(wildcards):
     return project.shards(wildcards.run)[wildcards.shard][1]
+
+
+def minutes(wildcards, attempt):
+    """Of a job whose work is not reckoned: an hour is more than enough, and a retry gets twice as much."""
+    return 60 * 2 ** (attempt - 1)
+
+
+def megabytes(wildcards, attempt):
+    """Of a job that holds neither samples nor features."""
+    return job_megabytes(0, attempt)
 
 
 def shard_minutes(wildcards, attempt):
@@ -250,6 +214,10 @@ def reference_images(wildcards):
     if project.evaluation.reference:
         return file_of(project, "evaluation.reference")
     return "resources/datasets/{experiment}/dataset.json"
+
+
+def reference_shards(wildcards):
+    return [] if project.evaluation.reference else SHARDS
 
 
 def asset_source(wildcards):

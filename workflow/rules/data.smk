@@ -6,8 +6,9 @@ rule freeze_settings:
         settings="results/{experiment}/{part}/settings.yaml",
     log:
         "logs/{experiment}/freeze_settings/{part}.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
         settings=frozen_settings,
     shell:
@@ -18,16 +19,22 @@ rule prepare_dataset:
     input:
         settings="results/{experiment}/dataset/settings.yaml",
     output:
-        # The shards lie beside them, and are not named here: what a killed job has finished is kept.
         dataset="resources/datasets/{experiment}/dataset.json",
+        shards=list(map(directory, SHARDS)),
         unreadable="resources/datasets/{experiment}/unreadable.tsv",
     log:
         "logs/{experiment}/prepare_dataset.log",
     benchmark:
         "benchmarks/{experiment}/prepare_dataset.tsv"
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 16
+    resources:
+        runtime=minutes,
+        mem_mb=megabytes,
     shell:
+        # Snakemake removes outputs before a job and after a failed one: what it has finished is kept beside them.
+        "prepared=$(dirname {output.dataset}); "
         "python -m eddpm prepare-dataset --settings {input.settings} --workers {threads}"
-        " --dataset {output.dataset} --unreadable {output.unreadable} > {log} 2>&1"
+        " --dataset $prepared/unfinished/dataset.json --unreadable $prepared/unfinished/unreadable.tsv > {log} 2>&1"
+        " && mv $prepared/unfinished/* $prepared && rm -r $prepared/unfinished"

@@ -20,13 +20,16 @@ def refuse_second_driver():
         raise WorkflowError(str(error)) from None
 
 
+def submits_to_slurm():
+    return not workflow.local_exec and workflow.executor_plugin.name == "slurm"
+
+
 def refuse_slurm_without_its_programs():
-    if not workflow.local_exec and workflow.executor_plugin.name == "slurm":
-        if not shutil.which("sbatch"):
-            raise WorkflowError(
-                "the profile submits to Slurm, but there is no sbatch in PATH; run snakemake on a machine that has it,"
-                " or without the profile"
-            )
+    if submits_to_slurm() and not shutil.which("sbatch"):
+        raise WorkflowError(
+            "the profile submits to Slurm, but there is no sbatch in PATH; run snakemake on a machine that has it,"
+            " or without the profile"
+        )
 
 
 def end_leftover_processes():
@@ -84,11 +87,11 @@ def leftover_jobs():
     listed = subprocess.run(
         ["squeue", "--me", "--noheader", "--format=%A %k %Z"],
         capture_output=True,
-        text=True,
     )
-    if listed.returncode and not workflow.local_exec:
-        raise WorkflowError(f"squeue: {listed.stderr.strip()}")
-    jobs = [line.split(" ", 2) for line in listed.stdout.splitlines()]
+    if listed.returncode and submits_to_slurm():
+        raise WorkflowError(f"squeue: {os.fsdecode(listed.stderr).strip()}")
+    # As Python has the names of folders, whatever their encoding.
+    jobs = [line.split(" ", 2) for line in os.fsdecode(listed.stdout).splitlines()]
     return [
         job
         for job, comment, folder in jobs
@@ -99,8 +102,13 @@ def leftover_jobs():
 
 def refuse_missing_files():
     """Name all at once that planned jobs wait for and nobody can fetch, before any job starts."""
-    planned = {str(file) for job in workflow.dag.needrun_jobs() for file in job.output}
-    missing = [file for file in missing_files(project) if file.output in planned]
+    planned = [str(file) for job in workflow.dag.needrun_jobs() for file in job.output]
+    # Where outputs are stored elsewhere, or made by a module, their paths have a prefix.
+    missing = [
+        file
+        for file in missing_files(project)
+        if any(path.endswith(file.output) for path in planned)
+    ]
     if missing:
         raise WorkflowError(
             "files that the project names are missing:",
@@ -121,7 +129,7 @@ def refuse_bad_files():
         raise WorkflowError(str(error)) from None
 
 
-# Said at every start, a dry run's too, while something is not there.
-if workflow.is_main_process:
+# Said at every start, a dry run's too, while something is not there; what is stored elsewhere cannot be seen here.
+if workflow.is_main_process and not workflow.storage_settings.default_storage_provider:
     for line in not_here_yet(project):
         print(line, file=sys.stderr)

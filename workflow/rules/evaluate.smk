@@ -18,9 +18,10 @@ rule compute_metrics:
     wildcard_constraints:
         run=one_of(LONE_RUNS),
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
     resources:
+        runtime=minutes,
         mem_mb=run_features_megabytes,
     shell:
         "python -m eddpm compute-metrics --settings {input.settings} --run {input.run}"

@@ -1,4 +1,5 @@
 # What tables, figures and the report are made of.
+from eddpm.outdated import Files
 
 
 def table_metrics(wildcards):
@@ -7,6 +8,10 @@ def table_metrics(wildcards):
 
 def table_names(wildcards):
     return [row.run for row in TABLES[wildcards.table].runs.values()]
+
+
+def compared_names(wildcards):
+    return [row.run for row in project.runs]
 
 
 def table_caption(wildcards):
@@ -46,53 +51,65 @@ def guided_table_runs():
     return [run for run, row in project.table_runs.items() if row.classifier]
 
 
-def report_files():
-    """What the report shows: all that `all` makes, and what lies there already of ablations whose runs are measured."""
-    others = [
+def in_report(files):
+    """Tables in markdown, and figures."""
+    return [file.removesuffix(".csv") + ".md" * file.endswith(".csv") for file in files]
+
+
+def ablation_files():
+    """What the report shows beside what `all` makes: ablations that are there, whose every run is measured."""
+    below = Files(project)
+    found = [
         file
         for target, files in TARGETS.items()
-        if target.startswith("ablation_") and is_measured(files)
-        for file in files
-        if Path(file).exists()
+        if target.startswith("ablation_")
+        and all(map(below.is_measured, runs_in(files)))
+        for file in in_report(files)
+        if Path(file).exists() and file not in in_report(TARGETS["all"])
     ]
-    return [Path(file) for file in dict.fromkeys([*TARGETS["all"], *others])]
+    return list(dict.fromkeys(found))
 
 
-def is_measured(files):
-    """Whether every row of the tables among these files is."""
-    metrics = report_metrics_of(map(Path, files))
-    return all(
-        Path(file).exists() for file in expand(metrics, experiment=project.experiment)
-    )
+def runs_in(files):
+    """The rows of the tables among these files."""
+    shown = [Path(file).stem for file in files if "/tables/" in file]
+    return [run for table in shown if table in TABLES for run in TABLES[table].runs]
 
 
-def report_tables(wildcards):
-    return [
-        str(file.with_suffix(".md")) for file in report_files() if file.suffix == ".csv"
-    ]
+def tables_among(files):
+    return [file for file in files if "/tables/" in file]
 
 
-def report_figures(wildcards):
-    return [str(file) for file in report_files() if file.suffix == ".png"]
+def figures_among(files):
+    return [file for file in files if "/figures/" in file]
 
 
-def report_metrics(wildcards):
-    """The metrics of every row of those tables."""
-    return report_metrics_of(report_files())
+def ablation_tables(wildcards):
+    return tables_among(ablation_files())
 
 
-def report_metrics_of(files):
-    shown = [file.stem for file in files if file.suffix == ".csv"]
-    runs = [run for table in shown if table in TABLES for run in TABLES[table].runs]
-    return metrics_of(dict.fromkeys(runs))
+def ablation_figures(wildcards):
+    return figures_among(ablation_files())
 
 
-def report_configs(wildcards):
-    """What the report shows as it is: the configuration, its runs table, and the settings of each trained network."""
+def ablation_metrics(wildcards):
+    others = set(runs_in(ablation_files())) - set(runs_in(TARGETS["all"]))
+    return expand(metrics_of(sorted(others)), experiment=project.experiment)
+
+
+def ablation_contents(wildcards):
+    return checksums(*ablation_tables(wildcards))
+
+
+def user_files(wildcards=None):
+    """The configuration and its runs table, which the report shows as they are."""
+    return CONFIG_FILES
+
+
+def report_settings(wildcards):
+    """The settings of each trained network."""
     of_network = "results/{{experiment}}/{kind}/{name}/settings.yaml"
     return [
-        *map(os.path.relpath, workflow.configfiles),
-        config["runs"],
         *expand(of_network, kind="denoisers", name=trained(project.denoisers)),
         *expand(of_network, kind="classifiers", name=trained(project.classifiers)),
     ]

@@ -9,6 +9,9 @@ rule export_npz:
     log:
         "logs/{experiment}/export_npz/{run}.log",
     conda:
-        "../../environment.yml"
+        this_environment
+    resources:
+        runtime=minutes,
+        mem_mb=megabytes,
     shell:
         "python -m eddpm export-npz --samples {input.samples} --exported {output.exported} > {log} 2>&1"

@@ -5,14 +5,18 @@ rule extract_references:
     input:
         settings="results/{experiment}/evaluation/settings.yaml",
         dataset=reference_images,
+        shards=reference_shards,
         weights=space_weights,
     output:
         references=SPACE_REFERENCES,
     log:
         "logs/{experiment}/extract_references.log",
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
+    resources:
+        runtime=minutes,
+        mem_mb=megabytes,
     shell:
         "python -m eddpm extract-references --settings {input.settings}"
         " --dataset {input.dataset:q} --weights {input.weights:q}"
@@ -29,9 +33,10 @@ rule extract_features:
     log:
         "logs/{experiment}/extract_features/{run}/{shard}.log",
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
     resources:
+        runtime=minutes,
         mem_mb=shard_features_megabytes,
     shell:
         "python -m eddpm extract-features --settings {input.settings}"

@@ -4,18 +4,19 @@
 rule make_table:
     input:
         metrics=table_metrics,
-        code=REPO / "eddpm/reporting/tables.py",
     output:
         csv="results/{experiment}/tables/{table}.csv",
         md="results/{experiment}/tables/{table}.md",
         tex="results/{experiment}/tables/{table}.tex",
     log:
         "logs/{experiment}/make_table/{table}.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
         runs=table_names,
         caption=table_caption,
+        code=checksums(REPO / "eddpm/reporting/tables.py"),
     shell:
         "python -m eddpm make-table --runs {params.runs:q} --metrics {input.metrics} --caption {params.caption:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} > {log} 2>&1"
@@ -24,38 +25,44 @@ rule make_table:
 rule compare_published:
     input:
         metrics=metrics_of(project.table_runs),
-        published=project.published or [],
-        code=[REPO / "eddpm/reporting/published.py", REPO / "eddpm/reporting/tables.py"],
     output:
         csv="results/{experiment}/tables/published.csv",
         md="results/{experiment}/tables/published.md",
         tex="results/{experiment}/tables/published.tex",
     log:
         "logs/{experiment}/compare_published.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
-        runs=[row.run for row in project.runs],
+        runs=compared_names,
         caption=exhibits.PUBLISHED_CAPTION,
+        published=project.published or [],
+        contents=checksums(
+            REPO / "eddpm/reporting/published.py",
+            REPO / "eddpm/reporting/tables.py",
+            *([project.published] if project.published else []),
+        ),
     shell:
         "python -m eddpm compare-published --runs {params.runs:q} --metrics {input.metrics}"
-        " --published {input.published:q} --caption {params.caption:q}"
+        " --published {params.published:q} --caption {params.caption:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} > {log} 2>&1"
 
 
 rule plot_figure:
     input:
         inputs=figure_inputs,
-        code=REPO / "eddpm/reporting/plots.py",
     output:
         png="results/{experiment}/figures/{figure}.png",
         pdf="results/{experiment}/figures/{figure}.pdf",
     log:
         "logs/{experiment}/plot_figure/{figure}.log",
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     params:
         labels=figure_labels,
+        code=checksums(REPO / "eddpm/reporting/plots.py"),
     shell:
         "python -m eddpm plot-figure --figure {wildcards.figure} --inputs {input.inputs}"
         " --labels {params.labels:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"

@@ -15,7 +15,7 @@ rule sample_shard:
     wildcard_constraints:
         run=one_of(LONE_RUNS),
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
     resources:
         # A resource, since another batch size changes no image and should sample none again.

@@ -15,7 +15,7 @@ rule sample_sweep:
     wildcard_constraints:
         run=one_of(SWEPT_METHODS),
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
     resources:
         batch_size=project.sampling.batch_size,
@@ -46,9 +46,10 @@ rule measure_sweep:
     wildcard_constraints:
         run=one_of(SWEPT_METHODS),
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
     resources:
+        runtime=minutes,
         mem_mb=sweep_features_megabytes,
     shell:
         "python -m eddpm measure-sweep --settings {input.settings} --runs {input.runs}"
@@ -66,8 +67,9 @@ rule choose_scale:
         "logs/{experiment}/choose_scale/{run}.log",
     wildcard_constraints:
         run=one_of(project.best_runs),
+    localrule: True
     conda:
-        "../../environment.yml"
+        this_environment
     shell:
         "python -m eddpm choose-scale --settings {input.settings}"
         " --metrics {input.metrics} --run-settings {output.settings} > {log} 2>&1"

@@ -5,6 +5,7 @@ rule train_denoiser:
     input:
         settings="results/{experiment}/denoisers/{denoiser}/settings.yaml",
         dataset="resources/datasets/{experiment}/dataset.json",
+        shards=SHARDS,
         init_from=denoiser_start,
     output:
         model="results/{experiment}/denoisers/{denoiser}/model.safetensors",
@@ -17,10 +18,13 @@ rule train_denoiser:
         denoiser=one_of(trained(project.denoisers)),
     priority: 1
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
     resources:
         gpu=0,
+        # It saves its state at the end of that, and a retry goes on.
+        runtime=MOST_MINUTES,
+        mem_mb=megabytes,
         microbatch=denoiser_microbatch,
     shell:
         "launch {resources.gpu} python -m eddpm train-denoiser --settings {input.settings}"
@@ -33,6 +37,7 @@ rule train_classifier:
     input:
         settings="results/{experiment}/classifiers/{classifier}/settings.yaml",
         dataset="resources/datasets/{experiment}/dataset.json",
+        shards=SHARDS,
         init_from=classifier_start,
     output:
         model="results/{experiment}/classifiers/{classifier}/model.safetensors",
@@ -44,10 +49,13 @@ rule train_classifier:
     wildcard_constraints:
         classifier=one_of(trained(project.classifiers)),
     conda:
-        "../../environment.yml"
+        this_environment
     threads: 1
     resources:
         gpu=0,
+        # It saves its state at the end of that, and a retry goes on.
+        runtime=MOST_MINUTES,
+        mem_mb=megabytes,
         microbatch=classifier_microbatch,
     shell:
         "launch {resources.gpu} python -m eddpm train-classifier --settings {input.settings}"

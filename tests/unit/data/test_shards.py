@@ -22,6 +22,7 @@ from eddpm.data.shards import make_shard, make_shards, plan_shards
 from eddpm.data.sources import FileSource, Source
 from eddpm.data.store import open_shard
 from eddpm.data.transforms import center_crop, keep_whole
+from eddpm.errors import ArtifactError
 
 
 @pytest.fixture(autouse=True)
@@ -238,18 +239,28 @@ def test_shards_of_a_longer_data_set_and_what_killed_processes_left_are_removed(
 # Processes --------------------------------------------------------------------------------------------------------
 
 
-def test_a_process_that_fails_ends_the_job_and_leaves_no_half_shard(tmp_path, folder, monkeypatch, capfd):
+@pytest.mark.parametrize(
+    ("error", "told", "message"),
+    [
+        (OSError(28, "No space left on device"), ArtifactError, r"00001-\w+\.npy: cannot be written \(No space"),
+        (ValueError("a bug"), RuntimeError, "ended with exit code 1"),
+    ],
+    ids=["full disk", "bug"],
+)
+def test_a_process_that_fails_ends_the_job_and_leaves_no_half_shard(
+    tmp_path, folder, monkeypatch, capfd, error, told, message
+):
     def failing(source, entry, channels):
         if entry.name == "b/001.png":
-            raise OSError(28, "No space left on device")
+            raise error
         return read(source, entry, channels)
 
     read = Source.read
     with monkeypatch.context() as patch:
         patch.setattr(Source, "read", failing)
-        with pytest.raises(RuntimeError, match="ended with exit code 1"):
+        with pytest.raises(told, match=message):
             make(folder, tmp_path / "out", workers=2)
-    assert "No space left on device" in capfd.readouterr().err
+    assert ("Traceback" in capfd.readouterr().err) == (told is RuntimeError)
     assert not (tmp_path / "out/train/00001.json").exists()
     make(folder, tmp_path / "out", workers=2)
     make(folder, tmp_path / "fresh")

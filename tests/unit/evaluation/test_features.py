@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eddpm.errors import ArtifactError
-from eddpm.evaluation.features import Extractor, Features, collect_features
+from eddpm.evaluation.features import Extractor, FeatureCollector, Features, collect_features
 
 
 def random_images(count, size=4, seed=0):
@@ -98,3 +98,18 @@ def test_batches_of_other_dimensions_are_refused():
     extract = space(lambda images: Features(images.reshape(len(images), -1).astype(np.float32)))
     with pytest.raises(ArtifactError, match="dimensions"):
         collect_features(extract, [random_images(3, size=4), random_images(3, size=2)], 6)
+
+
+@pytest.mark.parametrize("rows", [None, [0, 99, 100, 101, 250], []])
+def test_features_of_some_images_are_kept_and_the_statistics_are_of_all(rows):
+    pooled = np.random.default_rng(0).random((251, 7), dtype=np.float32)
+    collector = FeatureCollector(251, keep_spatial=True, rows=None if rows is None else np.array(rows, int))
+    whole = FeatureCollector(251, keep_spatial=True)
+    for start in range(0, 251, 100):
+        batch = Features(pooled[start : start + 100], pooled[start : start + 100, :3], pooled[start : start + 100, :2])
+        collector.add(batch)
+        whole.add(batch)
+    found, wanted, kept = collector.finish(), whole.finish(), slice(None) if rows is None else rows
+    for name in ("pooled", "spatial", "probabilities"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name)[kept])
+    np.testing.assert_array_equal(found.pooled_stats.scatter, wanted.pooled_stats.scatter)

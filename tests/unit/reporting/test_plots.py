@@ -264,6 +264,11 @@ def test_scales_have_a_panel_per_metric_headed_with_its_space_and_a_line_per_met
     assert legend(figure) == GUIDED
 
 
+def test_scales_show_a_metric_without_a_title_under_its_own_name():
+    figure = plot_scales(sweep(metrics=["accuracy", "pixels/mmd", "top_5"]))
+    assert [axis.get_title() for axis in panels(figure)] == [title("accuracy"), "mmd (pixels)", "top_5"]
+
+
 def test_scales_show_the_values_given_by_rising_scale():
     frame = sweep(["A", "B"], ["pixels/fid"])
     shuffled = frame.sample(frac=1, random_state=1).sort_values("method", kind="stable")

@@ -148,7 +148,36 @@ def test_distances_fall_and_all_other_metrics_rise_towards_the_better():
 
 def test_metric_columns_are_those_of_any_space_and_no_other(frame):
     assert metric_columns(frame) == list(METRICS)
-    assert metric_columns(frame.assign(note=1, scale_fid=2)) == list(METRICS)
+
+
+@pytest.mark.parametrize(
+    ("metric", "heading"),
+    [
+        ("pixels/mmd", "mmd (pixels)"),
+        ("classifier:clean_2/vendi_score", "vendi_score (classifier:clean_2)"),
+        ("top_5", "top_5"),
+        ("pixels/rmse", "rmse (pixels)"),  # ends as a standard error does
+        ("pixels/half_se", "half_se (pixels)"),
+    ],
+)
+def test_a_metric_without_a_title_is_shown_under_its_own_name(metric, heading):
+    rows = [contents("A", 1.0, {**METRICS, metric: 0.25}) | {"standard_errors": {metric: 0.012}}, contents("B", 1.0)]
+    frame = frame_of(*rows)
+    assert metric_columns(frame) == [*METRICS, metric]
+    header, *lines = cells(to_markdown(frame, ""))
+    assert header[-1] == heading
+    assert [line[-1] for line in lines] == ["0.250 ± 0.012", "—"]
+    header, *lines = latex_cells(to_latex(frame, ""))
+    assert header[-1] == heading.replace("_", r"\_")
+    assert [line[-1] for line in lines] == [r"0.250 $\pm$ 0.012", "---"]
+    assert cells(scores({metric: 0.25}, {}))[1] == [heading, "0.250"]
+    again = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
+    assert metric_columns(again) == [*METRICS, metric]
+
+
+def test_a_metric_without_a_value_is_a_dash():
+    frame = frame_of(contents("A", 1.0, {"accuracy": None}), contents("B", 1.0, {"accuracy": math.nan}))
+    assert [row[2] for row in cells(to_markdown(frame, ""))[1:]] == ["—", "—"]
 
 
 def test_no_two_columns_of_a_table_share_a_heading(frame):

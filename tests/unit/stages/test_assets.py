@@ -216,3 +216,13 @@ def test_an_empty_record_is_none(source, tmp_path):
     (tmp_path / "weights.pt.sha256").touch()
     fetch_asset(str(source), None, asset)
     assert (tmp_path / "weights.pt.sha256").read_text().startswith(sha256(source))
+
+
+def test_a_record_may_lie_elsewhere_and_holds_there(source, tmp_path):
+    asset, record = tmp_path / "stored/weights.pt", tmp_path / "resources/assets/weights.pt.sha256"
+    fetch_asset(str(source), None, asset, record)
+    assert record.read_text() == f"{sha256(source)}  weights.pt\n"
+    assert list(asset.parent.iterdir()) == [asset]
+    source.write_bytes(b"\0another")
+    with pytest.raises(ArtifactError, match=f"or delete {record} to take this one"):
+        fetch_asset(str(source), None, asset, record)

@@ -15,9 +15,12 @@ from tiny import write_settings
 
 from eddpm.arrays import read_npz, write_npz
 from eddpm.batches import Samples, read_samples, write_samples
+from eddpm.config import MeasureConfig, SpaceConfig
 from eddpm.errors import ArtifactError, ConfigError
+from eddpm.stages import features as features_stage
 from eddpm.stages.evaluate import compute_metrics, evaluate
 from eddpm.stages.features import extract_features
+from eddpm.stages.report import plot_figure
 from eddpm.stages.sample import TRACED, sample_shard
 
 
@@ -58,6 +61,18 @@ def test_metrics_are_finite_and_named_by_their_space(measured, shards):
     assert metrics["num_images"] == 16
     assert metrics["run"]["guidance"] == "entropy"
     assert set(metrics["features"]) == {"pixels", "classifier:clean"}
+
+
+def test_metrics_name_the_settings_and_weights_of_the_samples(measured, shards):
+    (named,) = {str(read_npz(path)["identity"]) for path in shards}
+    assert json.loads(measured[2]("uadm25-g-eds", shards)[0].read_text())["identity"] == named
+
+
+def test_shards_of_different_settings_or_weights_are_not_measured_together(measured, shards, tmp_path):
+    others = read_npz(shards[1]) | {"identity": np.array("of others")}
+    write_npz(tmp_path / "others.npz", **others)
+    with pytest.raises(ArtifactError, match=r"UADM\(25\)-G\+EDS: its shards were sampled with different"):
+        measured[2]("uadm25-g-eds", [shards[0], tmp_path / "others.npz"])
 
 
 def test_training_images_are_at_no_distance_from_themselves(tiny, measured):
@@ -143,6 +158,23 @@ def test_reference_of_another_space_is_refused(measured, shards):
         measured[2]("uadm25-g-eds", shards, references=list(reversed(measured[1])))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("guidance", ["entropy", "constant", "none"])
+def test_a_scale_of_0_leaves_empty_cells_in_the_trace_and_a_figure(tiny, measured, tmp_path, guidance):
+    config = tiny.project.sample("uadm25-g-eds").model_copy(update={"scale": 0.0, "guidance": guidance})
+    settings, shards = write_settings(tmp_path / "run.yaml", config), [tmp_path / f"{start}.npz" for start in (0, 8)]
+    for start, path in zip((0, 8), shards, strict=True):
+        sample_shard(settings, tiny.weights["uadm"], tiny.weights["ce"], start, start + 8, 8, path)
+    _, trace, _ = measured[2]("uadm25-g-eds", shards)
+    assert not {"nan", "inf", "-inf"} & set(trace.read_text().replace("\n", ",").split(","))
+    frame = pd.read_csv(trace)
+    assert frame[["log10_scale", "log10_scale_std"]].isna().all(axis=None)
+    assert (frame["guidance_norm"] == 0).all()
+    assert frame.drop(columns=["log10_scale", "log10_scale_std"]).notna().all(axis=None)
+    plot_figure("trace", [trace], ["UADM(25)-G+EDS"], tmp_path / "trace.png", tmp_path / "trace.pdf")
+    assert (tmp_path / "trace.png").stat().st_size > 5000
+
+
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
@@ -198,6 +230,16 @@ def test_any_pair_is_measured_as_in_the_pipeline(tiny, measured, shards, capsys,
     assert "±" in table["FID ↓ (classifier:clean)"]
     assert "±" not in printed(capsys, plain, tiny.train, ["pixels"], replicates=0)["FID ↓ (pixels)"]
     assert printed(capsys, plain, references[1], ["pixels"])["KID ↓ (pixels)"] == table["KID ↓ (pixels)"]
+
+
+def test_a_data_set_as_reference_counts_as_in_the_pipeline(tiny, shards, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(features_stage, "REFERENCE_IMAGES", 100)
+    settings = write_settings(tmp_path / "s.yaml", MeasureConfig(spaces=[SpaceConfig(name="pixels")]))
+    reference = tmp_path / "r.npz"
+    features_stage.extract_references(settings, tiny.dataset, [], [reference])
+    table = printed(capsys, shards[0], tiny.dataset, ["pixels"])
+    assert table == printed(capsys, shards[0], reference, ["pixels"])
+    assert table != printed(capsys, shards[0], tiny.train, ["pixels"])  # a file of images counts whole
 
 
 def test_inception_is_the_space_of_published_batches(tiny, capsys, tmp_path):

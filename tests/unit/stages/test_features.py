@@ -1,6 +1,7 @@
 """References and features on disk: what they hold, how they are joined, and what is refused."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from eddpm.batches import ImageFile, Samples, read_samples, write_samples
 from eddpm.config import MeasureConfig, SpaceConfig
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation import extractors
+from eddpm.evaluation.features import Extractor, Features
 from eddpm.stages import features as stage
 from eddpm.stages.features import collect, extract_features, extract_references, open_reference, read_features
 
@@ -56,6 +58,34 @@ def test_of_many_images_some_are_kept_evenly_and_the_statistics_are_of_all(tmp_p
     np.testing.assert_array_equal(reference["arr_0"], whole[kept])
     np.testing.assert_allclose(reference["features"], whole[kept].reshape(5, -1) / 127.5 - 1, atol=1e-6)
     np.testing.assert_allclose(reference["mu"], whole.reshape(600, -1).mean(axis=0) / 127.5 - 1, atol=1e-6)
+
+
+def test_a_reference_of_many_images_holds_the_features_of_few(tmp_path, monkeypatch):
+    """As ImageNet: 20,000 images of 512 features are 41 MB; a hundredth of them are kept."""
+    monkeypatch.setattr(stage, "REFERENCE_IMAGES", 200)
+
+    def wide(images):
+        return Features(np.repeat(images.reshape(len(images), -1), 128, axis=1).astype(np.float32), None, None)
+
+    monkeypatch.setattr(stage, "open_spaces", lambda *_: [Extractor("pixels", {}, wide)])
+    images = images_file(tmp_path / "train.npz", 20_000, size=2)
+    settings = write_settings(tmp_path / "s.yaml", MeasureConfig(spaces=[SpaceConfig(name="pixels")]))
+    tracemalloc.start()
+    extract_references(settings, images, [], [tmp_path / "r.npz"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # of which the statistics are 512 x 512 numbers, thrice
+    assert read_npz(tmp_path / "r.npz")["features"].shape == (200, 512)
+
+
+def test_the_images_of_a_reference_are_those_of_its_features_in_a_data_set_as_in_a_file(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "REFERENCE_IMAGES", 250)
+    settings = write_settings(tmp_path / "s.yaml", MeasureConfig(spaces=[SpaceConfig(name="pixels")]))
+    for source, name in ((tiny.dataset, "of the data set"), (tiny.train, "of a file")):
+        extract_references(settings, source, [], [tmp_path / f"{name}.npz"])
+    assert (tmp_path / "of the data set.npz").read_bytes() == (tmp_path / "of a file.npz").read_bytes()
+    reference = read_npz(tmp_path / "of a file.npz")
+    np.testing.assert_array_equal(extractors.pixels()(reference["arr_0"]).pooled, reference["features"])
 
 
 def test_a_reference_serves_as_one_and_in_its_own_space_alone(references):

@@ -45,6 +45,13 @@ def test_a_report_shows_what_every_file_says(arguments):
     assert f"<summary>{arguments['configs'][0]}</summary>\n<pre>run\tscale\nÄ\t2\n</pre>" in text
 
 
+def test_a_table_of_runs_is_shown_as_a_spreadsheet_saved_it(arguments):
+    (table,) = arguments["configs"]
+    table.write_text("run\tscale\nÄ\t2\n", encoding="utf-16")
+    make_report(**arguments)
+    assert "<pre>run\tscale\nÄ\t2\n</pre>" in arguments["report"].read_text(encoding="utf-8")
+
+
 def test_jobs_are_timed_by_rule_whether_it_has_one_file_or_a_folder_of_them(arguments):
     make_report(**arguments)
     cost = "".join(arguments["report"].read_text().partition('id="cost"')[2].split())

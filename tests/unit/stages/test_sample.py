@@ -6,10 +6,11 @@ import torch
 from tiny import write_settings
 
 from eddpm.arrays import read_npz, write_npz
-from eddpm.artifacts import load_checkpoint, save_model
+from eddpm.artifacts import load_checkpoint, save_model, sha256
 from eddpm.batches import read_samples
 from eddpm.config import SampleConfig
 from eddpm.errors import ArtifactError, ConfigError
+from eddpm.frozen import samples_identity
 from eddpm.runtime import to_uint8
 from eddpm.stages import sample as stage
 
@@ -102,8 +103,9 @@ def traced(arrays: dict[str, np.ndarray], quantity: str) -> np.ndarray:
 
 
 def assert_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
-    for name, array in one.items():
-        np.testing.assert_array_equal(array, other[name])
+    """Whether samples are the same, whatever the settings that they name."""
+    for name in one.keys() - {"identity"}:
+        np.testing.assert_array_equal(one[name], other[name])
 
 
 def test_eds_at_all_timesteps_is_eds_and_at_none_constant(sample_with):
@@ -185,6 +187,15 @@ def test_shard_holds_adms_arrays_and_its_image_numbers(sample):
     assert arrays["timesteps"].tolist() == list(range(960, -1, -40))
     assert arrays["trace"].shape == (25, len(stage.TRACED), 2)
     assert np.isfinite(arrays["trace"]).all()
+
+
+def test_shards_of_the_same_settings_and_weights_name_the_same_identity(tiny, sample):
+    digests = [sha256(tiny.weights[name]) for name in ("uadm", "ce")]
+    wanted = samples_identity(tiny.project.sample("uadm25-g"), digests)
+    named = [str(read_npz(sample("uadm25-g", k, k + 2, 2, f"{k}"))["identity"]) for k in (0, 2)]
+    assert named == [wanted] * 2
+    other = read_npz(sample("uadm25-g-at-4", 0, 2, 2, "other"))["identity"]
+    assert str(other) != wanted
 
 
 def test_trace_sums_are_those_of_the_images(sample):

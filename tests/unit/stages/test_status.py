@@ -1,11 +1,16 @@
 """How far runs are, read from shards, batches, benchmarks and logs alone."""
 
+import re
+
 import numpy as np
 import pytest
 import yaml
-from tiny import tiny_project, tiny_values
+from tiny import tiny_project, tiny_values, write_settings
 
 from eddpm.arrays import write_npz
+from eddpm.artifacts import write_text
+from eddpm.assets import weights_file
+from eddpm.outdated import Files
 from eddpm.stages import status as stage
 
 RUN = "uadm25-g"  # 1000 images in shards of 8
@@ -20,14 +25,20 @@ def project(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def write(tmp_path):
-    def shard(name, count, run=RUN):
-        index = np.arange(count)
-        write_npz(tmp_path / f"results/digits/runs/{run}/samples/{name}.npz", arr_0=np.zeros((count, 8)), index=index)
+def write(project, tmp_path):
+    """Writes what jobs leave, of networks that are there."""
+    for kind, name in (("denoisers", "uadm"), ("classifiers", "ce"), ("denoisers", "cadm"), ("classifiers", "ect")):
+        write_text(tmp_path / weights_file(project, kind, name), f"weights of {name}")
 
-    def batch(shard, first, count, run=RUN):
+    def shard(name, count, run=RUN, first=None):
+        first = 8 * int(name) if first is None else first
+        arrays = {"arr_0": np.zeros((count, 8)), "index": np.arange(first, first + count)}
+        write_npz(tmp_path / f"results/digits/runs/{run}/samples/{name}.npz", **arrays)
+
+    def batch(shard, first, count, run=RUN, identity=None):
         path = tmp_path / f"results/digits/runs/{run}/samples/{shard}.unfinished/{first:08d}.npz"
-        write_npz(path, images=np.zeros((count, 8)), index=np.arange(first, first + count))
+        identity = identity or Files(project).identity(run)
+        write_npz(path, images=np.zeros((count, 8)), index=np.arange(first, first + count), identity=identity)
         return path
 
     def benchmark(job, seconds):
@@ -43,6 +54,10 @@ def write(tmp_path):
     return {"shard": shard, "batch": batch, "benchmark": benchmark, "log": log}
 
 
+def progress(project, run) -> stage.Progress:
+    return stage.progress(project, Files(project), run)
+
+
 def rows(capsys) -> dict[str, list[str]]:
     """The printed table by run, cells split at gaps of two spaces."""
     stage.status(stage.Path("config.yaml"), ["all"])
@@ -51,7 +66,7 @@ def rows(capsys) -> dict[str, list[str]]:
 
 
 def test_a_fresh_project_has_all_to_do_at_the_pace_of_the_cost_figures(project, capsys):
-    states = {run: stage.progress(project, run) for run in project.all_runs}
+    states = {run: progress(project, run) for run in project.all_runs}
     for run, state in states.items():
         row = project.all_runs[run]
         assert (state.done, state.wanted, state.seconds, state.image_seconds) == (0, row.num_images, 0, None)
@@ -70,24 +85,73 @@ def test_finished_shards_and_batches_count_and_shards_of_another_size_do_not(pro
     write["batch"]("0003", 24, 3).write_bytes(b"half")
     write["batch"]("0000", 0, 3)  # being cleared away
     (stage.Path(f"results/digits/runs/{RUN}/samples") / "0004.npz").write_bytes(b"")
-    assert stage.progress(project, RUN).done == 8 + 6
+    assert progress(project, RUN).done == 8 + 6
 
 
-def test_batches_of_a_larger_shard_fill_no_more_than_this_one(project, write):
-    for first in (0, 6, 12):
+def test_batches_of_other_images_or_that_overlap_do_not_count(project, write):
+    for first in (0, 6, 12, 2):  # as of a larger shard
         write["batch"]("0000", first, 6)
-    assert stage.progress(project, RUN).done == 8
+    assert progress(project, RUN).done == 6
+
+
+def test_a_shard_of_as_many_other_images_does_not_count(project, write):
+    write["shard"]("0001", 8, first=16)  # the last one of larger shards
+    state = progress(project, RUN)
+    assert state.done == 0
+    assert state.outdated == f"results/digits/runs/{RUN}/samples/0001.npz: images 16 to 23, now 8 to 15"
+
+
+def test_batches_of_other_settings_or_weights_do_not_count(project, write):
+    write["batch"]("0000", 0, 3)
+    write["batch"]("0000", 3, 3, identity="of others")
+    assert progress(project, RUN).done == 3
+    write_text(stage.Path(weights_file(project, "classifiers", "ce")), "others")
+    assert progress(project, RUN).done == 0
+    stage.Path(weights_file(project, "classifiers", "ce")).unlink()  # to be trained anew
+    assert progress(project, RUN).done == 0
+
+
+def test_batches_on_the_way_to_new_settings_count_beside_an_outdated_shard(project, write):
+    write["shard"]("0000", 8)
+    write["shard"]("0001", 8)
+    write_settings(stage.Path(f"results/digits/runs/{RUN}/settings.yaml"), project.sample(RUN))
+    write["batch"]("0000", 0, 3)
+    state = progress(project, RUN)
+    assert state.done == 3
+    assert state.outdated.endswith(f"samples/0000.npz: older than results/digits/runs/{RUN}/settings.yaml")
+    write["shard"]("0001", 8)  # sampled anew
+    assert progress(project, RUN).done == 3 + 8
+
+
+def test_settings_that_differ_are_told_once_for_all_runs_and_nothing_of_them_counts(project, write, capsys):
+    network = project.train_denoiser("uadm")
+    diffusion = network.diffusion.model_copy(update={"noise_schedule": "linear"})
+    place = stage.Path("results/digits/denoisers/uadm/settings.yaml")
+    write_settings(place, network.model_copy(update={"diffusion": diffusion}))
+    for run in ("uadm25", RUN, "uadm25-g-eds", "uadm25-g-eds-ect", "cadm25"):
+        write["shard"]("0000", 8, run)
+    write["batch"]("0001", 8, 3)
+    stage.status(stage.Path("config.yaml"), ["all"])
+    printed = capsys.readouterr().out
+    for run in ("uadm25", RUN, "uadm25-g-eds", "uadm25-g-eds-ect"):
+        assert re.search(rf"^{run} +0 of 1,000 ", printed, re.MULTILINE)
+    assert re.search(r"^cadm25 +8 of 1,000 ", printed, re.MULTILINE)
+    assert re.findall("^outdated: .*", printed, re.MULTILINE) == [
+        f"outdated: uadm25, {RUN}, uadm25-g-eds and 1 more: {place}: diffusion.noise_schedule linear, now cosine"
+    ]
 
 
 def test_no_images_are_read(project, write, monkeypatch):
     write["shard"]("0000", 8)
     write["batch"]("0001", 8, 3)
+    read = np.lib.npyio.NpzFile.__getitem__
 
-    def refuse(*arguments, **options):
-        raise AssertionError("read an array")
+    def refuse(file, key):
+        assert key not in ("arr_0", "images")
+        return read(file, key)
 
-    monkeypatch.setattr(np.lib.format, "read_array", refuse)
-    assert stage.progress(project, RUN).done == 11
+    monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", refuse)
+    assert progress(project, RUN).done == 11
 
 
 def test_the_pace_is_the_median_shard_s_so_that_a_resumed_one_does_not_flatter_it(project, write):
@@ -95,7 +159,7 @@ def test_the_pace_is_the_median_shard_s_so_that_a_resumed_one_does_not_flatter_i
         write["shard"](shard, 8)
         write["benchmark"](f"sample_shard/{RUN}/{shard}", seconds)
     write["benchmark"](f"sample_shard/{RUN}/0003", 100)  # its shard is being made anew
-    state = stage.progress(project, RUN)
+    state = progress(project, RUN)
     assert state.seconds == 16 + 1 + 17 + 100
     assert state.image_seconds == 2
     assert state.seconds_left == (1000 - 24) * 2
@@ -106,18 +170,30 @@ def test_a_benchmark_that_is_being_written_is_no_measurement(project, write):
     for text in ("", "s\th:m:s\n", "s\th:m:s\n\n", "s\n-\n"):
         write["benchmark"](f"sample_shard/{RUN}/0000", 1)
         stage.Path(f"benchmarks/digits/sample_shard/{RUN}/0000.tsv").write_text(text)
-        assert stage.progress(project, RUN).image_seconds is None
+        assert progress(project, RUN).image_seconds is None
 
 
 def test_the_time_of_a_sweep_is_shared_by_its_scales(project, write):
     sweep = project.sweep_of("UADM(25)-G")
     for run in sweep:
+        assert progress(project, run).done == 0
         write["shard"]("0000", project.sweep.num_images, run)
     write["benchmark"](f"sample_sweep/{RUN}", 32)
-    states = [stage.progress(project, run) for run in sweep]
+    states = [progress(project, run) for run in sweep]
     assert sum(state.seconds for state in states) == 32
     assert [1 / state.image_seconds for state in states] == [8 * len(sweep) / 32] * len(sweep)
     assert [state.seconds_left for state in states] == [0] * len(sweep)
+
+
+def test_one_scale_of_a_job_counts_once_all_are_there_or_while_its_batches_are(project, write):
+    one, other = project.sweep_of("UADM(25)-G")
+    write["shard"]("0000", 8, one)
+    state = progress(project, one)
+    assert (state.done, state.outdated) == (0, f"shares a job with {other}, whose samples are missing")
+    write["batch"]("0000", 0, 8, one)
+    assert progress(project, one).done == 8
+    write["shard"]("0000", 8, other)
+    assert [progress(project, run).done for run in (one, other)] == [8, 8]
 
 
 def test_a_sweep_of_several_shards_has_a_job_for_each(tmp_path, monkeypatch):

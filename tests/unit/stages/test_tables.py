@@ -1,9 +1,11 @@
 """Tables of an experiment that is not finished, without Snakemake."""
 
+import re
+
 import pandas as pd
 import pytest
 import yaml
-from tiny import tiny_project, tiny_values
+from tiny import tiny_project, tiny_values, write_settings
 
 from eddpm.artifacts import write_json
 from eddpm.errors import ConfigError
@@ -34,13 +36,14 @@ def config(values, tmp_path):
     return path
 
 
-def measured(folder, run, row, value=0.5):
+def measured(folder, run, row, value=0.5, **changes):
     """The metrics.json of a run."""
     path = folder / f"results/digits/runs/{run}/metrics.json"
-    settings = {"name": row.run, "scale": 6.0, "seed": row.seed}
+    settings = {"name": row.run, "scale": row.scale, "seed": row.seed} | changes
     provenance = {"commit": "c", "torch": "t", "device": "d"}
     metrics = dict.fromkeys(["accuracy", "pixels/fid", *NAMES], value)
-    contents = {"run": settings, "num_images": 8, "metrics": metrics, "standard_errors": {}, "provenance": provenance}
+    contents = {"run": settings, "num_images": row.num_images, "metrics": metrics, "standard_errors": {}}
+    contents["provenance"] = provenance
     write_json(path, contents)
     return path
 
@@ -90,6 +93,55 @@ def test_a_table_that_is_finished_leaves_no_unfinished_one(values, config, tmp_p
     assert made == {"main.md", "published.md"}
     unfinished = {path.stem for path in (tmp_path / "results/digits/tables/unfinished").iterdir()}
     assert unfinished == {"best_scale", "sweep", "labels"}
+
+
+def test_outdated_metrics_are_missing_and_said_to_be_outdated(values, config, tmp_path, capsys):
+    project = tiny_project(**values)
+    for run, row in project.table_runs.items():
+        measured(tmp_path, run, row)
+    tables(config)
+    assert "outdated" not in capsys.readouterr().out.lower()
+    measured(tmp_path, "uadm25-g", project.table_runs["uadm25-g"], scale=9.0)
+    tables(config)
+    printed = capsys.readouterr().out
+    row = next(line for line in printed.splitlines() if line.startswith("| UADM(25)-G "))
+    assert re.search(r"\| missing +\|", row)
+    assert "0.5" not in row
+    assert " Outdated, and so missing: UADM(25)-G. 1,000 images per row;" in printed
+    assert printed.endswith("\noutdated: uadm25-g: results/digits/runs/uadm25-g/metrics.json: scale 9.0, now 6.0\n")
+    for name in ("main", "published"):
+        assert (
+            "Outdated, and so missing: UADM(25)-G."
+            in (tmp_path / f"results/digits/tables/unfinished/{name}.md").read_text()
+        )
+
+
+def test_metrics_of_another_evaluation_are_outdated_in_every_table(values, config, tmp_path, capsys):
+    project = tiny_project(**values)
+    write_settings(tmp_path / "results/digits/evaluation/settings.yaml", project.measure())
+    for run, row in project.all_runs.items():
+        if run not in project.best_runs:
+            measured(tmp_path, run, row)
+    config.write_text(yaml.safe_dump(values | {"evaluation": values["evaluation"] | {"nearest_neighbours": 2}}))
+    tables(config)
+    assert capsys.readouterr().out.endswith(
+        "outdated: uadm25, uadm25-g, uadm25-g-eds and 18 more: results/digits/evaluation/settings.yaml:"
+        " nearest_neighbours 3, now 2\n"
+    )
+    for name in ("main", "sweep", "labels"):
+        frame = pd.read_csv(tmp_path / f"results/digits/tables/unfinished/{name}.csv")
+        assert frame["num_images"].isna().all()
+
+
+def test_damaged_metrics_leave_the_other_rows(values, config, tmp_path, capsys):
+    project = tiny_project(**values)
+    for run, row in project.table_runs.items():
+        measured(tmp_path, run, row)
+    (tmp_path / "results/digits/runs/uadm25/metrics.json").write_text("{")
+    tables(config)
+    printed = capsys.readouterr().out
+    assert printed.count("missing  ") == 1
+    assert "outdated: uadm25: results/digits/runs/uadm25/metrics.json: not readable JSON" in printed
 
 
 def test_without_published_numbers_there_is_no_such_table(values, config, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from full_disk import room_for
 from ranks import run_ranks, train_until
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import write_settings
@@ -225,6 +226,20 @@ def test_images_that_do_not_fit_the_network_are_refused_by_name(tiny, run, netwo
 
 
 # When it is killed ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's
+@pytest.mark.parametrize(("full", "file"), [("state", "unfinished.pt"), ("events", "events")])
+def test_a_full_disk_is_one_line_and_training_goes_on_once_there_is_room(job, run, tmp_path, monkeypatch, full, file):
+    wanted = run("ce", "whole")
+    verb, options = job("ce")
+    with monkeypatch.context() as patch, room_for(1000):
+        if full == "events":
+            patch.setattr(stage, "save_training_state", lambda *_: None)
+        with pytest.raises(ArtifactError, match=rf"/out/{file}: cannot be written \(File too large\); [^\n]+$"):
+            getattr(stage, verb)(**options)
+    assert not list((tmp_path / "out").glob("*.tmp"))
+    assert equal(run("ce")[0], wanted[0])
 
 
 @pytest.mark.parametrize("after", ["save_training_state", "_report"])

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -47,6 +49,68 @@ def test_without_torchrun_it_is_a_world_of_one():
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
         assert world.terminated()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+# Variables of a launcher, without one -----------------------------------------------------------------------------
+
+COMPLETE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "gone", "MASTER_PORT": "1"},
+        {"RANK": "", "WORLD_SIZE": "", "LOCAL_RANK": ""},
+        {"MASTER_ADDR": "gone", "MASTER_PORT": "29500"},
+        {"SLURM_PROCID": "3", "SLURM_LOCALID": "3", "SLURM_NTASKS": "8"},  # of an srun, whose shell this is
+    ],
+    ids=["of one process", "empty", "of others' meeting", "Slurm's"],
+)
+def test_variables_that_speak_of_no_other_process_leave_a_world_of_one(monkeypatch, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with join_world() as world:
+        assert (world.rank, world.size, world.local_size, world.leads) == (0, 1, 1, True)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"RANK": "1"},  # which would train, and write nothing
+        {"WORLD_SIZE": "2"},
+        {"RANK": "0", "WORLD_SIZE": "2"},
+        {"LOCAL_RANK": "1"},
+        {"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"},
+        {"RANK": "-1"},
+        {"RANK": "one"},
+        {"WORLD_SIZE": "0"},
+        COMPLETE,
+        {**COMPLETE, "MASTER_PORT": "many"},
+    ],
+    ids=" ".join,
+)
+def test_variables_that_are_incomplete_or_contradict_each_other_are_refused_in_one_line(monkeypatch, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as caught, join_world():
+        pass
+    given = " ".join(f"{name}={value}" for name, value in variables.items())
+    assert str(caught.value).startswith(f"environment: {given}, which are incomplete, or contradict each other; start")
+    assert str(caught.value).endswith("with torchrun or, for one process, unset these variables")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_processes_that_never_come_are_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(distributed, "PATIENCE", timedelta(seconds=1))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for name, value in {**COMPLETE, "MASTER_PORT": port}.items():
+        monkeypatch.setenv(name, value)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ConfigError, match=r"^environment: RANK=0 .*, but 2 processes do not meet in"), join_world():
+        pass
     assert signal.getsignal(signal.SIGTERM) is before
 
 
