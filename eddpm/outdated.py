@@ -184,7 +184,8 @@ class Files:
         """The SHA-256 of weights, of fetched ones as it was recorded; None where they are missing."""
         if weights not in self._digests:
             record, state = Path(f"{weights}.sha256"), _seen(weights)
-            recorded = record.read_text().split() if state.there and _seen(record).time >= state.time else []
+            is_known = state.there and _seen(record).time >= state.time
+            recorded = record.read_text(encoding="utf-8").split() if is_known else []
             self._digests[weights] = next(iter(recorded), None) or (sha256(weights) if state.there else None)
         return self._digests[weights]
 

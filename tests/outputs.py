@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eddpm.artifacts import write_json, write_npz
+from eddpm.arrays import write_npz
+from eddpm.artifacts import write_json
 from eddpm.assets import weights_file
 from eddpm.frozen import frozen_parts, frozen_text
 from eddpm.outdated import Files

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tiny import tiny_values
+from tiny import tiny_project, tiny_values
 
 from eddpm.arrays import write_npz
 from eddpm.artifacts import atomic, write_json
@@ -286,8 +286,11 @@ def started(argv: list[str], folder: Path = REPO, **how) -> subprocess.Completed
 )
 def test_the_arrows_of_a_table_are_printed_somehow_in_any_locale_and_written_as_utf_8(tmp_path, locale):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tiny_values()))
-    run = METRICS["run"] | {"name": "UADM(25)-G"}
-    write_json(tmp_path / "results/digits/runs/uadm25-g/metrics.json", METRICS | {"run": run})
+    project = tiny_project()
+    num_images = project.all_runs["uadm25-g"].num_images
+    current = {"run": project.sample("uadm25-g").model_dump(mode="json"), "num_images": num_images}
+    current["features"] = dict.fromkeys(project.evaluation.spaces)
+    write_json(tmp_path / "results/digits/runs/uadm25-g/metrics.json", METRICS | current)
     done = started(["tables", "--config", "config.yaml"], tmp_path, variables=locale)
     assert (done.returncode, done.stderr) == (0, b"")
     written = (tmp_path / "results/digits/tables/unfinished/main.md").read_bytes().decode("utf-8")

@@ -73,7 +73,7 @@ def test_more_damaged_files_than_allowed_stop_the_job_with_one_line_and_what_is_
     assert all(name in printed for name in broken_zip[1])
     assert "Traceback" not in printed.partition("WorkflowError")[0]
     unfinished = workspace.folder / "resources/datasets/digits/unfinished"
-    assert f"{(unfinished / 'unreadable.tsv').relative_to(workspace.folder)} name all" in printed
+    assert "the log names all" in printed
     assert (unfinished / "unreadable.tsv").exists()
     made = (unfinished / "train/00000-images.npy").stat().st_mtime_ns
     workspace.write_config()
