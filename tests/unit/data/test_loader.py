@@ -122,7 +122,7 @@ def test_reading_uses_none_of_torchs_own_random_numbers(photographs):
 def test_signals_to_the_whole_job_leave_the_readers_to_the_trainer(photographs):
     config, before = training(iterations=30, **AUGMENTED), set(multiprocessing.active_children())
     batches = training_batches(photographs.store, config, 0, range(12), 2)
-    found = [next(batches)]
+    found = [next(batches), next(batches)]  # one of each reader: both are at work
     readers = set(multiprocessing.active_children()) - before
     assert len(readers) == 2
     for reader in readers:
