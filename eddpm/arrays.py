@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from eddpm.artifacts import atomic
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, first_line
 from eddpm.filekinds import HEAD, kind_of, refuse_impostor
 
 _BROKEN = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
@@ -23,7 +23,7 @@ _INFLATION = 1032  # the most bytes that one byte of a deflated zip member can b
 
 
 class Header(NamedTuple):
-    """What an array is, before any of its data is read."""
+    """The shape and type of an array, known before its data are read."""
 
     shape: tuple[int, ...]
     is_fortran: bool
@@ -138,7 +138,7 @@ def _blamed_on(path: Path, remedy: str) -> Iterator[None]:
     except FileNotFoundError:
         raise ArtifactError(f"{path}: does not exist; {remedy}") from None
     except _BROKEN as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         kind = "npy" if path.suffix == ".npy" else "npz"
         raise ArtifactError(f"{path}: not a readable {kind} ({reason}); {remedy}") from None
 

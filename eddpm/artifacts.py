@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from eddpm.checkpoints import checkpoint_format, why_refused
-from eddpm.errors import ArtifactError, writing
+from eddpm.errors import ArtifactError, first_line, writing
 from eddpm.filekinds import refuse_impostor
 
 
@@ -70,7 +70,7 @@ def load_checkpoint(path: Path) -> dict:
     except pickle.UnpicklingError as error:
         raise ArtifactError(f"{path}: {why_refused(path, error)}") from None
     except Exception as error:  # of nearly any kind where bytes of the file are damaged
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise ArtifactError(f"{path}: not a readable checkpoint ({reason}); fetch or train it again") from None
     if not isinstance(state, dict):
         raise ArtifactError(f"{path}: holds {type(state).__name__}, not tensors by name; save a state_dict")

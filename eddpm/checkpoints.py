@@ -1,4 +1,4 @@
-"""Files of weights, whoever wrote them: told by their content, whatever their names, without running code in them."""
+"""Formats of checkpoints, told by content and not by name, without running code in a file."""
 
 import json
 import re
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from eddpm.errors import ArtifactError
-from eddpm.filekinds import HEAD, kind_of, refuse_impostor, shortened
+from eddpm.filekinds import HEAD, kind_of, refuse_impostor
+from eddpm.paths import listed
 
 _TORCH_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # pickled at the start of what torch saved before 1.6
 _ONNX = re.compile(rb"\x08[\x01-\x20][\x12\x1a\x22\x3a\x42]")  # the version, then another field of its protocol buffer
@@ -55,7 +56,9 @@ def _refuse_parts(path: Path) -> None:
         parts = sorted(set(json.loads(Path(path).read_bytes())["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError):
         return
-    raise ArtifactError(f"{path}: is the index of a checkpoint in {len(parts)} files ({shortened(parts)}); {_JOINABLE}")
+    raise ArtifactError(
+        f"{path}: is the index of a checkpoint in {len(parts)} files ({listed(parts, most=3)}); {_JOINABLE}"
+    )
 
 
 def _of_zip(path: Path) -> str | None:
@@ -68,8 +71,8 @@ def _of_zip(path: Path) -> str | None:
     if "data.pkl" in inner:
         return None
     if all(name.endswith(".npy") for name in names):
-        return f"is an npz of arrays ({shortened(names)}), not a checkpoint; name the file of the weights"
-    return f"is a zip archive of {shortened(names)}; unpack it, and name the file of the weights"
+        return f"is an npz of arrays ({listed(names, most=3)}), not a checkpoint; name the file of the weights"
+    return f"is a zip archive of {listed(names, most=3)}; unpack it, and name the file of the weights"
 
 
 def _of_other_maker(head: bytes) -> str | None:

@@ -279,7 +279,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _close_output() -> None:
-    """What has not been printed by now is lost, and no error when the process ends."""
+    """Drop the output that is not printed yet: it would be an error when the process ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 

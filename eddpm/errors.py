@@ -20,6 +20,16 @@ class ArtifactError(EddpmError):
     """A data set, checkpoint or sample file that is missing, damaged, of another kind than asked for, or unwritable."""
 
 
+def reason_of(error: Exception) -> str:
+    """The text of another's exception on one line, without the path that the message names anyway."""
+    return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another's exception, whose text goes on with advice or a traceback."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
 # Files that cannot be written -------------------------------------------------------------------------------------
 
 _NO_ROOM = "make room there, or raise the quota or limit, and give the same command again"

@@ -1,11 +1,11 @@
 """Files that are not of the kind that their name promises: told by their first bytes, before a reader fails on them."""
 
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from eddpm.errors import ArtifactError
+from eddpm.paths import listed
 
 HEAD = 1024  # bytes that are looked at
 _SIGNATURES = {
@@ -55,7 +55,7 @@ def refuse_impostor(path: Path, *, text: bool = False) -> None:
         raise ArtifactError(f"{path}: {is_a_folder(path)}")
     if not path.exists():
         kind = "a link to a file that does not exist" if path.is_symlink() else None
-        raise ArtifactError(f"{path}: {f'is {kind}' if kind else 'does not exist'}; check the path")
+        raise ArtifactError(f"{path}: {f'is {kind}' if kind else 'does not exist'}; check the path, or make it first")
     if not path.is_file():
         raise ArtifactError(f"{path}: is a pipe or a device; name a file")
     try:
@@ -68,20 +68,15 @@ def refuse_impostor(path: Path, *, text: bool = False) -> None:
 
 
 def is_a_folder(path: Path) -> str:
-    """What is wrong with a folder where a file is wanted, with the remedy."""
+    """The fault and the remedy of a folder where a file is wanted."""
     names = []
     with suppress(OSError):  # of a folder that cannot be looked into
         names = sorted(entry.name for entry in Path(path).iterdir() if entry.is_file() and entry.name[0] != ".")
-    return "is a folder; name a file in it" + (f": {shortened(names)}" if names else "")
-
-
-def shortened(names: Sequence[str], most: int = 3) -> str:
-    """The first names of many, for messages."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return "is a folder; name a file in it" + (f": {listed(names, most=3)}" if names else "")
 
 
 def impostor(start: bytes, *, text: bool = False) -> str | None:
-    """What a file that begins with `start` is instead of data, with the remedy; None where nothing is wrong."""
+    """The kind of a file that begins with `start` and is no data, with the remedy; None where nothing is wrong."""
     if not start:
         return "is empty; bring the file again"
     if is_web_page(start):

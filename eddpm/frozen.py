@@ -1,4 +1,4 @@
-"""What the workflow freezes of a project, beside each output: its settings as text, and what identifies its samples."""
+"""The settings of a project as the workflow freezes them beside each output, and the identity of its samples."""
 
 import hashlib
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ def frozen_text(settings: Settings) -> str:
 
 
 def samples_identity(config: SampleConfig, digests: Iterable[str]) -> str:
-    """What makes two batches, or shards, parts of one run: the settings and the SHA-256 of the weights.
+    """The identity of a batch, or a shard: a checksum of its settings and of the SHA-256 of the weights.
 
     `digests` are those of the denoiser and of the classifier, if there is one.
     """

@@ -48,11 +48,11 @@ class Files:
         self._identities: dict[str, str | None] = {}
 
     def origin(self, run: str) -> State:
-        """What a run is sampled from, its settings and networks: the newest of them, with the first fault."""
+        """The settings and networks that a run is sampled from: the newest of them, with the first fault."""
         return _newest([self._run_settings(run), *(self._weights(*network) for network in self._networks(run))])
 
     def identity(self, run: str) -> str | None:
-        """What samples of the run name as their settings and weights; None while weights are missing, or the scale."""
+        """The identity that samples of the run carry; None while weights are missing, or the scale."""
         if run not in self._identities:
             config = self._config(run)
             digests = [self._digest(Path(weights_file(self._project, *network))) for network in self._networks(run)]

@@ -99,7 +99,7 @@ def merged(values: Any, changes: Any) -> Any:
 
 
 def read_text(path: Path) -> str:
-    """What a user has written: UTF-8, or UTF-16 with a mark at its start, as spreadsheets save text in Unicode.
+    """A text that a user has written: UTF-8, or UTF-16 with a mark at its start, as spreadsheets save text in Unicode.
 
     Raises OSError, and ValueError with the place where the text is of another encoding.
     """

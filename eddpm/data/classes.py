@@ -121,7 +121,7 @@ def _of_thumbnails(folders: Folders) -> bool:
 
 
 def _outer(folders: set[Folders], container: Container) -> Folders:
-    """What all class folders lie in, as people pack them: folder in folder, each without one beside it."""
+    """The folder that all class folders lie in, as people pack them: each without another beside it."""
     folders = {each for each in folders if each and not _of_thumbnails(each[1:])}
     empty, outer = _empty_folders(container), ()
     while len(here := {each[len(outer)] for each in folders if len(each) > len(outer)}) == 1:

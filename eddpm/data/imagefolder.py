@@ -12,7 +12,7 @@ from PIL import Image
 from eddpm.data.containers import OF_A_SYSTEM, Container, open_image, own_limits
 from eddpm.data.kinds import kind, remedy, summary
 from eddpm.data.pictures import convert, traits
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, reason_of
 from eddpm.paths import shown
 
 # What is said of images, by the trait that they have.
@@ -79,7 +79,7 @@ class Pictures:
             with own_limits(), open_image(self._container.read(name)) as image:
                 yield image
         except Exception as error:  # of nearly any kind where bytes of the file are damaged
-            reason = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
+            reason = reason_of(error)
             raise ArtifactError(f"{self.path}: {shown(name)} cannot be read ({reason}); save it again") from None
 
     def _describe(self, found: Counter) -> Iterator[str]:
@@ -92,7 +92,7 @@ class Pictures:
 
 
 def _left_out(others: list[str], container: Container) -> Iterator[str]:
-    """What is to be said of files that are not measured."""
+    """The files that are not measured, in words."""
     if others:
         yield f"left out, as no images: {summary(others)}"
     if container.aliases:

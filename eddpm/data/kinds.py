@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from eddpm.data.containers import Container, is_image, starts_like_image
 from eddpm.data.systemfiles import PLACEHOLDER
+from eddpm.errors import reason_of
 from eddpm.filekinds import HEAD, kind_of
 from eddpm.paths import shown
 
@@ -34,7 +35,7 @@ def kind(container: Container, name: str) -> str | None:
     try:
         start = container.read(name, HEAD)
     except Exception as error:  # of nearly any kind where an archive is damaged
-        return f"{NO_SUFFIX}: {getattr(error, 'strerror', None) or error}"
+        return f"{NO_SUFFIX}: {reason_of(error)}"
     return None if starts_like_image(start) else f"{NO_SUFFIX}: {kind_of(start)}"
 
 
@@ -63,7 +64,7 @@ def _with_article(kind: str) -> str:
 
 
 def remedy(kinds: Iterable[str]) -> str:
-    """What to do with files of these kinds, none of which is a companion."""
+    """The remedy for files of these kinds, none of which is a companion."""
     steps = [_step(kind) for kind in kinds]
     return ", ".join(dict.fromkeys(steps))
 

@@ -30,7 +30,7 @@ class Picture(NamedTuple):
 
 
 def traits(stored: Image.Image) -> set[str]:
-    """What is to be known of an image before it is decoded. Raises ValueError where it has more than 8 bits."""
+    """The traits of an image that are known before it is decoded. Raises ValueError where it has more than 8 bits."""
     if stored.mode[0] in "IF":  # convert() would clip these, not scale them
         raise ValueError(f"mode {stored.mode} has more than 8 bits per channel")
     has = {

@@ -86,7 +86,7 @@ def refuse_class_count(source: str, classes: tuple[str, ...], entries: list[Entr
 
 
 def hints(listing: Listing, wanted: int) -> str:
-    """What else might have been a class."""
+    """Other folders and files that may have been meant as classes."""
     found = []
     if listing.without:
         there = (f"{shown(name)} ({reason})" for name, reason in listing.without.items())

@@ -24,7 +24,7 @@ from eddpm.data.refusals import (
     refuse_other_file,
 )
 from eddpm.data.splits import refuse_splits
-from eddpm.errors import ArtifactError, ConfigError
+from eddpm.errors import ArtifactError, ConfigError, reason_of
 
 
 class Unreadable(Exception):
@@ -43,7 +43,7 @@ class Source(ABC):
     @property
     @abstractmethod
     def origins(self) -> set:
-        """What two sources share if they share images."""
+        """Identities of the files that hold images: two sources that share images share some."""
 
     @abstractmethod
     def _open(self, entry: Entry) -> Image.Image:
@@ -55,8 +55,7 @@ class Source(ABC):
             with own_limits(), self._open(entry) as image:
                 return convert(image, channels)
         except Exception as error:  # of nearly any kind where bytes of the file are damaged
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise Unreadable(" ".join(reason.split())) from None
+            raise Unreadable(reason_of(error)) from None
 
 
 class FileSource(Source):

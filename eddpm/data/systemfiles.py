@@ -1,4 +1,4 @@
-"""What systems, cameras, servers and programs leave between people's files, known by its name."""
+"""Files and folders of systems, cameras, servers and programs between people's own, known by their names."""
 
 import re
 

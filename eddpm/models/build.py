@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from eddpm.config import EncoderConfig, UNetConfig
 from eddpm.errors import ArtifactError
-from eddpm.filekinds import shortened
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.unet import UNet
 from eddpm.models.weights import Shapes, dotted, find_weights, refuse_unusable, shapes
+from eddpm.paths import listed
 from eddpm.runtime import say
 
 NetworkConfig = UNetConfig | EncoderConfig
@@ -114,11 +114,11 @@ def _difference(found: Shapes, wanted: Shapes) -> str:
         "unexpected": [key for key in found if key not in wanted],
         "other shape": reshaped,
     }
-    return "; ".join(f"{kind}: {shortened(entries)}" for kind, entries in kinds.items() if entries)
+    return "; ".join(f"{kind}: {listed(entries, most=3)}" for kind, entries in kinds.items() if entries)
 
 
 def _remedy(found: Shapes, config: NetworkConfig) -> str:
-    """What to change in the settings, if these are the shapes of published weights; else the kind, if another."""
+    """The settings to change, if these are the shapes of published weights; else the kind, if another."""
     for name, published in PUBLISHED.items():
         if found != published_shapes(name):
             continue

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from eddpm.errors import ArtifactError
-from eddpm.filekinds import shortened
+from eddpm.paths import listed
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -147,11 +147,11 @@ def _left(at: Mapping[str, Mapping], fitting: list[str], entries: Iterable[str])
     left = [key for key in entries if not any(key.startswith(place) and key[len(place) :] in at[place] for place in at)]
     opened = {place.partition("/")[0] for place in fitting}
     names = dict.fromkeys(top if (top := key.partition("/")[0]) not in opened else dotted(key) for key in left)
-    return [f"leaves {shortened([*names])}"] if names else []
+    return [f"leaves {listed(names, most=3)}"] if names else []
 
 
 def _names(places: list[str]) -> str:
-    return shortened([f"under '{dotted(place)}'" if place else "at the top" for place in places])
+    return listed((f"under '{dotted(place)}'" if place else "at the top" for place in places), most=3)
 
 
 def dotted(place: str) -> str:

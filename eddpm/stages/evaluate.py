@@ -100,7 +100,7 @@ def compute_metrics(
 
 
 def _identity(name: str, shards: list[dict[str, np.ndarray]]) -> str | None:
-    """What the shards name as their settings and weights, if they do. ArtifactError where they differ in it."""
+    """The identity that the shards carry, if they do. ArtifactError where they differ in it."""
     found = {str(shard["identity"]) for shard in shards if "identity" in shard}
     if len(found) > 1:
         raise ArtifactError(f"{name}: its shards were sampled with different settings or weights; sample them anew")

@@ -138,7 +138,7 @@ def open_classifier(name: str, config: EncoderConfig, weights: Path, device: tor
 
 
 def open_reference(path: Path, space: Extractor, rows: np.ndarray | None = None) -> Reference:
-    """What samples are compared with in a space. Raises ArtifactError as ReferenceFile does."""
+    """The reference of a file in a space. Raises ArtifactError as ReferenceFile does."""
     return ReferenceFile(path).in_space(space, rows)
 
 
@@ -196,7 +196,7 @@ _COVARIANCES = {"mu": "sigma", "mu_s": "sigma_s"}
 
 
 def _statistics(path: Path) -> dict[str, np.ndarray]:
-    """What a reference may hold besides images. ArtifactError where one array is without another that goes with it."""
+    """The arrays of a reference besides its images. ArtifactError where one lacks another that goes with it."""
     needs = {"features": "mu", **_COVARIANCES, **{covariance: mean for mean, covariance in _COVARIANCES.items()}}
     with open_arrays(path, single="arr_0") as arrays:
         for name, needed in needs.items():

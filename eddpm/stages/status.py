@@ -14,6 +14,7 @@ from eddpm.arrays import image_numbers
 from eddpm.errors import ArtifactError
 from eddpm.exhibits import runs_of
 from eddpm.outdated import Files, differ
+from eddpm.paths import listed
 from eddpm.project import Project
 from eddpm.projectfile import load_project
 from eddpm.runs import slug
@@ -75,8 +76,7 @@ def print_outdated(faults: dict[str, str]) -> None:
     """A line for each reason why runs are to be made again, with their names."""
     for reason in dict.fromkeys(faults.values()):
         names = [name for name, fault in faults.items() if fault == reason]
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        print(f"outdated: {', '.join(names[:3])}{more}: {reason}")
+        print(f"outdated: {listed(names, most=3)}: {reason}")
 
 
 def progress(project: Project, files: Files, run: str) -> Progress:

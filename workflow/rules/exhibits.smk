@@ -57,7 +57,7 @@ def in_report(files):
 
 
 def ablation_files():
-    """What the report shows beside what `all` makes: ablations that are there, whose every run is measured."""
+    """Files of ablations for the report, beside those of `all`: they are there, and all their runs are measured."""
     below = Files(project)
     found = [
         file

@@ -25,7 +25,7 @@ def quoted(path):
 
 
 def checksums(*paths):
-    """What params hold of files that decide an output, wherever they lie: as inputs, their paths could have no braces."""
+    """Params in place of inputs, for files that decide an output: the paths of inputs could have no braces."""
     return [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
 
 
