@@ -16,15 +16,15 @@ import pandas as pd
 import torch
 import yaml
 
-from eddpm.artifacts import write_json, write_text
-from eddpm.assets import missing_files
 from eddpm.cli import main as eddpm
-from eddpm.config import INCEPTION_FILE, SpaceConfig
-from eddpm.exhibits import tables_of
-from eddpm.project import TEMPERED, Project
-from eddpm.projectfile import load_project
-from eddpm.runtime import device_name, pick_device
-from eddpm.settings import Settings, read_yaml
+from eddpm.config.assets import missing_files
+from eddpm.config.outputs import tables_of
+from eddpm.config.project import TEMPERATURE_SCALED, Project
+from eddpm.config.projectfile import load_project
+from eddpm.config.schema import INCEPTION_FILE, SpaceConfig
+from eddpm.config.settings import Settings, read_yaml
+from eddpm.io.files import write_json, write_text
+from eddpm.models.device import device_name, pick_device
 
 LEAST = {"iterations": 2, "num_images": 40}  # however small the fraction
 
@@ -92,14 +92,14 @@ def run_experiment(machine: Machine) -> None:
                 microbatch=entry.microbatch or entry.training.batch_size,
                 threads=threads,
             )
-    for name in project.guides:
+    for name in project.guiding_classifiers:
         folder = results / "classifiers" / name
         inputs = {
             "settings": machine.settings(f"classifiers/{name}/levels", project.measure_classifier(name)),
             "dataset": dataset,
         }
-        if name.endswith(TEMPERED):
-            plain = results / "classifiers" / name.removesuffix(TEMPERED) / "model.safetensors"
+        if name.endswith(TEMPERATURE_SCALED):
+            plain = results / "classifiers" / name.removesuffix(TEMPERATURE_SCALED) / "model.safetensors"
             machine.run("fit-temperature", {"model": folder / "model.safetensors"}, **inputs, classifier=plain)
         levels = {"levels": folder / "noise_levels.jsonl"}
         machine.run("measure-classifier", levels, **inputs, classifier=folder / "model.safetensors")
@@ -182,11 +182,11 @@ def draw(machine: Machine) -> None:
         machine.run("make-table", outputs, runs=names, metrics=metrics, caption=table.caption)
     guided = {run: row.run for run, row in project.table_runs.items() if row.classifier}
     rows = {run: row.run for run, row in project.table_runs.items()}
-    levels = [results / f"classifiers/{name}/noise_levels.jsonl" for name in project.guides]
+    levels = [results / f"classifiers/{name}/noise_levels.jsonl" for name in project.guiding_classifiers]
     for figure, inputs, labels in (
         ("samples", [results / f"runs/{run}/samples/0000.npz" for run in rows], list(rows.values())),
         ("trace", [results / f"runs/{run}/trace.csv" for run in guided], list(guided.values())),
-        ("noise_levels", levels, project.guides),
+        ("noise_levels", levels, project.guiding_classifiers),
         ("scales", [results / "tables/sweep.csv"], []),
     ):
         outputs = {suffix: results / f"figures/{figure}.{suffix}" for suffix in ("png", "pdf")}

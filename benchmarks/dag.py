@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 from metrics import machine
 
-from eddpm.settings import read_yaml
+from eddpm.config.settings import read_yaml
 
 REPO = Path(__file__).parents[1]
 SHARD_SIZE = 1000

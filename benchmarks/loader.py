@@ -25,10 +25,10 @@ import yaml
 from metrics import machine
 from PIL import Image
 
-from eddpm.config import TrainingConfig
+from eddpm.config.schema import TrainingConfig
 from eddpm.data.loader import training_batches
 from eddpm.data.store import Store
-from eddpm.stages.data import prepare_dataset
+from eddpm.stages.prepare import prepare_dataset
 
 
 def make_photographs(folder: Path, count: int) -> None:

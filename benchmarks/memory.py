@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from metrics import peak
 
-from eddpm.batches import write_sample_batch
 from eddpm.evaluation.features import Extractor, Features
 from eddpm.evaluation.metrics import measure
+from eddpm.io.batches import write_sample_batch
 from eddpm.stages.features import collect
 
 DIMENSIONS = 48  # 4x4 patch means of 3 channels

@@ -17,15 +17,15 @@ import torch
 import yaml
 from metrics import machine
 
-from eddpm.batches import Samples, write_samples
-from eddpm.config import TrainClassifierConfig
+from eddpm.config.schema import TrainClassifierConfig
+from eddpm.config.settings import load_settings, parse_settings, read_yaml
 from eddpm.data.loader import training_batches
 from eddpm.data.store import Store
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
+from eddpm.io.batches import Samples, write_samples
 from eddpm.models.build import build_classifier
-from eddpm.runtime import device_name, pick_device
-from eddpm.settings import load_settings, parse_settings, read_yaml
-from eddpm.stages.data import prepare_dataset
+from eddpm.models.device import device_name, pick_device
+from eddpm.stages.prepare import prepare_dataset
 from eddpm.stages.train import ClassifierTask
 from eddpm.training.distributed import World
 from eddpm.training.loop import Hooks, Trainer, run_training

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from eddpm.config.settings import read_yaml
 from eddpm.reporting.page import read_table
 from eddpm.reporting.tables import pipe_table
-from eddpm.settings import read_yaml
 
 ROOT = Path(__file__).parents[1]
 RESULTS, DOCS = ROOT / "results/digits", ROOT / "docs/digits"

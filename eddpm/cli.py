@@ -1,5 +1,5 @@
 """The command line: one verb per rule of the workflow, every path explicit, and verbs for a person: `evaluate`, and
-`calibrate`, `plan`, `status` and `tables` of a project, below the working directory. Exit 0, or 2 with one line on
+`measure-speed`, `plan`, `status` and `tables` of a project, below the working directory. Exit 0, or 2 with one line on
 stderr; 143 after SIGTERM, which leaves no half-written file."""
 
 import argparse
@@ -12,8 +12,9 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
-from eddpm.config import INCEPTION_FILE
+from eddpm.config.schema import INCEPTION_FILE
 from eddpm.errors import EddpmError, remedy
+from eddpm.io.log import show_log
 
 
 def _path(text: str) -> Path:
@@ -42,7 +43,7 @@ _TRAINING = {
 
 VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
     "prepare-dataset": (
-        "data",
+        "prepare",
         "crop the images of a data set and lay them down in shards for training and validation",
         {"settings": _PATH, "dataset": _PATH, "unreadable": _PATH, "workers": {**_NUMBER, "help": "processes (1)"}},
     ),
@@ -72,7 +73,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         },
     ),
     "sample-sweep": (
-        "sweep",
+        "scale",
         "sample a method at several scales",
         {
             "settings": _PATHS,
@@ -84,7 +85,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         },
     ),
     "measure-sweep": (
-        "sweep",
+        "scale",
         "measure the samples of several scales",
         {
             "settings": _PATH,
@@ -98,12 +99,12 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         },
     ),
     "choose-scale": (
-        "sweep",
+        "scale",
         "complete a run's settings with the best scale of a sweep",
         {"settings": _PATH, "metrics": _PATHS, "run-settings": _PATH},
     ),
     "fetch-asset": (
-        "assets",
+        "fetch",
         "bring a published file here, and check it",
         {
             "source": {"type": os.path.expanduser, "required": True, "help": "a URL, or a path"},
@@ -123,7 +124,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         {"settings": _PATH, "samples": _PATH, "weights": _OPTIONAL_PATHS, "features": _PATH},
     ),
     "compute-metrics": (
-        "evaluate",
+        "measure",
         "measure a run's samples against the references",
         {
             "settings": _PATH,
@@ -138,7 +139,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         },
     ),
     "evaluate": (
-        "evaluate",
+        "measure",
         "measure any images against any others",
         {
             "samples": {**_PATH, "help": "an npz or npy, a folder or a zip of images, a folder of npz files"},
@@ -213,8 +214,8 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
             "report": _PATH,
         },
     ),
-    "calibrate": (
-        "calibrate",
+    "measure-speed": (
+        "speed",
         "measure how fast the device at hand samples a run",
         {"config": _CONFIG, "run": {"required": True, "help": "the folder of a guided run, such as uadm25-g"}},
     ),
@@ -253,6 +254,7 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # where the terminal's encoding lacks an arrow of a table
+    show_log()
     arguments = vars(build_parser().parse_args(argv))
     verb = arguments.pop("verb")
     # Imported here, so that only the verbs that compute with torch wait for it.

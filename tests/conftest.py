@@ -5,6 +5,8 @@ import os
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from eddpm.io.log import show_log
+
 # Two processes of two threads on two cores run slower than one after the other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -22,6 +24,12 @@ class ByFile(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return TOGETHER.get(file, file)
+
+
+@pytest.fixture(autouse=True)
+def _shown_log():
+    """As the command line has it; a test that runs a verb in this process changes nothing for the next one."""
+    show_log()
 
 
 def pytest_xdist_make_scheduler(config, log):

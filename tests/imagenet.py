@@ -11,11 +11,11 @@ from tiny import REPO
 from torch import nn
 from workspace import Workspace
 
-from eddpm.arrays import write_npz
-from eddpm.artifacts import sha256
-from eddpm.assets import asset_file
+from eddpm.config.assets import asset_file
+from eddpm.config.projectfile import load_project
+from eddpm.io.arrays import write_npz
+from eddpm.io.files import sha256
 from eddpm.models.build import build_classifier, build_denoiser
-from eddpm.projectfile import load_project
 
 CLASSES = 4
 SHRUNK = 8  # times

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample, linear, softmax
 
-from eddpm.config import INCEPTION_FILE
+from eddpm.config.schema import INCEPTION_FILE
 
 
 class Conv(nn.Module):

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 
+from eddpm.config.settings import Settings, parse_settings
 from eddpm.errors import ConfigError
-from eddpm.settings import Settings, parse_settings
 
 UNET = {
     "image_size": 16,

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from eddpm.arrays import write_npz
-from eddpm.artifacts import write_json
-from eddpm.assets import weights_file
-from eddpm.frozen import frozen_parts, frozen_text
-from eddpm.outdated import Files
-from eddpm.project import Project
+from eddpm.config.assets import weights_file
+from eddpm.config.frozen import frozen_parts, frozen_text
+from eddpm.config.project import Project
+from eddpm.io.arrays import write_npz
+from eddpm.io.files import write_json
+from eddpm.reporting.outdated import Files
 
 STEPS = ("settings", "dataset", "network", "tempered", "samples", "metrics", "choice", "best samples", "best metrics")
 

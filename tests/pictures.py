@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 from tiny import REPO, write_settings
 
-from eddpm.config import DatasetConfig
+from eddpm.config.schema import DatasetConfig
 from eddpm.data.store import Store
-from eddpm.stages.data import prepare_dataset
+from eddpm.stages.prepare import prepare_dataset
 
 CIFAR10 = REPO / "tests/data/cifar10-small.zip"  # 50 photographs of each class, 32x32
 

@@ -7,10 +7,10 @@ import pytest
 import yaml
 from tiny import REPO
 
+from eddpm.config.frozen import frozen_parts
+from eddpm.config.project import Project
+from eddpm.config.projectfile import load_project
 from eddpm.errors import ConfigError
-from eddpm.frozen import frozen_parts
-from eddpm.project import Project
-from eddpm.projectfile import load_project
 
 DIGITS = yaml.safe_load((REPO / "config/digits/config.yaml").read_text())
 DIGITS["runs"] = str(REPO / DIGITS["runs"])

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from eddpm.config import TrainingConfig
+from eddpm.config.schema import TrainingConfig
+from eddpm.io.log import show_log
 from eddpm.stages import train
 from eddpm.training.distributed import join_world
 from eddpm.training.loop import Hooks, Trainer, run_training
@@ -59,6 +60,7 @@ def train_until(signal_at: tuple[int, int] | None, verb: str, options: dict) -> 
 
 def train_under_torchrun(step: int, verb: str, options: dict) -> None:
     """Call a stage of training, in which torchrun gets SIGTERM in the given step."""
+    show_log()
     original = train.training_batches
 
     def batches(store, config, first_step, rows, workers):

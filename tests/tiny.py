@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from eddpm.frozen import frozen_text
-from eddpm.project import Project
-from eddpm.projectfile import load_project
+from eddpm.config.frozen import frozen_text
+from eddpm.config.project import Project
+from eddpm.config.projectfile import load_project
 
 REPO = Path(__file__).parents[1]
 

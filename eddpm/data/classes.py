@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from eddpm.data.containers import OF_A_SYSTEM, Container
 from eddpm.data.kinds import is_companion, kind, summary
-from eddpm.paths import listed, shown
+from eddpm.io.names import listed, shown
 
 Folders = tuple[str, ...]  # the names of folders, each within the one before
 

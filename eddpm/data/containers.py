@@ -21,8 +21,8 @@ from PIL import Image, UnidentifiedImageError
 
 from eddpm.data.systemfiles import is_system_file, is_system_folder
 from eddpm.errors import ArtifactError
-from eddpm.filekinds import HEAD, impostor, kind_of, refuse_impostor
-from eddpm.paths import shown
+from eddpm.io.filekinds import HEAD, impostor, kind_of, refuse_impostor
+from eddpm.io.names import shown
 
 Stamp = tuple[int, ...]  # differs where the bytes of a file may differ
 

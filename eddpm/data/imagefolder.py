@@ -13,7 +13,7 @@ from eddpm.data.containers import OF_A_SYSTEM, Container, open_image, own_limits
 from eddpm.data.kinds import kind, remedy, summary
 from eddpm.data.pictures import convert, traits
 from eddpm.errors import ArtifactError, reason_of
-from eddpm.paths import shown
+from eddpm.io.names import shown
 
 # What is said of images, by the trait that they have.
 _SAID = {

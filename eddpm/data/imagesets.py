@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from eddpm.batches import ImageFile, StatisticsAlone
 from eddpm.data.containers import is_image, open_container
 from eddpm.data.imagefolder import Pictures
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError
-from eddpm.filekinds import HEAD, kind_of, refuse_impostor
+from eddpm.io.batches import ImageFile, StatisticsAlone
+from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
 
 
 class Joined:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from eddpm.data.containers import Container, is_image, starts_like_image
 from eddpm.data.systemfiles import PLACEHOLDER
 from eddpm.errors import reason_of
-from eddpm.filekinds import HEAD, kind_of
-from eddpm.paths import shown
+from eddpm.io.filekinds import HEAD, kind_of
+from eddpm.io.names import shown
 
 NO_SUFFIX = "without a suffix"
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from eddpm.config import TrainingConfig
+from eddpm.config.schema import TrainingConfig
 from eddpm.data.store import Store
 from eddpm.data.transforms import random_crop
+from eddpm.diffusion.images import to_float
 from eddpm.errors import ConfigError
-from eddpm.runtime import to_float
 
 PIXELS = 2**20  # of a batch of `labelled_batches`, whose gradients may be held at once: 16 images of 256x256
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eddpm.config import DatasetConfig
+from eddpm.config.schema import DatasetConfig
 from eddpm.data.refusals import of_images
 from eddpm.data.sources import Entry, Source, open_source
 from eddpm.errors import ConfigError
-from eddpm.paths import listed, shown
+from eddpm.io.names import listed, shown
 
 
 class Part(NamedTuple):

@@ -5,11 +5,12 @@ from collections import Counter
 from pathlib import Path
 from typing import NoReturn
 
+from eddpm.config.userpaths import why_absent
 from eddpm.data.classes import IMAGE, PASSED_OVER, Entry, Listing, prefix_of
 from eddpm.data.kinds import is_companion, remedy, summary
 from eddpm.errors import ArtifactError, ConfigError
-from eddpm.filekinds import HEAD, kind_of, refuse_impostor
-from eddpm.paths import listed, shown, why_absent
+from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
+from eddpm.io.names import listed, shown
 
 
 def refuse_other_file(source: str) -> NoReturn:

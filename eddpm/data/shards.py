@@ -8,6 +8,7 @@ their heights and widths; and, written last, its record `00000.json`.
 import hashlib
 import io
 import json
+import logging
 import multiprocessing
 import os
 import re
@@ -24,13 +25,15 @@ from pathlib import Path
 
 import numpy as np
 
-from eddpm.artifacts import atomic, read_json, sha256, write_json
-from eddpm.config import DatasetConfig
+from eddpm.config.schema import DatasetConfig
 from eddpm.data.parts import Part
 from eddpm.data.sources import Entry, Source, Unreadable
 from eddpm.data.store import array_path, open_shard
 from eddpm.data.transforms import center_crop, keep_whole
 from eddpm.errors import ArtifactError, EddpmError
+from eddpm.io.files import atomic, read_json, sha256, write_json
+
+logger = logging.getLogger(__name__)
 
 SHARD_IMAGES = 4096
 FORMAT = 2  # of shards; with another number all are made again
@@ -141,16 +144,16 @@ def _save(path: Path, array: np.ndarray) -> None:
 # All of them ------------------------------------------------------------------------------------------------------
 
 
-def make_shards(plans: list[ShardPlan], workers: int, say: Callable[[str], None]) -> None:
-    """Make those shards that are not there yet, in `workers` processes; `say` hears of each that is done.
+def make_shards(plans: list[ShardPlan], workers: int) -> None:
+    """Make those shards that are not there yet, in `workers` processes.
 
     What lies beside them of former data sets, and of processes that were killed, is removed.
     """
     missing = [plan for plan in plans if not plan.is_made()]
     if min(workers, len(missing)) > 1:
-        _make_in_parallel([missing[k::workers] for k in range(min(workers, len(missing)))], say)
+        _make_in_parallel([missing[k::workers] for k in range(min(workers, len(missing)))])
     else:
-        _make(missing, say)
+        _make(missing)
     wanted = {path for plan in plans for path in (plan.record, *plan.arrays.values())}
     for folder in {plan.folder for plan in plans}:
         for path in folder.iterdir():
@@ -158,16 +161,16 @@ def make_shards(plans: list[ShardPlan], workers: int, say: Callable[[str], None]
                 path.unlink()
 
 
-def _make(plans: list[ShardPlan], say: Callable[[str], None]) -> None:
+def _make(plans: list[ShardPlan]) -> None:
     for plan in plans:
         make_shard(plan)
-        say(f"{plan.folder.name}: shard {plan.name}, {len(plan.entries)} images")
+        logger.info(f"{plan.folder.name}: shard {plan.name}, {len(plan.entries)} images")
 
 
-def _make_in_parallel(shares: list[list[ShardPlan]], say: Callable[[str], None]) -> None:
+def _make_in_parallel(shares: list[list[ShardPlan]]) -> None:
     fork = multiprocessing.get_context("fork")  # the images of an npz, and long lists, are shared instead of copied
     refusals = fork.SimpleQueue()
-    processes = [fork.Process(target=_work, args=(share, say, refusals)) for share in shares]
+    processes = [fork.Process(target=_work, args=(share, refusals)) for share in shares]
     try:
         for process in processes:
             process.start()
@@ -186,7 +189,7 @@ def _make_in_parallel(shares: list[list[ShardPlan]], say: Callable[[str], None])
                 process.join()
 
 
-def _work(plans: list[ShardPlan], say: Callable[[str], None], refusals: SimpleQueue) -> None:
+def _work(plans: list[ShardPlan], refusals: SimpleQueue) -> None:
     """What a process does that shares the work. It ends with its parent, however that ends."""
 
     def follow() -> None:
@@ -196,6 +199,6 @@ def _work(plans: list[ShardPlan], say: Callable[[str], None], refusals: SimpleQu
     threading.Thread(target=follow, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     try:
-        _make(plans, say)
+        _make(plans)
     except EddpmError as error:
         refusals.put(str(error))

@@ -12,19 +12,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from eddpm.batches import ImageFile
 from eddpm.data.classes import Entry, by_folders, by_prefixes
 from eddpm.data.containers import Container, open_container, open_image, own_limits
 from eddpm.data.pictures import Picture, convert
-from eddpm.data.refusals import (
-    hints,
-    refuse_class_count,
-    refuse_loose_names,
-    refuse_no_images,
-    refuse_other_file,
-)
+from eddpm.data.refusals import hints, refuse_class_count, refuse_loose_names, refuse_no_images, refuse_other_file
 from eddpm.data.splits import refuse_splits
 from eddpm.errors import ArtifactError, ConfigError, reason_of
+from eddpm.io.batches import ImageFile
 
 
 class Unreadable(Exception):

@@ -7,7 +7,7 @@ from pathlib import Path
 from eddpm.data.classes import Folders, Listing
 from eddpm.data.refusals import prefixes_of
 from eddpm.errors import ArtifactError
-from eddpm.paths import escaped, listed, shown
+from eddpm.io.names import escaped, listed, shown
 
 _WORD = (
     r"train(?:ing)?|trn|val(?:id(?:ation|ate)?)?|dev(?:el(?:opment)?)?|hold[-_ ]?out|test(?:ing)?|tst|eval(?:uation)?"

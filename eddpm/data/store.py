@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eddpm.arrays import map_array
-from eddpm.artifacts import read_json
-from eddpm.config import EncoderConfig, UNetConfig
+from eddpm.config.schema import EncoderConfig, UNetConfig
 from eddpm.errors import ArtifactError
+from eddpm.io.arrays import map_array
+from eddpm.io.files import read_json
 
 OPEN_FILES = 448  # of a store, each with a file descriptor; a process may have 1024
 _REMEDY = "prepare the data set again (snakemake --forcerun prepare_dataset), which keeps the shards that are sound"

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from eddpm.artifacts import load_checkpoint, sha256
-from eddpm.config import INCEPTION_FILE, INCEPTION_URL
+from eddpm.config.schema import INCEPTION_FILE, INCEPTION_URL
+from eddpm.diffusion.images import to_float
 from eddpm.errors import ArtifactError, EddpmError
 from eddpm.evaluation.features import Extractor, Features
-from eddpm.filekinds import refuse_impostor
-from eddpm.runtime import to_float
+from eddpm.io.filekinds import refuse_impostor
+from eddpm.io.files import load_checkpoint, sha256
 
 INCEPTION_POOLED = 2048  # features of an image
 SPATIAL_CHANNELS = 7  # of 17x17 pixels: about as many numbers as the pooled features (Nash et al., 2021)

@@ -81,7 +81,7 @@ def standard_errors(
     return {name: standard_error(of_halves, count) for name, of_halves in values.items()}
 
 
-def hits(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def correct(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Whether each image's likeliest class is its label, bool (N,): their mean is the accuracy.
 
     Probabilities (N, C), labels (N,) in [0, C). ArtifactError where there are no images, not one label for each, or a

@@ -1,19 +1,21 @@
 """From settings to networks, and weights into them; the published checkpoints' settings (ADM tables 11 and 12)."""
 
 import functools
+import logging
 from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from eddpm.config import EncoderConfig, UNetConfig
+from eddpm.config.schema import EncoderConfig, UNetConfig
 from eddpm.errors import ArtifactError
+from eddpm.io.names import listed
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.unet import UNet
 from eddpm.models.weights import Shapes, dotted, find_weights, refuse_unusable, shapes
-from eddpm.paths import listed
-from eddpm.runtime import say
+
+logger = logging.getLogger(__name__)
 
 NetworkConfig = UNetConfig | EncoderConfig
 Network = TypeVar("Network", bound=nn.Module)
@@ -97,7 +99,7 @@ def load_weights(network: UNet | EncoderClassifier, state_dict: Mapping, source:
     network.load_state_dict(found.tensors)
     notes = found.notes + _converted(found.tensors, own)
     if notes:
-        say(f"{source}: {'; '.join(notes)}")
+        logger.info(f"{source}: {'; '.join(notes)}")
 
 
 def _converted(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from eddpm.config import EncoderConfig, UNetConfig
+from eddpm.config.schema import EncoderConfig, UNetConfig
 from eddpm.models.layers import (
     AttentionBlock,
     ConditionedSequential,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from eddpm.errors import ArtifactError
-from eddpm.paths import listed
+from eddpm.io.names import listed
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -11,17 +11,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from eddpm.config.settings import read_text, refuse_page
 from eddpm.errors import ConfigError
-from eddpm.reporting.tables import (
-    MISSING,
-    NONE,
-    booktabs_table,
-    latex_text,
-    number,
-    pipe_table,
-    title,
-)
-from eddpm.settings import read_text, refuse_page
+from eddpm.reporting.tables import MISSING, NONE, booktabs_table, latex_text, number, pipe_table, title
 
 _NUMBERS = ["fid", "sfid", "inception_score", "precision", "recall"]
 _COLUMNS = ["run", "source", "scale", *_NUMBERS, "note"]

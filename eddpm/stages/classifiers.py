@@ -5,24 +5,28 @@ that none is measured on what it was fitted to, and all are compared on the same
 """
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from eddpm.artifacts import load_checkpoint, save_model, write_text
-from eddpm.config import EncoderConfig, MeasureClassifierConfig
+from eddpm.config.schema import EncoderConfig, MeasureClassifierConfig
+from eddpm.config.settings import load_settings
 from eddpm.data.loader import labelled_batches
 from eddpm.data.store import Store, open_store
 from eddpm.diffusion.schedule import make_schedule
 from eddpm.errors import ArtifactError, ConfigError
+from eddpm.evaluation.noise_levels import level_edges, level_logits, noise_levels
+from eddpm.evaluation.temperature import BOUNDS
+from eddpm.evaluation.temperature import fit_temperature as fit_level
+from eddpm.io.files import load_checkpoint, save_model, write_text
+from eddpm.io.log import progress
 from eddpm.models.build import build_classifier, load_weights
+from eddpm.models.device import device_name, pick_device
 from eddpm.models.encoder import EncoderClassifier
-from eddpm.runtime import device_name, pick_device, progress, say
-from eddpm.settings import load_settings
-from eddpm.training.noise_levels import level_edges, level_logits, noise_levels
-from eddpm.training.temperature import BOUNDS
-from eddpm.training.temperature import fit_temperature as fit_level
+
+logger = logging.getLogger(__name__)
 
 
 def measure_classifier(settings: Path, dataset: Path, classifier: Path, levels: Path) -> None:
@@ -34,7 +38,7 @@ def measure_classifier(settings: Path, dataset: Path, classifier: Path, levels: 
     rows = noise_levels(network, schedule, progress(images, unit="batch"), config.seed)
     write_text(levels, "".join(json.dumps(row) + "\n" for row in rows))
     accuracy, ece = (np.mean([row[name] for row in rows]) for name in ("accuracy", "ece"))
-    say(f"accuracy {accuracy:.3f}, expected calibration error {ece:.3f} over all noise levels -> {levels}")
+    logger.info(f"accuracy {accuracy:.3f}, expected calibration error {ece:.3f} over all noise levels -> {levels}")
 
 
 def fit_temperature(settings: Path, dataset: Path, classifier: Path, model: Path) -> None:
@@ -53,10 +57,12 @@ def fit_temperature(settings: Path, dataset: Path, classifier: Path, model: Path
         images = labelled_batches(*half, device)
         temperatures.append(fit_level(*level_logits(network, schedule, images, edges, level, config.seed)))
         if temperatures[-1] in BOUNDS:
-            say(f"t {edges[level]} to {edges[level + 1]}: no best temperature within {BOUNDS}; takes the nearer bound")
+            logger.info(
+                f"t {edges[level]} to {edges[level + 1]}: no best temperature within {BOUNDS}; takes the nearer bound"
+            )
     buffers = {"temperatures": torch.tensor(temperatures), "temperature_edges": torch.tensor(edges)[1:-1]}
     save_model(model, network.state_dict() | buffers)
-    say(f"temperatures from t = 0 up: {' '.join(f'{value:.3g}' for value in temperatures)} -> {model}")
+    logger.info(f"temperatures from t = 0 up: {' '.join(f'{value:.3g}' for value in temperatures)} -> {model}")
 
 
 def _temperature_edges(settings: Path, config: MeasureClassifierConfig) -> list[int]:
@@ -84,5 +90,5 @@ def _half(dataset: Path, first: int, network: EncoderConfig) -> tuple[Store, np.
     if len(store) < 2:
         raise ArtifactError(f"{dataset}: one validation image is too few; prepare at least two")
     numbers = np.arange(first, len(store), 2)
-    say(f"{len(numbers)} of {len(store)} validation images, on {device_name(pick_device())}")
+    logger.info(f"{len(numbers)} of {len(store)} validation images, on {device_name(pick_device())}")
     return store, numbers

@@ -1,15 +1,17 @@
 """A run's shards as the one file that OpenAI's evaluator reads."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from eddpm.arrays import read_npz
-from eddpm.batches import ImageFile, write_sample_batch
 from eddpm.data.imagesets import Joined
 from eddpm.errors import ArtifactError
-from eddpm.runtime import say
+from eddpm.io.arrays import read_npz
+from eddpm.io.batches import ImageFile, write_sample_batch
+
+logger = logging.getLogger(__name__)
 
 
 def export_npz(samples: list[Path], exported: Path) -> None:
@@ -35,7 +37,7 @@ def export_npz(samples: list[Path], exported: Path) -> None:
     images = Joined(samples[0].parent, [images for _, images in found])
     shape = (len(index), *images.shape[:2], 3)
     write_sample_batch(exported, shape, _rgb(images), arr_1=images.labels)
-    say(f"{len(index)} images of {shape[1]}x{shape[2]} -> {exported}")
+    logger.info(f"{len(index)} images of {shape[1]}x{shape[2]} -> {exported}")
 
 
 def _rgb(images: Joined) -> Iterator[np.ndarray]:

@@ -1,6 +1,7 @@
 """Features of samples and of references, in every feature space of an experiment."""
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -8,10 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eddpm.arrays import open_arrays, read_npz, write_npz
-from eddpm.artifacts import load_checkpoint, sha256
-from eddpm.batches import ImageFile, StatisticsAlone, write_sample_batch
-from eddpm.config import EncoderConfig, MeasureConfig, SpaceConfig
+from eddpm.config.schema import EncoderConfig, MeasureConfig, SpaceConfig
+from eddpm.config.settings import load_settings
 from eddpm.data.imagesets import Images, Joined, open_images
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError, ConfigError
@@ -19,10 +18,15 @@ from eddpm.evaluation import extractors
 from eddpm.evaluation.features import Extractor, FeatureCollector, Features, FeatureSet
 from eddpm.evaluation.frechet import Gaussian
 from eddpm.evaluation.metrics import Reference
+from eddpm.io.arrays import open_arrays, read_npz, write_npz
+from eddpm.io.batches import ImageFile, StatisticsAlone, write_sample_batch
+from eddpm.io.files import load_checkpoint, sha256
+from eddpm.io.log import progress
 from eddpm.models.build import build_classifier, load_weights
+from eddpm.models.device import pick_device
 from eddpm.models.encoder import EncoderFeatures
-from eddpm.runtime import pick_device, progress, say
-from eddpm.settings import load_settings
+
+logger = logging.getLogger(__name__)
 
 REFERENCE_IMAGES = 10_000  # kept for precision and recall, as in ADM's reference batches
 
@@ -51,7 +55,7 @@ def extract_references(settings: Path, dataset: Path, weights: list[Path], refer
             extractor=np.array(json.dumps(space.identity)),
             **stats,
         )
-        say(f"{space.name}: {len(images)} images, {reference.pooled.shape[1]} dimensions -> {path}")
+        logger.info(f"{space.name}: {len(images)} images, {reference.pooled.shape[1]} dimensions -> {path}")
 
 
 def extract_features(settings: Path, samples: Path, weights: list[Path], features: Path) -> None:

@@ -4,10 +4,10 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
-from eddpm.artifacts import read_json, write_text
+from eddpm.config.settings import read_text
 from eddpm.errors import ArtifactError
+from eddpm.io.files import read_json, write_text
 from eddpm.reporting.page import cost_table, provenance_table, read_table, render
-from eddpm.settings import read_text
 
 
 def make_report(

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from eddpm.assets import not_here_yet
-from eddpm.demand import feature_bytes, image_bytes, shard_images
+from eddpm.config.assets import not_here_yet
+from eddpm.config.demand import feature_bytes, image_bytes, shard_images
+from eddpm.config.project import Project
+from eddpm.config.projectfile import load_project
+from eddpm.config.settings import read_yaml
 from eddpm.errors import ConfigError
-from eddpm.project import Project
-from eddpm.projectfile import load_project
-from eddpm.settings import read_yaml
 from eddpm.stages.status import number, speed_source
 
 SNAKEFILE = Path(__file__).parents[2] / "workflow/Snakefile"

@@ -7,17 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from eddpm.artifacts import atomic, read_json, write_text
-from eddpm.batches import ImageFile
 from eddpm.errors import ArtifactError
-from eddpm.filekinds import refuse_impostor
-from eddpm.reporting.published import (
-    COMPARED,
-    comparison_frame,
-    comparison_latex,
-    comparison_markdown,
-    read_published,
-)
+from eddpm.io.batches import ImageFile
+from eddpm.io.filekinds import refuse_impostor
+from eddpm.io.files import atomic, read_json, write_text
+from eddpm.reporting.published import COMPARED, comparison_frame, comparison_latex, comparison_markdown, read_published
 from eddpm.reporting.tables import metrics_frame, to_latex, to_markdown
 
 

@@ -1,5 +1,6 @@
 """Guided sampling of a shard of a run's images."""
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,19 +10,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eddpm.arrays import read_npz, write_npz
-from eddpm.artifacts import load_checkpoint, sha256
-from eddpm.batches import Samples, write_samples
-from eddpm.config import SampleConfig
+from eddpm.config.frozen import samples_identity
+from eddpm.config.schema import SampleConfig
+from eddpm.config.settings import load_settings
 from eddpm.diffusion.guidance import RULES, Guidance, GuideFn, classifier_guidance
+from eddpm.diffusion.images import to_uint8
+from eddpm.diffusion.noise import ImageNoise, image_labels
 from eddpm.diffusion.sampling import Step, sample_ddim, sample_ddpm
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule, respace
 from eddpm.errors import ArtifactError, ConfigError
-from eddpm.frozen import samples_identity
+from eddpm.io.arrays import read_npz, write_npz
+from eddpm.io.batches import Samples, write_samples
+from eddpm.io.files import load_checkpoint, sha256
+from eddpm.io.log import progress
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
+from eddpm.models.device import device_name, pick_device
 from eddpm.models.layers import set_trunk_dtype
-from eddpm.runtime import ImageNoise, device_name, image_labels, pick_device, progress, say, to_uint8
-from eddpm.settings import load_settings
+
+logger = logging.getLogger(__name__)
 
 TRACED = ("entropy", "target_probability", "gradient_norm", "log10_scale", "guidance_norm")
 
@@ -57,7 +63,7 @@ def sample_batches(
     batches = _finished_batches(unfinished, identity, start, stop)
     done = {int(i) for batch in batches for i in batch["index"]}
     todo = np.array([i for i in range(start, stop) if i not in done], dtype=np.int64)
-    say(f"{config.name}: {len(todo)} of {stop - start} images to sample on {device_name(sampler.device)}")
+    logger.info(f"{config.name}: {len(todo)} of {stop - start} images to sample on {device_name(sampler.device)}")
     for batch in _sample(sampler, todo, batch_size):
         write_npz(unfinished / f"{batch['index'][0]:08d}.npz", **batch, identity=np.array(identity))
         batches.append(batch)
@@ -91,7 +97,7 @@ def _smaller(size: int, sampler: "GuidedSampler") -> int:
             " take a larger GPU, or half precision"
         )
     torch.cuda.empty_cache()  # what is left of the larger batch may lie in pieces
-    say(f"{size} images are too many for the memory of this GPU; goes on with {size // 2} at once")
+    logger.info(f"{size} images are too many for the memory of this GPU; goes on with {size // 2} at once")
     return size // 2
 
 
@@ -209,7 +215,7 @@ def _finished_batches(folder: Path, identity: str, start: int, stop: int) -> lis
         try:
             batch = read_npz(path, "identity", "images", "labels", "index", "trace")
         except ArtifactError:
-            say(f"{path}: is damaged; its images are sampled again")
+            logger.info(f"{path}: is damaged; its images are sampled again")
             path.unlink(missing_ok=True)
             continue
         index = set(batch["index"].tolist())

@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from eddpm.arrays import image_numbers
+from eddpm.config.outputs import runs_of
+from eddpm.config.project import Project
+from eddpm.config.projectfile import load_project
+from eddpm.config.runs import slug
+from eddpm.config.settings import read_yaml
 from eddpm.errors import ArtifactError
-from eddpm.exhibits import runs_of
-from eddpm.outdated import Files, differ
-from eddpm.paths import listed
-from eddpm.project import Project
-from eddpm.projectfile import load_project
-from eddpm.runs import slug
-from eddpm.settings import read_yaml
+from eddpm.io.arrays import image_numbers
+from eddpm.io.names import listed
+from eddpm.reporting.outdated import Files, differ
 
 COLUMNS = ("run", "images", "images/s", "hours", "hours left", "failed")
 LOG_TAIL = 16_384  # bytes
@@ -189,7 +189,7 @@ def speed_source(project: Project) -> str:
     """Whose figures `cost` goes by."""
     if project.sampling.speed:
         return "the speed that the config gives (sampling.speed)"
-    return "published speeds of ADM at 256 pixels on an A100; `eddpm calibrate` measures yours"
+    return "published speeds of ADM at 256 pixels on an A100; `eddpm measure-speed` measures yours"
 
 
 def number(value: float) -> str:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from eddpm.exhibits import PUBLISHED_CAPTION, tables_of
-from eddpm.outdated import Files
-from eddpm.projectfile import load_project
-from eddpm.settings import read_yaml
+from eddpm.config.outputs import PUBLISHED_CAPTION, tables_of
+from eddpm.config.projectfile import load_project
+from eddpm.config.settings import read_yaml
+from eddpm.reporting.outdated import Files
 from eddpm.stages.report import compare_published, make_table
 from eddpm.stages.status import print_outdated
 

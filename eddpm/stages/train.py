@@ -4,6 +4,7 @@ Under torchrun all of its processes train together, and the first one does what 
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -16,22 +17,24 @@ import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from eddpm.artifacts import load_checkpoint, save_model, save_training_state, sha256, write_text
-from eddpm.config import TrainClassifierConfig, TrainDenoiserConfig
+from eddpm.config.schema import TrainClassifierConfig, TrainDenoiserConfig
+from eddpm.config.settings import load_settings
 from eddpm.data.loader import labelled_batches, training_batches
 from eddpm.data.store import Store, open_store
+from eddpm.diffusion.noise import draw
 from eddpm.diffusion.process import at, q_sample
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
 from eddpm.errors import ArtifactError, ConfigError, writing
+from eddpm.evaluation.noise_levels import noise_levels
+from eddpm.io.files import load_checkpoint, save_model, save_training_state, sha256, write_text
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
-from eddpm.runtime import device_name, say
-from eddpm.settings import load_settings
+from eddpm.models.device import device_name
 from eddpm.training.classification import classification_loss
 from eddpm.training.denoising import denoising_loss
 from eddpm.training.distributed import World, join_world
 from eddpm.training.loop import Hooks, Trainer, run_training
-from eddpm.training.noise import draw
-from eddpm.training.noise_levels import noise_levels
+
+logger = logging.getLogger(__name__)
 
 VALIDATION_IMAGES = 1000  # watched during training: little time, and a standard error of accuracies of at most 0.016
 TERMINATED = 128 + 15  # exit code, as a shell has it after SIGTERM
@@ -169,7 +172,7 @@ def _train(task_class: type[DenoiserTask | ClassifierTask], config: Config, job:
         task = task_class(config, schedule)
         if world.leads:
             where = f"{world.size} x " * (world.size > 1) + device_name(world.device)
-            say(f"{len(train)} images, steps {trainer.step} to {config.training.iterations}, on {where}")
+            logger.info(f"{len(train)} images, steps {trainer.step} to {config.training.iterations}, on {where}")
         workers = max(0, job.threads // world.local_size - 1) if world.device.type == "cuda" else 0
         batches = training_batches(train, config.training, trainer.step, rows, workers)
         with writing(job.events), _open_events(job, trainer) if world.leads else nullcontext() as events:
@@ -188,7 +191,9 @@ def _train(task_class: type[DenoiserTask | ClassifierTask], config: Config, job:
             save_model(job.model, trainer.result.state_dict())
             job.unfinished.unlink(missing_ok=True)
         elif world.leads:
-            say(f"stopped by SIGTERM after step {trainer.step}: {job.unfinished}; the same command goes on from there")
+            logger.info(
+                f"stopped by SIGTERM after step {trainer.step}: {job.unfinished}; the same command goes on from there"
+            )
     if not finished:
         raise SystemExit(TERMINATED)
 
@@ -238,7 +243,7 @@ def _open_events(job: _Job, trainer: Trainer) -> SummaryWriter:
 def _report(events: SummaryWriter, row: dict, measured: dict) -> None:
     values = row | measured
     step, levels = values.pop("step"), values.pop("noise_levels", [])
-    say(f"step {step}: " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in values.items()))
+    logger.info(f"step {step}: " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in values.items()))
     for level in levels:
         span = f"t_{level['t_from']}_to_{level['t_to']}"
         values |= {f"{name}/{span}": value for name, value in level.items() if not name.startswith("t_")}

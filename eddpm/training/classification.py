@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eddpm.config import ClassifierLossConfig
+from eddpm.config.schema import ClassifierLossConfig
 
 
 def classification_loss(logits: Tensor, y: Tensor, config: ClassifierLossConfig, alpha_bar: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from eddpm.errors import ConfigError
-from eddpm.runtime import pick_device
+from eddpm.models.device import pick_device
 
 PATIENCE = timedelta(seconds=30)  # with processes that are not torchrun's
 

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from eddpm.config import TrainingConfig
+from eddpm.config.schema import TrainingConfig
+from eddpm.diffusion.images import to_float
+from eddpm.diffusion.noise import draw, torch_seed
 from eddpm.errors import ConfigError
-from eddpm.runtime import progress, to_float
+from eddpm.io.log import progress
 from eddpm.training.distributed import World
-from eddpm.training.noise import draw, torch_seed
 
 # (network, x0, y, t, noise) -> the losses (B,) of these images, float32
 LossFn = Callable[[nn.Module, Tensor, Tensor, Tensor, Tensor], Tensor]

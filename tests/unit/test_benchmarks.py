@@ -12,8 +12,8 @@ from tiny import tiny_project, tiny_values, write_settings
 from workspace import RUNS
 
 from eddpm.evaluation.features import Extractor
-from eddpm.stages.data import prepare_dataset
 from eddpm.stages.features import collect
+from eddpm.stages.prepare import prepare_dataset
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

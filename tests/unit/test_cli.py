@@ -15,9 +15,9 @@ import pytest
 import yaml
 from tiny import tiny_project, tiny_values
 
-from eddpm.arrays import write_npz
-from eddpm.artifacts import atomic, write_json
 from eddpm.cli import VERBS, build_parser, main
+from eddpm.io.arrays import write_npz
+from eddpm.io.files import atomic, write_json
 from eddpm.stages import report
 
 REPO = Path(__file__).parents[2]

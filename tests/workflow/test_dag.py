@@ -9,8 +9,8 @@ import yaml
 from tiny import REPO, tiny_values
 from workspace import RUNS
 
-from eddpm.arrays import read_npz, write_npz
 from eddpm.errors import ArtifactError
+from eddpm.io.arrays import read_npz, write_npz
 
 
 def with_microbatch() -> dict:

@@ -16,9 +16,9 @@ from pictures import save_classes
 from tiny import REPO
 from workspace import Workspace
 
-from eddpm.artifacts import sha256
-from eddpm.batches import read_samples
 from eddpm.cli import main
+from eddpm.io.batches import read_samples
+from eddpm.io.files import sha256
 from eddpm.models.build import published_shapes
 
 URL = "https://openaipublic.blob.core.windows.net/diffusion/jul-2021"

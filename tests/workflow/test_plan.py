@@ -6,8 +6,8 @@ import pytest
 import yaml
 from workspace import RUNS
 
-from eddpm.outdated import Files
-from eddpm.projectfile import load_project
+from eddpm.config.projectfile import load_project
+from eddpm.reporting.outdated import Files
 from eddpm.stages.status import progress
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from workspace import RUNS, Workspace
 
-from eddpm.batches import read_samples
+from eddpm.io.batches import read_samples
 
 
 def test_all_makes_tables_and_figures(finished):

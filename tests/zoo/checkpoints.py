@@ -34,7 +34,7 @@ from zoo.weights import (
     write_zip,
 )
 
-from eddpm.artifacts import load_checkpoint
+from eddpm.io.files import load_checkpoint
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
 
 

@@ -16,9 +16,9 @@ from pictures import config_of, pack, prepare, random_picture, save, save_classe
 from tiny import tiny_project, write_settings
 from zoo.cases import Case
 
-from eddpm.artifacts import save_model
+from eddpm.io.files import save_model
 from eddpm.models.build import build_classifier
-from eddpm.stages.evaluate import evaluate
+from eddpm.stages.measure import evaluate
 
 Make = Callable[[Path], object]
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title>"

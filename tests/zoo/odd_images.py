@@ -13,7 +13,7 @@ import numpy as np
 from pictures import pack, random_picture, save, save_classes
 from PIL import Image
 
-from eddpm.arrays import write_npz
+from eddpm.io.arrays import write_npz
 
 Make = Callable[[Path], object]
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"

@@ -20,7 +20,7 @@ from zoo.measured import (
     taken,
 )
 
-from eddpm.assets import check_reference
+from eddpm.config.assets import check_reference
 
 INCEPTION = {"spaces": ["inception"]}
 

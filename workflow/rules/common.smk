@@ -2,12 +2,13 @@
 import re
 
 
-from eddpm import demand, exhibits
-from eddpm.assets import FOLDER, assets, file_of, weights_file
-from eddpm.config import INCEPTION_FILE
-from eddpm.cost import MOST_MINUTES, job_megabytes
-from eddpm.frozen import frozen_parts, frozen_text
-from eddpm.runs import slug
+from eddpm.config import demand
+from eddpm.config import outputs
+from eddpm.config.assets import FOLDER, assets, file_of, weights_file
+from eddpm.config.schema import INCEPTION_FILE
+from eddpm.config.resources import MOST_MINUTES, job_megabytes
+from eddpm.config.frozen import frozen_parts, frozen_text
+from eddpm.config.runs import slug
 
 
 def this_environment(wildcards):
@@ -30,10 +31,10 @@ SPACE_REFERENCES = [
     for name in project.evaluation.spaces
 ]
 ASSETS = {asset.name: asset for asset in assets(project)}
-TABLES = exhibits.tables_of(project)
+TABLES = outputs.tables_of(project)
 TARGETS = {
     target: [f"results/{project.experiment}/{file}" for file in files]
-    for target, files in exhibits.targets_of(project).items()
+    for target, files in outputs.targets_of(project).items()
 }
 FIGURES = [
     Path(file).stem
@@ -65,7 +66,7 @@ wildcard_constraints:
     run=one_of(project.all_runs),
     denoiser=one_of(project.denoisers),
     classifier=one_of(project.classifiers),
-    guide=one_of(project.guides),
+    guide=one_of(project.guiding_classifiers),
     part=one_of(SETTINGS),
     shard=r"\d{4,6}",
     asset=one_of(ASSETS),

@@ -7,15 +7,20 @@ import time
 import psutil
 from snakemake.exceptions import WorkflowError
 
-from eddpm.assets import check_files, check_reference, missing_files, not_here_yet
-from eddpm.driver import Hold
+from eddpm.config.assets import (
+    check_files,
+    check_reference,
+    missing_files,
+    not_here_yet,
+)
+from eddpm.io.lock import DirectoryLock
 
 
 def refuse_second_driver():
-    """Hold this folder until the process ends, so that after a kill the same command goes on."""
+    """DirectoryLock this folder until the process ends, so that after a kill the same command goes on."""
     global hold  # released with its object
     try:
-        hold = Hold(Path(".snakemake"))
+        hold = DirectoryLock(Path(".snakemake"))
     except EddpmError as error:
         raise WorkflowError(str(error)) from None
 

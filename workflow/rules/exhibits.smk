@@ -1,5 +1,5 @@
 # What tables, figures and the report are made of.
-from eddpm.outdated import Files
+from eddpm.reporting.outdated import Files
 
 
 def table_metrics(wildcards):
@@ -32,7 +32,7 @@ def figure_inputs(wildcards):
     if wildcards.figure == "noise_levels":
         return expand(
             "results/{{experiment}}/classifiers/{guide}/noise_levels.jsonl",
-            guide=project.table_guides,
+            guide=project.table_guiding_classifiers,
         )
     return "results/{experiment}/tables/sweep.csv"
 
@@ -43,7 +43,7 @@ def figure_labels(wildcards):
     if wildcards.figure == "trace":
         return [project.table_runs[run].run for run in guided_table_runs()]
     if wildcards.figure == "noise_levels":
-        return project.table_guides
+        return project.table_guiding_classifiers
     return []
 
 

@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(str(workflow.current_basedir)).parents[1]))
 
 import eddpm
 from eddpm.errors import EddpmError
-from eddpm.project import Project
-from eddpm.projectfile import DEFAULT, find, load_project
-from eddpm.settings import merged, read_yaml
+from eddpm.config.project import Project
+from eddpm.config.projectfile import DEFAULT, find, load_project
+from eddpm.config.settings import merged, read_yaml
 
 REPO = Path(eddpm.__file__).parents[1]
 

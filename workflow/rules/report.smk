@@ -36,7 +36,7 @@ rule compare_published:
         this_environment
     params:
         runs=compared_names,
-        caption=exhibits.PUBLISHED_CAPTION,
+        caption=outputs.PUBLISHED_CAPTION,
         published=project.published or [],
         contents=checksums(
             REPO / "eddpm/reporting/published.py",

@@ -8,9 +8,9 @@ import pytest
 from pictures import config_of, prepare, random_picture, save, save_classes
 from refusals import refusal
 
-from eddpm.batches import ImageFile, Samples, StatisticsAlone, write_samples
 from eddpm.data.imagesets import open_images, refuse_unlike
 from eddpm.errors import ArtifactError
+from eddpm.io.batches import ImageFile, Samples, StatisticsAlone, write_samples
 
 
 def shard(path, start: int, stop: int, size: int = 8):

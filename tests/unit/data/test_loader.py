@@ -10,7 +10,7 @@ import pytest
 import torch
 from pictures import CIFAR10, config_of, prepare
 
-from eddpm.config import TrainingConfig
+from eddpm.config.schema import TrainingConfig
 from eddpm.data import loader
 from eddpm.data.loader import batch_indices, labelled_batches, training_batches
 from eddpm.data.store import Store

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from pictures import CIFAR10, config_of, pack, random_picture, save, save_classes
 
-from eddpm.batches import Samples, write_samples
 from eddpm.data.containers import Zip
 from eddpm.data.parts import open_parts, split
 from eddpm.data.sources import FileSource
 from eddpm.errors import ConfigError
+from eddpm.io.batches import Samples, write_samples
 
 
 def refusal(function, *arguments) -> str:

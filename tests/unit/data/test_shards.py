@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from pictures import CIFAR10, config_of, random_picture, save, save_classes
 
-from eddpm.artifacts import read_json, sha256
-from eddpm.config import DatasetConfig
+from eddpm.config.schema import DatasetConfig
 from eddpm.data import shards
 from eddpm.data.containers import Folder
 from eddpm.data.parts import Part
@@ -23,6 +22,7 @@ from eddpm.data.sources import FileSource, Source
 from eddpm.data.store import open_shard
 from eddpm.data.transforms import center_crop, keep_whole
 from eddpm.errors import ArtifactError
+from eddpm.io.files import read_json, sha256
 
 
 @pytest.fixture(autouse=True)
@@ -270,7 +270,7 @@ def test_a_process_that_fails_ends_the_job_and_leaves_no_half_shard(
 SLOW = """
 import os, signal, sys, time
 from pathlib import Path
-from eddpm.config import DatasetConfig
+from eddpm.config.schema import DatasetConfig
 from eddpm.data import shards
 from eddpm.data.parts import open_parts
 from eddpm.data.containers import Folder

@@ -12,11 +12,11 @@ import sklearn.datasets
 from pictures import CIFAR10, pack, random_picture, save, save_classes
 from PIL import Image
 
-from eddpm.arrays import write_npz
-from eddpm.batches import Samples, write_samples
 from eddpm.data.containers import Folder, Zip
 from eddpm.data.sources import FileSource, Source, Unreadable, open_source
 from eddpm.errors import ArtifactError, EddpmError
+from eddpm.io.arrays import write_npz
+from eddpm.io.batches import Samples, write_samples
 
 
 def names(source: Source) -> list[str]:

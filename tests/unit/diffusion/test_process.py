@@ -4,14 +4,7 @@ import pytest
 import torch
 from golden_cases import CASES, load_case, relative_error
 
-from eddpm.diffusion.process import (
-    learned_log_variance,
-    posterior_mean,
-    predict,
-    predict_eps,
-    predict_x0,
-    q_sample,
-)
+from eddpm.diffusion.process import learned_log_variance, posterior_mean, predict, predict_eps, predict_x0, q_sample
 from eddpm.diffusion.schedule import make_schedule, respace
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from inception_standin import InceptionStandIn, Mixed, write_inception
 
-from eddpm.config import INCEPTION_FILE, INCEPTION_URL
+from eddpm.config.schema import INCEPTION_FILE, INCEPTION_URL
 from eddpm.errors import ArtifactError, EddpmError
 from eddpm.evaluation.extractors import (
     SPATIAL_BLOCK,

@@ -12,7 +12,7 @@ from eddpm.evaluation.features import Extractor, Features, collect_features
 from eddpm.evaluation.frechet import Gaussian, GaussianStats
 from eddpm.evaluation.inception_score import inception_score
 from eddpm.evaluation.manifold import precision_recall
-from eddpm.evaluation.metrics import Reference, hits, measure, standard_errors
+from eddpm.evaluation.metrics import Reference, correct, measure, standard_errors
 
 
 def random_images(count, seed, low=0, high=256):
@@ -122,21 +122,21 @@ def test_standard_errors_are_the_spread_over_independent_samples(reference):
 
 def test_a_hit_is_a_label_that_is_likeliest():
     probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.3, 0.5], [0.1, 0.8, 0.1], [0.4, 0.3, 0.3]])
-    assert hits(probabilities, np.array([0, 2, 1, 0])).tolist() == [True] * 4
-    assert hits(probabilities, np.array([0, 2, 2, 1])).tolist() == [True, True, False, False]
-    assert hits(probabilities, np.array([1, 1, 2, 1])).mean() == 0.0
+    assert correct(probabilities, np.array([0, 2, 1, 0])).tolist() == [True] * 4
+    assert correct(probabilities, np.array([0, 2, 2, 1])).tolist() == [True, True, False, False]
+    assert correct(probabilities, np.array([1, 1, 2, 1])).mean() == 0.0
 
 
 def test_accuracy_of_what_does_not_go_together_is_refused():
     probabilities = np.full((4, 3), 1 / 3)
     for labels in (np.zeros(3, int), np.zeros((4, 1), int), np.zeros(0, int)):
         with pytest.raises(ArtifactError, match="do not go together"):
-            hits(probabilities, labels)
+            correct(probabilities, labels)
     for labels in ([0, 1, 2, 3], [0, 1, 2, -1]):
         with pytest.raises(ArtifactError, match="has 3 classes"):
-            hits(probabilities, np.array(labels))
+            correct(probabilities, np.array(labels))
     for labels in ([0.0, 1.0, np.nan, 2.0], ["a", "b", "c", "a"]):
         with pytest.raises(ArtifactError, match="not integers"):
-            hits(probabilities, np.array(labels))
+            correct(probabilities, np.array(labels))
     with pytest.raises(ArtifactError, match="do not go together"):
-        hits(probabilities[:0], np.zeros(0, int))
+        correct(probabilities[:0], np.zeros(0, int))

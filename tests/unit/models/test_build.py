@@ -9,12 +9,12 @@ import torch
 from golden_cases import GOLDEN
 from tiny import REPO
 
-from eddpm.config import EncoderConfig, UNetConfig
+from eddpm.config.projectfile import load_project
+from eddpm.config.schema import EncoderConfig, UNetConfig
+from eddpm.config.settings import read_yaml
 from eddpm.errors import ArtifactError
 from eddpm.models.build import PUBLISHED, build_classifier, build_denoiser, load_weights
 from eddpm.models.layers import set_trunk_dtype, trunk_dtype
-from eddpm.projectfile import load_project
-from eddpm.settings import read_yaml
 
 STORED = json.loads((GOLDEN / "published_state_dicts.json").read_text())
 SMALL = {"image_size": 8, "image_channels": 1, "channel_mult": (1, 2)}

@@ -5,7 +5,7 @@ import torch
 from golden_cases import CASES, load_case, relative_error
 from torch import Tensor
 
-from eddpm.config import EncoderConfig
+from eddpm.config.schema import EncoderConfig
 from eddpm.models.build import build_classifier
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.layers import set_trunk_dtype

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from eddpm.config import EncoderConfig, UNetConfig
+from eddpm.config.schema import EncoderConfig, UNetConfig
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.layers import (
     AttentionBlock,

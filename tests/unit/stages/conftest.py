@@ -7,12 +7,12 @@ import pytest
 import torch
 from tiny import tiny_project, write_settings
 
-from eddpm.artifacts import save_model
-from eddpm.batches import Samples, write_samples
 from eddpm.data.store import Store
+from eddpm.io.batches import Samples, write_samples
+from eddpm.io.files import save_model
 from eddpm.models.build import build_classifier, build_denoiser
-from eddpm.stages.data import prepare_dataset
 from eddpm.stages.features import extract_references
+from eddpm.stages.prepare import prepare_dataset
 
 
 @pytest.fixture(scope="session")

@@ -7,17 +7,17 @@ import pytest
 import torch
 from tiny import write_settings
 
-from eddpm.artifacts import load_checkpoint, save_model
-from eddpm.config import MeasureClassifierConfig
+from eddpm.config.schema import MeasureClassifierConfig
 from eddpm.data import loader
 from eddpm.data.store import Store
+from eddpm.diffusion.images import to_float
 from eddpm.diffusion.schedule import make_schedule
 from eddpm.errors import ArtifactError, ConfigError
+from eddpm.evaluation.noise_levels import level_logits, noise_levels
+from eddpm.io.files import load_checkpoint, save_model
 from eddpm.models.build import build_classifier, load_weights
-from eddpm.runtime import to_float
 from eddpm.stages import classifiers as stage
 from eddpm.stages.classifiers import fit_temperature, measure_classifier
-from eddpm.training.noise_levels import level_logits, noise_levels
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from eddpm.arrays import read_npz, write_npz
-from eddpm.batches import Samples, write_samples
 from eddpm.errors import ArtifactError
+from eddpm.io.arrays import read_npz, write_npz
+from eddpm.io.batches import Samples, write_samples
 from eddpm.stages.export import export_npz
 
 

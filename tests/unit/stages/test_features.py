@@ -9,12 +9,12 @@ from inception_standin import write_inception
 from pictures import pack, save
 from tiny import write_settings
 
-from eddpm.arrays import read_npz, write_npz
-from eddpm.batches import ImageFile, Samples, read_samples, write_samples
-from eddpm.config import MeasureConfig, SpaceConfig
+from eddpm.config.schema import MeasureConfig, SpaceConfig
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation import extractors
 from eddpm.evaluation.features import Extractor, Features
+from eddpm.io.arrays import read_npz, write_npz
+from eddpm.io.batches import ImageFile, Samples, read_samples, write_samples
 from eddpm.stages import features as stage
 from eddpm.stages.features import collect, extract_features, extract_references, open_reference, read_features
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from eddpm.artifacts import write_json, write_text
 from eddpm.errors import ArtifactError
+from eddpm.io.files import write_json, write_text
 from eddpm.stages.page import make_report
 
 BENCHMARK = "s\th:m:s\tmax_rss\n{}\t0:00:00\t{}\n"

@@ -5,11 +5,11 @@ import pytest
 import yaml
 from tiny import tiny_project, tiny_values, write_settings
 
-from eddpm.batches import Samples, write_samples
-from eddpm.config import SpaceConfig
-from eddpm.demand import EFFICIENTNET, _dimensions, feature_bytes, image_bytes
+from eddpm.config.demand import EFFICIENTNET, _dimensions, feature_bytes, image_bytes
+from eddpm.config.schema import SpaceConfig
 from eddpm.errors import ConfigError
 from eddpm.evaluation.extractors import efficientnet_lite0
+from eddpm.io.batches import Samples, write_samples
 from eddpm.stages import plan as stage
 from eddpm.stages.features import extract_features
 
@@ -88,7 +88,7 @@ def test_hours_and_bytes_are_those_of_the_shards_that_are_missing(planned):
 def test_it_says_whose_speed_it_went_by_and_what_it_did_not_estimate(planned):
     guessed = planned(PRINTED)
     assert "published speeds" in guessed
-    assert "eddpm calibrate" in guessed
+    assert "eddpm measure-speed" in guessed
     assert "not estimated" in guessed
     given = planned(PRINTED.replace("train_denoiser", "make_table"), speed={"guided": 1, "unguided": 2})
     assert "sampling.speed" in given

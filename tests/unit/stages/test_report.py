@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eddpm.artifacts import write_json, write_text
-from eddpm.batches import Samples, write_samples
 from eddpm.errors import ArtifactError
+from eddpm.io.batches import Samples, write_samples
+from eddpm.io.files import write_json, write_text
 from eddpm.stages.report import compare_published, make_table, plot_figure
 
 

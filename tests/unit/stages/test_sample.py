@@ -5,13 +5,13 @@ import pytest
 import torch
 from tiny import write_settings
 
-from eddpm.arrays import read_npz, write_npz
-from eddpm.artifacts import load_checkpoint, save_model, sha256
-from eddpm.batches import read_samples
-from eddpm.config import SampleConfig
+from eddpm.config.frozen import samples_identity
+from eddpm.config.schema import SampleConfig
+from eddpm.diffusion.images import to_uint8
 from eddpm.errors import ArtifactError, ConfigError
-from eddpm.frozen import samples_identity
-from eddpm.runtime import to_uint8
+from eddpm.io.arrays import read_npz, write_npz
+from eddpm.io.batches import read_samples
+from eddpm.io.files import load_checkpoint, save_model, sha256
 from eddpm.stages import sample as stage
 
 

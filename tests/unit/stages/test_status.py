@@ -7,10 +7,10 @@ import pytest
 import yaml
 from tiny import tiny_project, tiny_values, write_settings
 
-from eddpm.arrays import write_npz
-from eddpm.artifacts import write_text
-from eddpm.assets import weights_file
-from eddpm.outdated import Files
+from eddpm.config.assets import weights_file
+from eddpm.io.arrays import write_npz
+from eddpm.io.files import write_text
+from eddpm.reporting.outdated import Files
 from eddpm.stages import status as stage
 
 RUN = "uadm25-g"  # 1000 images in shards of 8

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from tiny import tiny_project, tiny_values, write_settings
 
-from eddpm.artifacts import write_json
+from eddpm.config.outputs import PUBLISHED_CAPTION, tables_of
 from eddpm.errors import ConfigError
-from eddpm.exhibits import PUBLISHED_CAPTION, tables_of
+from eddpm.io.files import write_json
 from eddpm.stages.report import compare_published, make_table
 from eddpm.stages.tables import tables
 

@@ -17,11 +17,11 @@ from ranks import run_ranks, train_until
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import write_settings
 
-from eddpm.artifacts import load_checkpoint, save_model
-from eddpm.config import ClassifierLossConfig
+from eddpm.config.schema import ClassifierLossConfig
 from eddpm.data.store import Store
 from eddpm.diffusion.schedule import make_schedule
 from eddpm.errors import ArtifactError, ConfigError
+from eddpm.io.files import load_checkpoint, save_model
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
 from eddpm.stages import train as stage
 

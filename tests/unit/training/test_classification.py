@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from eddpm.config import ClassifierLossConfig
+from eddpm.config.schema import ClassifierLossConfig
 from eddpm.training.classification import classification_loss, entropy, focal_loss
 
 Y = torch.tensor([0, 1, 2, 3, 0])

@@ -9,12 +9,12 @@ import torch
 from ranks import run_ranks, train_linear
 from torch import nn
 
-from eddpm.config import TrainingConfig
+from eddpm.config.schema import TrainingConfig
+from eddpm.diffusion.images import to_float
+from eddpm.diffusion.noise import draw
 from eddpm.errors import ConfigError
-from eddpm.runtime import to_float
 from eddpm.training.distributed import World, join_world
 from eddpm.training.loop import Hooks, Trainer, run_training
-from eddpm.training.noise import draw
 
 CPU = torch.device("cpu")
 IMAGES = torch.arange(40, dtype=torch.uint8).mul(6).view(10, 2, 2, 1)

@@ -1,0 +1,182 @@
+"""What a project needs from outside: published files, which the workflow fetches, and what only the user can bring."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from eddpm.config.project import Project
+from eddpm.config.schema import INCEPTION_FILE
+from eddpm.config.userpaths import why_absent
+from eddpm.errors import ArtifactError
+from eddpm.io.filekinds import is_a_folder, refuse_impostor
+
+FOLDER = Path("resources/assets")
+
+
+class Asset(NamedTuple):
+    """A file that the rule fetch_asset downloads, or links to where it lies."""
+
+    key: str  # where the project names it
+    file: str  # in FOLDER
+    source: str  # a URL, or a path
+    sha256: str | None  # null: recorded when it comes
+
+    @property
+    def name(self) -> str:
+        return Path(self.file).name
+
+    @property
+    def is_remote(self) -> bool:
+        return _is_url(self.source)
+
+
+class Missing(NamedTuple):
+    """What the user has to bring: where it is named and what to do, and the output that waits for it."""
+
+    message: str
+    output: str
+
+
+def assets(project: Project) -> list[Asset]:
+    """Every such file that the project names, once for each place that names it."""
+    named = [
+        (f"{kind}.{name}.checkpoint", entry.checkpoint.source, entry.checkpoint.sha256)
+        for kind in ("denoisers", "classifiers")
+        for name, entry in getattr(project, kind).items()
+        if entry.checkpoint
+    ]
+    evaluation, inception = project.evaluation, []
+    if evaluation.reference:
+        named.append(("evaluation.reference", evaluation.reference, evaluation.reference_sha256))
+    if "inception" in evaluation.spaces:
+        origin = evaluation.inception
+        inception.append(Asset("evaluation.inception", str(FOLDER / INCEPTION_FILE), origin.source, origin.sha256))
+    beside = [source for _, source, _ in named] + [asset.file for asset in inception]
+    return [Asset(key, asset_file(source, beside), source, digest) for key, source, digest in named] + inception
+
+
+def asset_file(source: str, beside: Iterable[str] = ()) -> str:
+    """Where the file of a source lies once it is fetched, in a project that names the sources `beside`.
+
+    It keeps its name; after a digest of its source where another source has that name, in capitals or not. Where there
+    is no name, the digest is all.
+    """
+    name = _last_part(source)
+    if not name or any(_last_part(other).lower() == name.lower() for other in beside if other != source):
+        name = "-".join(filter(None, (hashlib.sha256(source.encode()).hexdigest()[:8], name)))
+    return str(FOLDER / name)
+
+
+def _last_part(source: str) -> str:
+    return Path(urlsplit(source).path if _is_url(source) else source).name.removeprefix("..")
+
+
+def _is_url(source: str) -> bool:
+    return "://" in source
+
+
+def file_of(project: Project, key: str) -> str:
+    """Where the file that the project names at this key lies once it is fetched."""
+    return next(asset.file for asset in assets(project) if asset.key == key)
+
+
+def weights_file(project: Project, kind: str, name: str) -> str:
+    """Where the weights of a network lie: of `kind` "denoisers" or "classifiers", published or of our own making."""
+    if name in getattr(project, kind) and getattr(project, kind)[name].checkpoint:
+        return file_of(project, f"{kind}.{name}.checkpoint")
+    return f"results/{project.experiment}/{kind}/{name}/model.safetensors"
+
+
+def missing_files(project: Project) -> list[Missing]:
+    """What the project names, below the working directory, that is not there and that nobody can fetch."""
+    dataset = project.dataset
+    prepared = f"resources/datasets/{project.experiment}/dataset.json"
+    place = f" (they are to be had from {dataset.homepage})" if dataset.homepage else ""
+    sources = {"dataset.source": dataset.source, "dataset.validation_source": dataset.validation_source}
+    missing = [
+        Missing(
+            f"{key}: '{source}' does not exist{why_absent(source)};"
+            f" put your images there{place}, or name another folder, zip or npz",
+            prepared,
+        )
+        for key, source in sources.items()
+        if source not in (None, "digits") and not os.path.exists(source)
+    ]
+    return missing + [
+        Missing(f"{asset.key}: '{asset.source}' {_why_missing(Path(asset.source))}", asset.file)
+        for asset in _absent(project)
+        if not asset.is_remote and not os.path.isfile(asset.source)
+    ]
+
+
+def _why_missing(path: Path) -> str:
+    if os.path.isdir(path):
+        return is_a_folder(path)
+    return f"does not exist{why_absent(str(path))}; put the file there, or name another"
+
+
+def check_files(project: Project) -> None:
+    """Whether what lies in FOLDER, fetched or put there by hand, is what was pinned or recorded; records the rest.
+
+    Raises ArtifactError where it is not, and where a file is a web page or the like, also where it waits to be linked
+    to. A file is read once, and again when it has changed.
+    """
+    from eddpm.io.files import sha256, write_text
+
+    for asset in assets(project):
+        file, record = Path(asset.file), Path(f"{asset.file}.sha256")
+        if not file.exists():
+            if os.path.isfile(asset.source):
+                refuse_impostor(asset.source)
+            continue
+        refuse_impostor(file)
+        recorded = next(iter(record.read_text(encoding="utf-8").split()), None) if record.exists() else None
+        known = recorded and record.stat().st_mtime >= file.stat().st_mtime
+        found = recorded if known else sha256(file)
+        wanted, place = (asset.sha256, asset.key) if asset.sha256 else (recorded, record)
+        if wanted and found != wanted:
+            raise ArtifactError(
+                f"{file}: has SHA-256 {found}, not the {wanted} of {place}; bring the right file, or correct the other"
+            )
+        if not known:
+            write_text(record, f"{found}  {asset.name}\n")
+
+
+def check_reference(project: Project) -> None:
+    """Whether `evaluation.reference`, where it is there already, holds images that samples can be measured against.
+
+    Raises ArtifactError where it is no batch, or of images that differ from the data set's in size or channels. Headers
+    alone are read. The pictures of a zip would take a look at each: measuring refuses those.
+    """
+    from eddpm.io.batches import ImageFile
+
+    dataset = project.dataset
+    for asset in assets(project):
+        there = [path for path in (Path(asset.file), Path(asset.source)) if path.is_file()]
+        if asset.key == "evaluation.reference" and there and there[0].suffix.lower() != ".zip":
+            found, wanted = ImageFile(there[0]).shape, (dataset.image_size, dataset.image_size, dataset.image_channels)
+            if found != wanted:
+                raise ArtifactError(
+                    f"{asset.key}: images of {there[0]} are {found}, those of the data set {wanted} (height, width,"
+                    " channels); name a batch of such images, or null for the training images"
+                )
+
+
+def downloads(project: Project) -> list[str]:
+    """The files that will be fetched, a line each."""
+    lines = [f"{asset.file}: will be fetched from {asset.source}" for asset in _absent(project) if asset.is_remote]
+    return list(dict.fromkeys(lines))
+
+
+def not_here_yet(project: Project) -> list[str]:
+    """All of both, as one list for the user."""
+    return [
+        f"Not here yet: {line}" for line in (*(file.message for file in missing_files(project)), *downloads(project))
+    ]
+
+
+def _absent(project: Project) -> list[Asset]:
+    return [asset for asset in assets(project) if not Path(asset.file).exists()]

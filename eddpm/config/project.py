@@ -1,0 +1,286 @@
+"""A project, and what follows from it.
+
+A `Project` (projectfile.py reads it from one YAML file and one table of runs) knows every run (typed rows, the rows of
+the scale sweep, the rows at the best scale, those of ablations) and every network, and gives each stage its slice of
+settings.
+"""
+
+from collections.abc import Iterable
+from functools import cached_property
+
+from pydantic import Field, model_validator
+
+from eddpm.config.resources import Speed, image_seconds, shard_size
+from eddpm.config.runs import Ablation, Run, Sweep
+from eddpm.config.schema import (
+    ChoiceConfig,
+    ClassifierLossConfig,
+    DatasetConfig,
+    DiffusionConfig,
+    EncoderArchitecture,
+    EncoderConfig,
+    EvaluationConfig,
+    MeasureClassifierConfig,
+    MeasureConfig,
+    Name,
+    Positive,
+    PositiveFloat,
+    Precision,
+    SampleConfig,
+    Sha256,
+    SpaceConfig,
+    TrainClassifierConfig,
+    TrainDenoiserConfig,
+    TrainingConfig,
+    UNetArchitecture,
+    UNetConfig,
+)
+from eddpm.config.settings import Settings, parse_settings
+from eddpm.config.userpaths import UserPath
+
+TEMPERATURE_SCALED = "+temperature"  # ends the name of a classifier whose logits are divided by fitted temperatures
+TEMPERATURES = 10  # noise levels that have one each
+
+
+class Checkpoint(Settings):
+    """Weights that are there already: a published .pt file, or a .safetensors file."""
+
+    source: UserPath  # a URL, or the path of the file
+    sha256: Sha256 | None = None  # null: recorded when the file is fetched, and asked of it from then on
+
+
+class _Network(Settings):
+    training: TrainingConfig | None = None
+    checkpoint: Checkpoint | None = None
+    microbatch: Positive | None = None  # images that a process computes at once; null: all of its share
+
+    @model_validator(mode="after")
+    def _weights_have_one_origin(self):
+        if (self.training is None) == (self.checkpoint is None):
+            raise ValueError("training or checkpoint says where the weights come from; give one of the two")
+        return self
+
+
+class Denoiser(_Network):
+    class_cond: bool
+    network: UNetArchitecture
+
+
+class Classifier(_Network):
+    network: EncoderArchitecture
+    noised: bool = True
+    loss: ClassifierLossConfig = ClassifierLossConfig()
+
+
+class Sampling(Settings):
+    # Of a job: its images, or its minutes, which give their number by the speed. No part of an image's identity.
+    shard_size: Positive | None = None
+    target_minutes_per_shard: PositiveFloat | None = None
+    speed: Speed | None = None
+    batch_size: Positive
+    precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def _shards_have_a_size(self):
+        if (self.shard_size is None) == (self.target_minutes_per_shard is None):
+            raise ValueError("shard_size or target_minutes_per_shard says how large a job is; set one of the two")
+        if self.target_minutes_per_shard and not self.speed:
+            raise ValueError(
+                "target_minutes_per_shard needs a speed; run `eddpm measure-speed --config ... --run ...`,"
+                " and add its line"
+            )
+        return self
+
+
+class Project(Settings):
+    """A checked project file with its table of runs."""
+
+    experiment: Name
+    dataset: DatasetConfig
+    diffusion: DiffusionConfig
+    denoisers: dict[Name, Denoiser]
+    classifiers: dict[Name, Classifier]
+    sampling: Sampling
+    evaluation: EvaluationConfig
+    runs: tuple[Run, ...]
+    sweep: Sweep
+    ablations: dict[Name, Ablation] = Field(default_factory=dict)
+    published: UserPath | None = None  # a table of published numbers, to set the runs' beside
+
+    # The runs -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def table_runs(self) -> dict[str, Run]:
+        """The rows of the runs table, by slug."""
+        return _by_slug(self.runs)
+
+    @cached_property
+    def sweep_runs(self) -> dict[str, Run]:
+        """Each row that is swept, at each scale of its grid."""
+        return _by_slug(self.sweep.rows(self._swept))
+
+    @cached_property
+    def best_runs(self) -> dict[str, Run]:
+        """Each of those rows at the scale that its sweep finds best."""
+        return _by_slug(
+            row.model_copy(update={"run": f"{row.run} at best", "method": row.run, "scale": "best"})
+            for row in self._swept
+        )
+
+    @cached_property
+    def ablation_runs(self) -> dict[str, dict[str, Run]]:
+        """The rows of each ablation, those of the table among them."""
+        rows = {row.run: row for row in self.runs}
+        return {
+            name: _by_slug(variant for row in ablation.rows for variant in ablation.variants(rows[row]))
+            for name, ablation in self.ablations.items()
+        }
+
+    @cached_property
+    def all_runs(self) -> dict[str, Run]:
+        ablated = {run: row for rows in self.ablation_runs.values() for run, row in rows.items()}
+        return self.table_runs | self.sweep_runs | self.best_runs | ablated
+
+    @property
+    def _swept(self) -> list[Run]:
+        return [row for row in self.runs if row.guidance != "none" and self.sweep.grid(row.run)]
+
+    @cached_property
+    def sweep_shares_jobs(self) -> bool:
+        """Whether a sweep is small enough for all scales of a method to share a job, with one shard for each scale."""
+        most = self.sampling.target_minutes_per_shard
+
+        def fits(row: Run) -> bool:
+            together = self.sweep.num_images * len(self.sweep.grid(row.method))
+            return self.shard_size(row) == row.num_images and not (
+                most and self.image_seconds(row) * together > 60 * most
+            )
+
+        return len(self.sweep.grids) == 1 and all(map(fits, self.sweep_runs.values()))
+
+    def sweep_of(self, method: str) -> list[str]:
+        """The slugs of one method's sweep, by rising scale."""
+        rows = [row for row in self.sweep_runs.values() if row.method == method]
+        return [row.slug for row in sorted(rows, key=lambda row: row.scale)]
+
+    def image_seconds(self, row: Run) -> float:
+        """What one image of a run takes a job."""
+        guided = row.classifier is not None
+        return image_seconds(self.sampling.speed, self.diffusion.diffusion_steps, row.steps, guided)
+
+    def shard_size(self, row: Run) -> int:
+        """Images per job of a run."""
+        if self.sampling.shard_size:
+            return min(self.sampling.shard_size, row.num_images)
+        return shard_size(self.sampling.target_minutes_per_shard, self.image_seconds(row), row.num_images)
+
+    def shards(self, run: str) -> dict[str, tuple[int, int]]:
+        """The shards of a run: name -> first image, last image + 1."""
+        total, size = self.all_runs[run].num_images, self.shard_size(self.all_runs[run])
+        starts = range(0, total, size)
+        return {f"{k:04d}": (start, min(start + size, total)) for k, start in enumerate(starts)}
+
+    # The slices, one per stage ------------------------------------------------------------------------------------
+
+    @property
+    def _images(self) -> dict[str, int]:
+        return {"image_size": self.dataset.image_size, "image_channels": self.dataset.image_channels}
+
+    def unet(self, denoiser: str) -> UNetConfig:
+        entry = self.denoisers[denoiser]
+        num_classes = self.dataset.num_classes if entry.class_cond else None
+        values = {**entry.network.model_dump(), **self._images, "num_classes": num_classes}
+        return parse_settings(UNetConfig, values, f"denoiser '{denoiser}'")
+
+    def encoder(self, classifier: str) -> EncoderConfig:
+        values = self.classifiers[classifier.removesuffix(TEMPERATURE_SCALED)].network.model_dump() | self._images
+        values["temperatures"] = TEMPERATURES if classifier.endswith(TEMPERATURE_SCALED) else None
+        return parse_settings(
+            EncoderConfig, {**values, "num_classes": self.dataset.num_classes}, f"classifier '{classifier}'"
+        )
+
+    def train_denoiser(self, name: str) -> TrainDenoiserConfig:
+        parts = {"network": self.unet(name), "diffusion": self.diffusion, "training": self.denoisers[name].training}
+        return parse_settings(TrainDenoiserConfig, parts, f"denoiser '{name}'")
+
+    def train_classifier(self, name: str) -> TrainClassifierConfig:
+        entry = self.classifiers[name]
+        return TrainClassifierConfig(
+            network=self.encoder(name),
+            diffusion=self.diffusion,
+            noised=entry.noised,
+            loss=entry.loss,
+            training=entry.training,
+        )
+
+    @cached_property
+    def guiding_classifiers(self) -> list[str]:
+        """The noise-aware classifiers, then the others that runs name, those with fitted temperatures among them."""
+        noised = [name for name, entry in self.classifiers.items() if entry.noised]
+        named = [row.classifier for row in self.all_runs.values() if row.classifier]
+        return list(dict.fromkeys(noised + named))
+
+    @property
+    def table_guiding_classifiers(self) -> list[str]:
+        """The classifiers that guide the rows of the runs table."""
+        return list(dict.fromkeys(row.classifier for row in self.runs if row.classifier))
+
+    def measure_classifier(self, name: str) -> MeasureClassifierConfig:
+        return MeasureClassifierConfig(network=self.encoder(name), diffusion=self.diffusion)
+
+    def sample(self, run: str) -> SampleConfig:
+        """The settings of a run; at the best scale, which is not known yet, with scale 0."""
+        row = self.all_runs[run]
+        return self.sample_row(row, f"run '{row.run}'")
+
+    def sample_row(self, row: Run, place: str) -> SampleConfig:
+        """`sample` of any row. Raises ConfigError, naming `place`, where its columns do not go together."""
+        columns = ("sampler", "steps", "guidance", "seed", "entropy_classes", "eds_timesteps", "gradient_at", "labels")
+        parts = {
+            "name": row.run,
+            "denoiser": self.unet(row.denoiser),
+            "classifier": self.encoder(row.classifier) if row.classifier else None,
+            "num_classes": self.dataset.num_classes,
+            "diffusion": self.diffusion,
+            "scale": 0.0 if row.scale == "best" else row.scale,
+            "precision": self.sampling.precision,
+        }
+        return parse_settings(SampleConfig, {**row.model_dump(include=set(columns)), **parts}, place)
+
+    def choice(self, run: str) -> ChoiceConfig:
+        return ChoiceConfig(criterion=self.sweep.best, run=self.sample(run))
+
+    @property
+    def metric_names(self) -> list[str]:
+        """What is measured of every run, as in the tables."""
+        of_any, of_network = ["fid", "kid", "precision", "recall"], ["sfid", "inception_score"]
+        names = ["accuracy"] if self.space_classifiers else []
+        for space in self.evaluation.spaces:
+            names += [f"{space}/{name}" for name in of_any + (of_network if space != "pixels" else [])]
+        return names
+
+    @property
+    def space_classifiers(self) -> list[str]:
+        """The classifiers whose features measure samples, in the order of the spaces."""
+        spaces = self.evaluation.spaces
+        return [space.removeprefix("classifier:") for space in spaces if space.startswith("classifier:")]
+
+    def measure(self) -> MeasureConfig:
+        evaluation = self.evaluation
+        return MeasureConfig(
+            spaces=[self._space(name) for name in evaluation.spaces],
+            nearest_neighbours=evaluation.nearest_neighbours,
+            replicates=evaluation.replicates,
+        )
+
+    def _space(self, name: str) -> SpaceConfig:
+        classifier = name.removeprefix("classifier:")
+        return SpaceConfig(
+            name=name,
+            classifier=None if classifier == name else self.encoder(classifier),
+            inception_resize=self.evaluation.inception.resize if name == "inception" else None,
+        )
+
+
+def _by_slug(rows: Iterable[Run]) -> dict[str, Run]:
+    return {row.slug: row for row in rows}

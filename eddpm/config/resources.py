@@ -1,0 +1,51 @@
+"""What sampling costs: from how fast a job goes to the time of a run, a shard, and the size of shards."""
+
+import functools
+
+from eddpm.config.schema import PositiveFloat
+from eddpm.config.settings import Settings
+from eddpm.diffusion.respacing import kept_timesteps
+
+
+class Speed(Settings):
+    """Images times denoising steps per second of one job, with a classifier beside the denoiser and without."""
+
+    guided: PositiveFloat
+    unguided: PositiveFloat
+
+
+MOST_MINUTES = 720  # of a training too, which goes on in its retries
+
+# ADM at 256 pixels on one A100: 0.07 and 0.12 images per second of 250 steps (Rombach et al., 2022, table 18).
+PUBLISHED = Speed(guided=17.5, unguided=30.0)
+
+
+@functools.cache  # asked for every job, of a few kinds of runs
+def image_seconds(speed: Speed | None, diffusion_steps: int, steps: str, guided: bool) -> float:
+    """Seconds for one image of so many (respaced) steps; without a speed, by the published one."""
+    speed = speed or PUBLISHED
+    return len(kept_timesteps(diffusion_steps, steps)) / (speed.guided if guided else speed.unguided)
+
+
+def shard_size(target_minutes: float, seconds_per_image: float, num_images: int) -> int:
+    """Images of a run whose sampling takes at most that long: one at least, and no more than there are."""
+    return max(1, min(num_images, int(target_minutes * 60 / seconds_per_image + 1e-6)))
+
+
+def job_minutes(seconds: float, attempt: int) -> int:
+    """Time to ask a cluster for: half as much again and ten minutes to start; twice that in each further attempt.
+
+    None asks for more than MOST_MINUTES, or what the first one did: it goes on from finished batches, and a job that
+    asks for more than its partition allows waits in the queue for ever.
+    """
+    minutes = round(1.5 * seconds / 60 + 10)
+    return min(minutes * 2 ** (attempt - 1), max(minutes, MOST_MINUTES))
+
+
+def job_megabytes(held: float, attempt: int) -> int:
+    """Memory to ask a cluster for, given the bytes of images or features that a job holds.
+
+    8 GB for torch and the largest published networks, read and built, and the data twice, since parts are joined;
+    twice that in each further attempt.
+    """
+    return round(8000 + 2 * held / 1e6) * 2 ** (attempt - 1)

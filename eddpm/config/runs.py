@@ -1,0 +1,104 @@
+"""Runs: the rows of the runs table, and those that sweeps and ablations generate from them."""
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from eddpm.config.schema import Criterion, NonNegative, Positive, PositiveFloat, Respacing, Seed
+from eddpm.config.settings import Settings, parse_settings
+
+Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+# Tagged, so that a mistake is told of the kind that was written.
+Grids = Annotated[
+    Annotated[Scales, Tag("[grid]")] | Annotated[dict[str, Scales], Field(min_length=1), Tag("[grids]")],
+    Discriminator(lambda scales: "[grids]" if isinstance(scales, dict) else "[grid]"),
+]
+
+
+class Run(Settings):
+    """One row of the runs table, or one generated from it. Optional columns are SampleConfig's, and checked there."""
+
+    run: Annotated[str, Field(min_length=1)]  # the paper's name
+    denoiser: str
+    classifier: str | None
+    sampler: Literal["ddpm", "ddim"]
+    steps: Respacing
+    guidance: Literal["none", "constant", "entropy"]
+    scale: NonNegative | Literal["best"]
+    seed: Seed
+    num_images: Positive
+    entropy_classes: int | None = None
+    eds_timesteps: str | None = None
+    gradient_at: str = "x_t"
+    labels: str = "balanced"
+    method: str = ""  # of a generated row: the row of the table it varies
+
+    @property
+    def slug(self) -> str:
+        return slug(self.run)
+
+
+def slug(name: str) -> str:
+    """The path-safe form of a run's name: UADM(25)-G+EDS+ECT is uadm25-g-eds-ect."""
+    return re.sub(r"[^a-z0-9.]+", "-", re.sub(r"[()]", "", name.lower())).strip("-.")
+
+
+class Sweep(Settings):
+    """Guided rows of the runs table over a grid of scales, on images of another seed."""
+
+    scales: Grids  # one grid for all guided rows, or one for each row to be swept, by its name
+    num_images: Positive
+    seed: Seed
+    best: Criterion
+    in_all: bool = True  # false: made by the target ablation_scale alone
+
+    @property
+    def grids(self) -> list[tuple[float, ...]]:
+        """The one grid, or that of each row."""
+        return list(self.scales.values()) if isinstance(self.scales, dict) else [self.scales]
+
+    def grid(self, run: str) -> tuple[float, ...]:
+        """The scales that a guided row of the table is tried at."""
+        return self.scales.get(run, ()) if isinstance(self.scales, dict) else self.scales
+
+    def rows(self, runs: Iterable[Run]) -> Iterator[Run]:
+        """Each of these rows at each scale of its grid."""
+        changes = {"seed": self.seed, "num_images": self.num_images}
+        for row in runs:
+            for scale in self.grid(row.run):
+                name = f"{row.run} at {scale:g}"
+                yield row.model_copy(update={"run": name, "method": row.run, "scale": scale, **changes})
+
+
+class Ablation(Settings):
+    """Rows of the runs table, each with every combination of some values in its columns."""
+
+    rows: Annotated[tuple[str, ...], Field(min_length=1)]
+    # By column: values as Run has them, and checked there.
+    vary: Annotated[dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]], Field(min_length=1)]
+    note: str = ""  # for the table's caption
+
+    def variants(self, row: Run) -> Iterator[Run]:
+        """The row with each combination; a combination that changes nothing is the row itself.
+
+        Names tell what differs from the row. Raises ConfigError where a column does not exist, or cannot have a value.
+        """
+        for values in itertools.product(*self.vary.values()):
+            changes = dict(zip(self.vary, values, strict=True))
+            variant = parse_settings(Run, row.model_dump() | changes, f"row '{row.run}'")
+            # In the order of the table, not of `vary`: ablations share the rows that they have in common.
+            changed = {column: value for column, value in variant if value != getattr(row, column)}
+            if not changed:
+                yield row
+                continue
+            name = f"{row.run} with {', '.join(f'{column} {_shown(value)}' for column, value in changed.items())}"
+            yield variant.model_copy(update={"run": name, "method": row.run})
+
+
+def _shown(value: str | int | float | None) -> str:
+    if value is None:
+        return "null"
+    return f"{value:g}" if isinstance(value, float) else str(value)

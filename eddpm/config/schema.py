@@ -1,0 +1,293 @@
+"""Everything a user can set: strict, frozen, checked before any work. Imports no torch (the Snakefile reads this).
+
+Each stage has one class here: the slice of the project (project.py) that decides its output, no more. The workflow
+writes it as settings.yaml beside that output, and the stage reads it back with `load_settings` (settings.py).
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from eddpm.config.settings import Settings
+from eddpm.config.userpaths import UserPath
+
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+# The 2015 Inception network of FID, as the TorchScript that clean-fid reads.
+INCEPTION_FILE = "inception-2015-12-05.pt"
+INCEPTION_URL = f"https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{INCEPTION_FILE}"
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+
+
+def _check_respacing(steps: str) -> str:
+    if not re.fullmatch(r"ddim[1-9]\d*|[1-9]\d*(,[1-9]\d*)*", steps):
+        raise ValueError("write ADM's respacing: '250', 'ddim25' or '10,5,5'")
+    return steps
+
+
+Respacing = Annotated[str, AfterValidator(_check_respacing)]
+
+
+# Networks, by ADM's flag names ------------------------------------------------------------------------------------
+
+
+class _Architecture(Settings):
+    channel_mult: tuple[PositiveFloat, ...] = Field(min_length=1)
+    attention_resolutions: tuple[Positive, ...] = ()  # in pixels, as in ADM's flags
+    num_heads: Positive = 4  # used where num_head_channels is null
+    num_head_channels: Positive | None = None
+    use_scale_shift_norm: bool = True
+    resblock_updown: bool = True
+    use_new_attention_order: bool = False
+
+
+class _OnImages(Settings):
+    image_size: Positive
+    image_channels: Positive
+
+    @model_validator(mode="after")
+    def _sizes_divide(self):
+        halvings = len(self.channel_mult) - 1
+        if self.image_size % 2**halvings:
+            raise ValueError(f"image_size {self.image_size} cannot be halved {halvings} times; shorten channel_mult")
+        for level, channels in enumerate(self.level_channels):
+            if channels == 0 or channels % 32:
+                raise ValueError(
+                    f"level {level} has {channels} channels, not a multiple of 32; change its channel_mult"
+                )
+            heads = self.num_head_channels or self.num_heads
+            attends = self.image_size // 2**level in self.attention_resolutions or level == halvings
+            if attends and channels % heads:
+                raise ValueError(
+                    f"level {level} has {channels} channels, which num_head(_channel)s {heads} do not divide"
+                )
+        return self
+
+
+class UNetArchitecture(_Architecture):
+    """ADM's U-Net denoiser (ADM sec. 3 and table 11)."""
+
+    num_channels: Positive
+    num_res_blocks: Positive = 2
+    learn_sigma: bool = True
+    dropout: Fraction = 0.0
+
+
+class UNetConfig(UNetArchitecture, _OnImages):
+    """A U-Net for given images; num_classes is null where it is unconditional."""
+
+    num_classes: Positive | None = None
+
+    @property
+    def level_channels(self) -> tuple[int, ...]:
+        return tuple(int(mult * self.num_channels) for mult in self.channel_mult)
+
+
+class EncoderArchitecture(_Architecture):
+    """ADM's encoder classifier (ADM table 12): half a U-Net and a pooling head."""
+
+    classifier_width: Positive
+    classifier_depth: Positive = 2
+    classifier_pool: Literal["attention", "adaptive"] = "attention"
+    num_head_channels: Positive | None = 64
+
+
+class EncoderConfig(EncoderArchitecture, _OnImages):
+    """An encoder classifier for given images and classes."""
+
+    num_classes: Positive
+    temperatures: Positive | None = None  # noise levels that each divide the logits by a temperature; null: none
+
+    @property
+    def level_channels(self) -> tuple[int, ...]:
+        return tuple(int(mult * self.classifier_width) for mult in self.channel_mult)
+
+
+# Stages -----------------------------------------------------------------------------------------------------------
+
+
+class DatasetConfig(Settings):
+    source: UserPath  # "digits" (of scikit-learn); a folder or a zip with one folder of images per class; an npz
+    validation_source: UserPath | None = None  # the same kinds; null: a share of the source
+    classes: Literal["folders", "prefixes"] = "folders"  # prefixes: an image's name up to the first "_" is its class
+    image_size: Positive
+    image_channels: Literal[1, 3]
+    num_classes: Annotated[int, Field(ge=2)]
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    uncropped: bool = False  # training images are kept whole, too, for random crops
+    max_corrupt: Fraction = 0.0  # share of the images that may be unreadable
+    # Where the images are to be had, said while they are missing; decides nothing.
+    homepage: str | None = Field(default=None, exclude=True)
+
+
+class DiffusionConfig(Settings):
+    noise_schedule: Literal["linear", "cosine"]
+    diffusion_steps: Positive = 1000
+    sigma_small: bool = False  # fixed variance: the posterior's in place of beta; no effect where it is learned
+
+    @model_validator(mode="after")
+    def _betas_stay_below_one(self):
+        if self.noise_schedule == "linear" and self.diffusion_steps <= 20:
+            raise ValueError(f"a linear schedule of {self.diffusion_steps} steps has a beta of 1; take more than 20")
+        return self
+
+
+Precision = Literal["float32", "float16", "bfloat16"]
+
+
+class TrainingConfig(Settings):
+    iterations: Positive
+    batch_size: Positive  # images per step, over all processes and microbatches
+    lr: PositiveFloat
+    weight_decay: NonNegative = 0.0
+    ema_rate: Fraction = 0.0  # 0: no moving average
+    precision: Precision = "float32"
+    random_crop: bool = False  # as ADM: the short side 1 to 1.25 times the crop
+    random_flip: bool = False
+    init_from: UserPath | None = None  # a checkpoint to start from
+    save_interval: Positive = 500
+    seed: Seed = 0
+
+
+class ClassifierLossConfig(Settings):
+    """Cross-entropy, and what may temper it: the paper's entropy constraint and its rivals."""
+
+    ect_weight: NonNegative = 0.0
+    ect_weighting: Literal["constant", "snr"] = "constant"  # snr: times alpha_bar, which is SNR / (1 + SNR)
+    label_smoothing: Fraction = 0.0
+    focal_gamma: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _one_target(self):
+        if self.label_smoothing and self.focal_gamma:
+            raise ValueError("label_smoothing and focal_gamma together have no definition; set one of them to 0")
+        return self
+
+
+class TrainDenoiserConfig(Settings):
+    network: UNetConfig
+    diffusion: DiffusionConfig
+    training: TrainingConfig
+
+
+class TrainClassifierConfig(Settings):
+    network: EncoderConfig
+    diffusion: DiffusionConfig
+    noised: bool = True  # false: sees clean images only, as the feature space that measures samples does
+    loss: ClassifierLossConfig = ClassifierLossConfig()
+    training: TrainingConfig
+
+
+class MeasureClassifierConfig(Settings):
+    """A classifier that is measured, or tempered, by noise level."""
+
+    network: EncoderConfig
+    diffusion: DiffusionConfig
+    seed: Seed = 0
+
+
+def _check_timesteps(timesteps: str) -> str:
+    bounds = re.fullmatch("([0-9]+)-([0-9]+)", timesteps)
+    if not bounds or int(bounds[1]) > int(bounds[2]):
+        raise ValueError("write the lowest and the highest timestep, both included: '500-999'")
+    return timesteps
+
+
+class SampleConfig(Settings):
+    """All that decides what image i of a run looks like, apart from the weights."""
+
+    name: str
+    denoiser: UNetConfig
+    classifier: EncoderConfig | None
+    num_classes: Annotated[int, Field(ge=2)]
+    diffusion: DiffusionConfig
+    sampler: Literal["ddpm", "ddim"]
+    steps: Respacing
+    guidance: Literal["none", "constant", "entropy"]
+    scale: NonNegative
+    seed: Seed
+    precision: Precision = "float32"
+    entropy_classes: Annotated[int, Field(ge=2)] | None = None  # K of EDS's log K / H; null: as the classifier has
+    eds_timesteps: Annotated[str, AfterValidator(_check_timesteps)] | None = None  # where EDS acts; null: everywhere
+    gradient_at: Literal["x_t", "mean"] = "x_t"  # mean: that of x_{t-1}, at the timestep of x_{t-1}
+    labels: Literal["balanced", "random"] = "balanced"
+
+    @model_validator(mode="after")
+    def _options_fit(self):
+        if self.guidance != "entropy" and (self.entropy_classes or self.eds_timesteps):
+            raise ValueError("entropy_classes and eds_timesteps need guidance 'entropy'; set it, or both to null")
+        if (self.sampler, self.gradient_at) == ("ddim", "mean"):
+            raise ValueError("gradient_at 'mean' is derived for sampler 'ddpm' alone; set that, or gradient_at 'x_t'")
+        last = self.diffusion.diffusion_steps - 1
+        if self.eds_timesteps and int(self.eds_timesteps.partition("-")[2]) > last:
+            raise ValueError(f"eds_timesteps '{self.eds_timesteps}' lies beyond the last timestep; end it at {last}")
+        return self
+
+
+class InceptionConfig(Settings):
+    """The network behind the space "inception"."""
+
+    source: UserPath = INCEPTION_URL  # a URL, or the path of the file
+    sha256: Sha256 = INCEPTION_SHA256
+    # How images come to 299 pixels: as in ADM's evaluator, or antialiased (Parmar et al., 2022). FIDs of both differ.
+    resize: Literal["legacy_tensorflow", "clean"] = "legacy_tensorflow"
+
+
+Replicates = Annotated[int, Field(ge=2)] | Literal[0]
+_SPACES = "^(pixels|inception|efficientnet-lite0|classifier:[a-z0-9][a-z0-9._-]*)$"
+
+
+class EvaluationConfig(Settings):
+    """Feature spaces that samples are measured in; accuracy is judged by the first classifier among them."""
+
+    spaces: tuple[Annotated[str, Field(pattern=_SPACES)], ...] = Field(min_length=1)
+    nearest_neighbours: Positive = 3
+    replicates: Replicates | None = None  # of standard errors; null: by num_images
+    reference: UserPath | None = None  # a reference batch as ADM publishes them; null: the training images
+    reference_sha256: Sha256 | None = None  # null: recorded when the file comes, and asked of it from then on
+    inception: InceptionConfig = InceptionConfig()
+
+
+class SpaceConfig(Settings):
+    """One feature space, with the network behind it: a classifier of ours, or how Inception is fed."""
+
+    name: str
+    classifier: EncoderConfig | None = None
+    inception_resize: Literal["legacy_tensorflow", "clean"] | None = None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether a file of weights belongs to it (that of EfficientNet comes with its package)."""
+        return self.classifier is not None or self.inception_resize is not None
+
+
+class MeasureConfig(Settings):
+    """The feature spaces that samples are measured in, and how."""
+
+    spaces: tuple[SpaceConfig, ...] = Field(min_length=1)
+    nearest_neighbours: Positive = 3
+    replicates: Replicates | None = None
+
+
+class Criterion(Settings):
+    """The best scale has the lowest `minimise` among those that hold every bound of `at_least`; ties: the lowest scale.
+
+    Metrics are named as in the tables: "accuracy", "pixels/fid".
+    """
+
+    minimise: str
+    at_least: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(default_factory=dict)
+
+
+class ChoiceConfig(Settings):
+    """A run whose scale is chosen from a sweep: the criterion, and the run that awaits its scale."""
+
+    criterion: Criterion
+    run: SampleConfig

@@ -1,0 +1,144 @@
+"""Settings: typed, strict and frozen, read from YAML; a mistake is one line with place, key, value and remedy."""
+
+import codecs
+import difflib
+import re
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from eddpm.errors import ConfigError
+from eddpm.io.filekinds import HEAD, impostor
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+_MARK = re.compile(r"\[.*\]|constrained-float")  # pydantic's own, and tags of unions, within the path to a value
+
+
+def parse_settings(cls: type[AnySettings], values: Any, place: str) -> AnySettings:
+    """Check plain `values` against `cls`. Raises ConfigError with the first mistake: place, key, value, remedy."""
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        # A misspelled key is also a missing one: unknown keys come first.
+        first = min(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
+        key = ".".join(str(part) for part in first["loc"] if not _MARK.fullmatch(str(part)))
+        raise ConfigError(": ".join(filter(None, (place, key, _explain(first, cls))))) from None
+
+
+def _explain(error: dict, cls: type[Settings]) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(cls, error["loc"][:-1])
+        close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        return f"unknown key; did you mean '{close[0]}'?" if close else f"unknown key; known: {', '.join(known)}"
+    if error["type"] == "missing":
+        return "missing; add this key"
+    if error["type"] == "value_error" and isinstance(error["input"], dict):
+        return message  # about several keys, which it names
+    if error["type"] == "string_type" and isinstance(error["input"], int | float | date):
+        kind = "date" if isinstance(error["input"], date) else "number"
+        return f"value {error['input']!r}: is a {kind}, and should be text; put it in quotes"
+    message = message[0].lower() + message[1:]
+    if error["type"] == "int_parsing":
+        message += "; write it in digits alone, as 20000"
+    for name, as_in_yaml in (("tuple", "list"), ("dictionary", "mapping")):
+        message = message.replace(name, as_in_yaml)
+    return f"value {error['input']!r}: {message}"
+
+
+def _known_keys(cls: type[Settings], path: tuple) -> list[str]:
+    """The keys of the settings class that sits at `path` below `cls`."""
+    parts = iter(path)
+    for field in parts:
+        annotation = cls.model_fields[field].annotation
+        if get_origin(annotation) in (dict, tuple):
+            next(parts)  # the entry's own name or number
+        cls = _settings_in(annotation)
+    return list(cls.model_fields)
+
+
+def _settings_in(annotation: Any) -> type[Settings] | None:
+    """The settings class within dict[...], tuple[...] or a union."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return annotation
+    return next(filter(None, map(_settings_in, get_args(annotation))), None)
+
+
+def refuse_page(path: Path) -> None:
+    """Raises ConfigError where a web page, or a pointer to a file, was saved as a text file; knows no other faults."""
+    if not Path(path).is_file():
+        return
+    with suppress(OSError), open(path, "rb") as file:
+        start = file.read(HEAD)
+        if start and (reason := impostor(start, text=True)):
+            raise ConfigError(f"{path}: {reason}")
+
+
+def load_settings(cls: type[AnySettings], path: Path) -> AnySettings:
+    """Read a settings file (YAML) strictly."""
+    return parse_settings(cls, read_yaml(path), str(path))
+
+
+def merged(values: Any, changes: Any) -> Any:
+    """`values` with `changes` in their place, mapping within mapping; both stay as they are."""
+    if not (isinstance(values, dict) and isinstance(changes, dict)):
+        return changes
+    return values | {key: merged(values.get(key), change) for key, change in changes.items()}
+
+
+def read_text(path: Path) -> str:
+    """A text that a user has written: UTF-8, or UTF-16 with a mark at its start, as spreadsheets save text in Unicode.
+
+    Raises OSError, and ValueError with the place where the text is of another encoding.
+    """
+    data = Path(path).read_bytes()
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"byte {data[error.start]:#x} in line {line} is no UTF-8: save it as UTF-8") from None
+    if "\0" in text:
+        raise ValueError("it is no text, or in an encoding that does not say which: save it as UTF-8")
+    return text
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice; YAML would take the last one without a word."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node, seen = super().compose_mapping_node(anchor), {}
+        for key, _ in node.value:
+            first = seen.setdefault((key.tag, str(key.value)), key)
+            if first is not key and not key.tag.endswith(":merge"):
+                lines = f"{first.start_mark.line + 1} and {key.start_mark.line + 1}"
+                raise ValueError(f"key '{key.value}' is there twice, in lines {lines}: drop one")
+        return node
+
+
+def read_yaml(path: Path) -> dict:
+    """A mapping that a user has written. Raises ConfigError on whatever else, and on a key that comes twice."""
+    refuse_page(path)
+    try:
+        values = yaml.load(read_text(path), _Loader)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, a key twice, or a date that is none
+        reason = " ".join(str(error).split())
+        remedy = "indent by spaces, not tabs" if r"'\t'" in reason else "mend the file"
+        raise ConfigError(f"{path}: not valid YAML ({reason}); {remedy}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds {type(values).__name__}, not key: value pairs; see config/README.md")
+    return values

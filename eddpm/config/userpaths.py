@@ -1,0 +1,26 @@
+"""Paths as people write them, with a home folder or environment variables."""
+
+import os
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+
+def expand(path: str) -> str:
+    """`~` and environment variables replaced, as a shell would; what is not set stays, and so does a URL."""
+    return path if "://" in path else os.path.expanduser(os.path.expandvars(path))
+
+
+UserPath = Annotated[str, Field(min_length=1), AfterValidator(expand)]
+
+
+def why_absent(path: str) -> str:
+    """The reason why a path leads nowhere, if there is one to be said: ", since $SCRATCH is not set", or nothing."""
+    names = [name for pair in re.findall(r"\$(?:(\w+)|\{(\w+)\})", path) for name in pair if name]
+    reasons = [f"${name} is not set" for name in dict.fromkeys(names) if name not in os.environ]
+    if path.startswith("~"):
+        reasons.append(f"there is no home folder {path.partition('/')[0]}")
+    if os.path.islink(path):
+        reasons.append("it is a link to nowhere")
+    return f", since {' and '.join(reasons)}" if reasons else ""

@@ -1,0 +1,195 @@
+"""Batches of images in files. Images lie on disk as uint8 (N, H, W, C), as in ADM's sample batches: `arr_0` images,
+`arr_1` int64 labels. Those of others are taken where no pixel has to be guessed; else they are named for what they are.
+"""
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from math import isqrt, prod
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from eddpm.errors import ArtifactError
+from eddpm.io.arrays import Arrays, Header, open_arrays, write_npz
+from eddpm.io.files import atomic
+
+_LABELS = ("arr_1", "labels", "label", "y", "y_train", "targets", "arr_0")  # names of labels, the likeliest first
+
+
+class Samples(NamedTuple):
+    """Images with their classes and numbers."""
+
+    images: np.ndarray  # uint8 (N, H, W, C)
+    labels: np.ndarray  # int64 (N,)
+    extras: dict[str, np.ndarray]  # further arrays of the file, such as `index`, the numbers of a run's images
+
+
+def write_samples(path: Path, samples: Samples) -> None:
+    write_npz(path, arr_0=samples.images, arr_1=samples.labels, **samples.extras)
+
+
+def read_samples(path: Path) -> Samples:
+    """Read a sample batch or a data set; images (N, H, W) are grey. Raises ArtifactError if it is neither."""
+    with open_arrays(path) as arrays:
+        arrays.require("arr_0", "arr_1")
+        _refuse_other_images(path, "arr_0", arrays.headers["arr_0"])
+        found = {name: arrays[name] for name in arrays.headers}
+    images, labels = found.pop("arr_0"), found.pop("arr_1")
+    labels = _labels(path, "arr_1", labels, len(images))
+    return Samples(images if images.ndim == 4 else images[..., None], labels, found)
+
+
+def write_sample_batch(path: Path, shape: tuple[int, ...], batches: Iterable[np.ndarray], **arrays: np.ndarray) -> None:
+    """Write `arrays`, and as `arr_0` images uint8 `shape` (N, H, W, C) which come in batches, never all at once."""
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with archive.open("arr_0.npy", "w", force_zip64=True) as member:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(member, header)
+            written = sum(member.write(np.ascontiguousarray(images).data) for images in batches)
+            assert written == np.prod(shape), f"{path}: {written} bytes for images of {shape}"
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+
+
+class StatisticsAlone(ArtifactError):
+    """A file of statistics (mu, sigma) where images are needed."""
+
+    def __init__(self, path: Path):
+        super().__init__(
+            f"{path}: holds statistics (mu, sigma), no images; give images: statistics alone serve as --reference of"
+            " `eddpm evaluate` only"
+        )
+        self.path = path
+
+
+class ImageFile:
+    """The images of a sample batch, read a few at a time: a batch of 50 000 need not fit in memory."""
+
+    def __init__(self, path: Path):
+        """Reads headers. Raises ArtifactError where `path` holds no bytes uint8 (N, H, W, C) or (N, H, W), N > 0.
+
+        They are the array `arr_0`, or the only one that could be images, or that of an npy.
+        """
+        self.path = path
+        with open_arrays(path, single="arr_0") as arrays:
+            self._name = _images_of(arrays)
+            header = arrays.headers[self._name]
+        _refuse_other_images(path, self._name, header)
+        if not prod(header.shape):
+            raise ArtifactError(f"{path}: {self._name} {header.shape} holds no images; is it the right file?")
+        if header.is_fortran:
+            raise ArtifactError(f"{path}: {self._name} lies in Fortran order; save numpy.ascontiguousarray of it")
+        is_grey = len(header.shape) == 3
+        self._count, self.shape = header.shape[0], (*header.shape[1:3], 1 if is_grey else header.shape[3])  # (H, W, C)
+        taken = "" if self._name == "arr_0" else f"the images are its array '{self._name}'"
+        grey = f"{header.shape} is taken as (N, H, W), grey" if is_grey else ""
+        self.notes = tuple(filter(None, (taken, grey)))  # what was decided of them, for the log
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The labels beside the images, int64 (N,); None without any. ArtifactError where they are something else."""
+        with open_arrays(self.path, single="arr_0") as arrays:
+            name = next((name for name in _LABELS if name in arrays and name != self._name), None)
+            return name and _labels(self.path, name, arrays[name], len(self))
+
+    def batches(self, size: int = 100) -> Iterator[np.ndarray]:
+        """All images in order, uint8 (size, H, W, C) at a time, the last batch as many as remain."""
+        image_bytes = prod(self.shape)
+        with open_arrays(self.path, single="arr_0") as arrays, arrays.stream(self._name) as data:
+            for start in range(0, len(self), size):
+                wanted = min(size, len(self) - start)
+                images = data.read(wanted * image_bytes)
+                if len(images) < wanted * image_bytes:
+                    raise EOFError(f"{self._name} ends within image {start + len(images) // image_bytes}")
+                # Copied, since torch asks for writable arrays.
+                yield np.frombuffer(images, np.uint8).reshape(wanted, *self.shape).copy()
+
+
+# Arrays that are taken for images, or for labels ------------------------------------------------------------------
+
+
+def _images_of(arrays: Arrays) -> str:
+    """The name of the array that holds the images. Raises ArtifactError where that is not certain."""
+    likely = [name for name, header in arrays.headers.items() if len(header.shape) >= 3]
+    if "arr_0" in likely:
+        return "arr_0"
+    if len(likely) == 1:
+        return likely[0]
+    if likely:
+        raise ArtifactError(
+            f"{arrays.path}: the images may be {' or '.join(likely)}; save those that are meant as 'arr_0'"
+        )
+    if "mu" in arrays or "sigma" in arrays:
+        raise StatisticsAlone(arrays.path)
+    arrays.require("arr_0")
+    return "arr_0"
+
+
+def _refuse_other_images(path: Path, name: str, header: Header) -> None:
+    """Raises ArtifactError, which names what the array is and how it is mended, unless it is bytes of images."""
+    remedies = [remedy for remedy in (_byte_remedy(header.dtype), _axes_remedy(header.shape)) if remedy]
+    if header.dtype.kind not in "fbiu":
+        remedies = remedies[:1]
+    if remedies:
+        how = " and ".join(remedies).replace("IMAGES", name)
+        raise ArtifactError(f"{path}: {name} is {header}, not uint8 (N, H, W, C); {how}")
+
+
+def _byte_remedy(dtype: np.dtype) -> str | None:
+    """How arrays of this type become bytes; None where they are."""
+    if dtype == np.uint8:
+        return None
+    if dtype.hasobject:
+        return "it is of Python objects, which are never loaded: save numpy.stack of images of one size"
+    if dtype.kind == "f":
+        return (
+            "make values in [-1, 1] bytes by ((IMAGES + 1) * 127.5).clip(0, 255).astype('uint8'), as ADM does, and"
+            " values in [0, 1] by (IMAGES * 255).round().clip(0, 255).astype('uint8')"
+        )
+    if dtype.kind == "b":
+        return "make black and white bytes by (IMAGES * 255).astype('uint8')"
+    if dtype.kind in "iu":
+        return "make values in 0..255 bytes by IMAGES.astype('uint8'), and 16 bits by (IMAGES // 257).astype('uint8')"
+    return "these are no images; is it the right array?"
+
+
+def _axes_remedy(shape: tuple[int, ...]) -> str | None:
+    """How an array of this shape becomes (N, H, W, C) with 1 or 3 channels, or (N, H, W); None where it is that."""
+    if len(shape) == 3 and shape[2] in (1, 2, 3, 4):
+        return "it is one image (H, W, C): numpy.stack all of them"
+    if len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3)):
+        return None
+    if len(shape) == 4 and shape[3] in (2, 4):
+        return f"drop alpha: IMAGES[..., :{shape[3] - 1}]"
+    if len(shape) == 4 and shape[1] in (1, 2, 3, 4):
+        return "its axes are (N, C, H, W): save IMAGES.transpose(0, 2, 3, 1)"
+    if len(shape) == 4 and shape[2] in (1, 2, 3, 4):
+        return "its axes are (H, W, C, N): save IMAGES.transpose(3, 0, 1, 2)"
+    if len(shape) == 4:
+        return f"images of {shape[3]} channels are not known: make them 1 (grey) or 3 (RGB)"
+    if len(shape) == 5:
+        return "join its first two axes: IMAGES.reshape(-1, *IMAGES.shape[2:])"
+    if len(shape) == 2 and (side := isqrt(shape[1])) ** 2 == shape[1]:
+        return f"its images are rows: save IMAGES.reshape(-1, {side}, {side}) if they are square and grey"
+    return "give it the axes of images: IMAGES.reshape(-1, height, width, channels)"
+
+
+def _labels(path: Path, name: str, labels: np.ndarray, count: int) -> np.ndarray:
+    """Labels as int64 (count,). Raises ArtifactError, which names what they are instead."""
+    if labels.shape == (count,) and labels.dtype.kind in "iu":
+        return labels.astype(np.int64)
+    remedy = "save the class of each image as a number"
+    if labels.dtype.kind in "US" and labels.size:
+        remedy += f" in place of {str(labels.flat[0])!r}: numpy.unique({name}, return_inverse=True)[1]"
+    elif labels.ndim == 2 and len(labels) == count:
+        remedy = f"save {name}.argmax(axis=1) of one-hot labels" if labels.shape[1] > 1 else f"save {name}[:, 0]"
+    elif labels.shape == (count,) and labels.dtype.kind in "bf":
+        remedy = f"save {name}.astype(int)"
+    raise ArtifactError(
+        f"{path}: {name} is {labels.dtype} {labels.shape}, not one integer label for each of {count} images; {remedy}"
+    )

@@ -1,0 +1,101 @@
+"""Formats of checkpoints, told by content and not by name, without running code in a file."""
+
+import json
+import re
+import shlex
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+from eddpm.errors import ArtifactError
+from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
+from eddpm.io.names import listed
+
+_TORCH_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # pickled at the start of what torch saved before 1.6
+_ONNX = re.compile(rb"\x08[\x01-\x20][\x12\x1a\x22\x3a\x42]")  # the version, then another field of its protocol buffer
+_JOINABLE = "load all of them, and save their tensors as one .safetensors or .pt"
+
+# Commands that save tensors alone: from the file of the first argument to that of the second.
+_OF_TORCHSCRIPT = "import sys, torch; torch.save(torch.jit.load(sys.argv[1], 'cpu').state_dict(), sys.argv[2])"
+_OF_OBJECTS = (
+    "import sys, torch; f = lambda x: {k: f(v) for k, v in x.items()} if isinstance(x, dict)"
+    " else f(x.state_dict()) if hasattr(x, 'state_dict') else x if torch.is_tensor(x) else None;"
+    " torch.save(f(torch.load(sys.argv[1], 'cpu', weights_only=False)), sys.argv[2])"
+)
+
+
+def checkpoint_format(path: Path) -> Literal["safetensors", "torch"]:
+    """How to read what lies at `path`. Raises ArtifactError, with kind and remedy, where it is no whole checkpoint."""
+    if Path(path).is_file():
+        _refuse_parts(path)
+    refuse_impostor(path)
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    # The length of a header in JSON, and its beginning.
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000:
+        return "safetensors"
+    if head.startswith(b"PK\x03\x04") and zipfile.is_zipfile(path):
+        reason = _of_zip(path)
+    elif head.startswith(b"\x80") and len(head) > 64 and _TORCH_MAGIC not in head[:64]:
+        reason = "is a pickle that torch.save did not write; save the state_dict of its network with torch.save"
+    else:
+        reason = _of_other_maker(head)
+    if reason:
+        raise ArtifactError(f"{path}: {reason}")
+    return "torch"
+
+
+def _refuse_parts(path: Path) -> None:
+    """Of a checkpoint in several files, as Hugging Face's libraries write them: each of the files, and their index."""
+    if (part := re.search(r"-\d{5}-of-(\d{5})\.", Path(path).name)) and int(part[1]) > 1:
+        raise ArtifactError(f"{path}: is one of {int(part[1])} files of a checkpoint; {_JOINABLE}")
+    with open(path, "rb") as file:
+        if not file.read(HEAD).lstrip().startswith(b"{"):
+            return
+    try:
+        parts = sorted(set(json.loads(Path(path).read_bytes())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return
+    raise ArtifactError(
+        f"{path}: is the index of a checkpoint in {len(parts)} files ({listed(parts, most=3)}); {_JOINABLE}"
+    )
+
+
+def _of_zip(path: Path) -> str | None:
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+    inner = {name.partition("/")[2] for name in names}
+    if {"data.pkl", "constants.pkl"} <= inner:
+        command = _command(_OF_TORCHSCRIPT, path)
+        return f"is a TorchScript archive, a compiled network; save its tensors: {command}"
+    if "data.pkl" in inner:
+        return None
+    if all(name.endswith(".npy") for name in names):
+        return f"is an npz of arrays ({listed(names, most=3)}), not a checkpoint; name the file of the weights"
+    return f"is a zip archive of {listed(names, most=3)}; unpack it, and name the file of the weights"
+
+
+def _of_other_maker(head: bytes) -> str | None:
+    if _ONNX.match(head):
+        return "is an ONNX file, a compiled network; name the .pt or .safetensors that it was exported from"
+    kind = "a GGUF file of quantised weights" if head.startswith(b"GGUF") else kind_of(head)
+    if kind in ("unknown data", "a pickle", "a zip archive"):  # perhaps damaged: its reader says more
+        return None
+    remedy = "unpack it, and name the file of the weights" if "archive" in kind else "name a .pt or .safetensors file"
+    return f"is {kind}, not a checkpoint; {remedy}"
+
+
+def why_refused(path: Path, error: Exception) -> str:
+    """The reason and the remedy, in one line, where torch does not load a file without running code in it."""
+    unsafe = re.search(r"GLOBAL (\w[\w.]*\w) (?:was not|whose module)", str(error))
+    if unsafe:
+        return (
+            f"holds more than tensors, an object of {unsafe[1]}; only if you trust its maker, since this runs code of"
+            f" the file, save the tensors alone: {_command(_OF_OBJECTS, path)}"
+        )
+    return "damaged, or holds more than tensors; fetch or train it again"
+
+
+def _command(code: str, path: Path) -> str:
+    path = Path(path)
+    return f'python -c "{code}" {shlex.quote(str(path))} {shlex.quote(str(path.with_name(f"{path.stem}-tensors.pt")))}'

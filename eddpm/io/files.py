@@ -1,0 +1,116 @@
+"""Files that the project reads and writes. A file appears whole or not at all; a bad one is refused by name."""
+
+import hashlib
+import json
+import os
+import pickle
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from eddpm.errors import ArtifactError, first_line, writing
+from eddpm.io.checkpoints import checkpoint_format, why_refused
+from eddpm.io.filekinds import refuse_impostor
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Its bytes are on disk before its name is: a machine that goes down leaves no empty `path`. Raises ArtifactError
+    where the disk is full, or `path` must not be written.
+    """
+    path = Path(path)
+    # By host and process: on a shared file system a job that was given up may still be writing on another node.
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            with suppress(OSError):  # it may not be there; and what went wrong with writing it is what counts
+                temporary.unlink()
+
+
+# Networks ---------------------------------------------------------------------------------------------------------
+
+
+def save_model(path: Path, state_dict: dict) -> None:
+    """Write tensors as safetensors."""
+    from safetensors.torch import save_file
+
+    with atomic(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, temporary)
+        temporary.chmod(mode)  # as the umask wants it; safetensors makes it 0600
+
+
+def load_checkpoint(path: Path) -> dict:
+    """Read a safetensors file, or one of torch's (published weights, unfinished training), by its content.
+
+    Runs no code in it. Raises ArtifactError if it is another file, damaged, or holds more than tensors.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        if checkpoint_format(path) == "safetensors":
+            return load_file(path)
+        with open(path, "rb") as file:  # of a path, torch goes by the suffix
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except ArtifactError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise ArtifactError(f"{path}: {why_refused(path, error)}") from None
+    except Exception as error:  # of nearly any kind where bytes of the file are damaged
+        reason = first_line(error)
+        raise ArtifactError(f"{path}: not a readable checkpoint ({reason}); fetch or train it again") from None
+    if not isinstance(state, dict):
+        raise ArtifactError(f"{path}: holds {type(state).__name__}, not tensors by name; save a state_dict")
+    return state
+
+
+def save_training_state(path: Path, state: dict) -> None:
+    import torch
+
+    # Written by Python, which tells why where it cannot be.
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        torch.save(state, file)
+
+
+# Text -------------------------------------------------------------------------------------------------------------
+
+
+def write_text(path: Path, text: str) -> None:
+    with atomic(path) as temporary:
+        # The name of a file may be no Unicode.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_json(path: Path, values: dict) -> None:
+    write_text(path, json.dumps(values, indent=2) + "\n")
+
+
+def read_json(path: Path, *required: str) -> dict:
+    """Read an object. Raises ArtifactError if it is missing, damaged, or lacks a required key."""
+    refuse_impostor(path, text=True)
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{path}: not readable JSON ({error}); bring it again; `snakemake --forcerun {path}` makes a file of the"
+            " workflow anew"
+        ) from None
+    if not isinstance(values, dict) or not values.keys() >= set(required):
+        raise ArtifactError(f"{path}: has not the keys {', '.join(required) or 'of an object'}; is it the right file?")
+    return values
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,78 @@
+"""One Snakemake at a time in a folder, on whichever host: a lock where the file system has them, and a sign of life.
+
+A lock ends with its process, but may not be seen from another host, or not exist at all; the sign of life is a file
+whose time keeps up with the file server's clock, so that hosts whose clocks differ agree on its age.
+"""
+
+import atexit
+import contextlib
+import fcntl
+import os
+import socket
+import threading
+from pathlib import Path
+
+from eddpm.errors import ConfigError, writing
+
+BEAT = 15  # seconds between two signs of life
+ALIVE = 90  # seconds for which a sign of life holds: caches of a shared file system may show an old time for a minute
+
+
+class DirectoryLock:
+    """A folder held for this process until `release`, or its end; ConfigError where another process holds it, and
+    ArtifactError where nothing can be written there."""
+
+    def __init__(self, folder: Path):
+        self._folder, self._sign = folder, folder / "driver.sign"
+        with writing(folder / "driver.lock"):
+            self._lock = open(folder / "driver.lock", "wb")  # noqa: SIM115, freed with this object
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = True
+        except BlockingIOError:
+            raise self._refusal() from None
+        except OSError:  # no locks on this file system
+            locked = False
+        if self._age() < ALIVE and not (locked and self._holder() == socket.gethostname()):
+            raise self._refusal()
+        with writing(self._sign):
+            self._sign.write_text(socket.gethostname(), encoding="utf-8")
+        self._released = threading.Event()
+        self._beating = threading.Thread(target=self._beat, daemon=True)
+        self._beating.start()
+        atexit.register(self.release)
+
+    def release(self) -> None:
+        if not self._released.is_set():
+            self._released.set()
+            self._beating.join()  # or it might give one more sign
+            self._sign.unlink(missing_ok=True)
+            self._lock.close()
+
+    def _beat(self) -> None:
+        while not self._released.wait(BEAT):
+            with contextlib.suppress(OSError):  # a file system that is away for a moment: the next one will do
+                self._sign.write_text(socket.gethostname(), encoding="utf-8")
+
+    def _age(self) -> float:
+        """Seconds since the last sign of life, by the clock of the file system; infinite without one."""
+        try:
+            with open(self._sign, "rb") as sign:  # opened, so that a shared file system looks again
+                last = os.fstat(sign.fileno()).st_mtime
+        except FileNotFoundError:
+            return float("inf")
+        os.utime(self._lock.name)
+        return os.stat(self._lock.name).st_mtime - last
+
+    def _holder(self) -> str:
+        try:
+            return self._sign.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
+    def _refusal(self) -> ConfigError:
+        holder = self._holder() or socket.gethostname()
+        return ConfigError(
+            f"{self._folder.parent.absolute()}: another snakemake is at work here, on {holder}; wait for it, or stop it"
+            f" there (one that was killed is forgotten after {ALIVE} s)"
+        )

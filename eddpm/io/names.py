@@ -1,0 +1,25 @@
+"""Names as messages show them."""
+
+from collections.abc import Iterable
+
+_LONGEST = 120  # characters of a name in a message
+
+
+def shown(name: str) -> str:
+    """A name on one line, whatever characters it holds, shortened in the middle; in quotes where spaces end it."""
+    plain = escaped(name)
+    if len(plain) > _LONGEST:
+        plain = f"{plain[: _LONGEST // 2]}...{plain[-_LONGEST // 2 :]}"
+    return plain if plain == plain.strip() else f"'{plain}'"
+
+
+def escaped(name: str) -> str:
+    """A name with line breaks, tabs and what is no Unicode as backslash escapes."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
+
+
+def listed(items: Iterable[str], most: int = 10) -> str:
+    """The first few of some items, and how many more there are."""
+    items = list(items)
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more

@@ -1,0 +1,63 @@
+"""Files that are not of the kind that their name promises."""
+
+import os
+
+import pytest
+
+from eddpm.errors import ArtifactError
+from eddpm.io.filekinds import impostor, refuse_impostor
+
+PAGE = b'\xef\xbb\xbf\n<!-- saved -->\n<!DOCTYPE html>\n<html lang="en"><head><title>Sign in</title>'
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [
+        (b"", "is empty"),
+        (PAGE, "is a web page"),
+        (b"<html>", "is a web page"),
+        ("\ufeff<html>\n<body>".encode("utf-16-le"), "is a web page"),
+        (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "is a web page"),
+        (POINTER, "is a Git LFS pointer"),
+        (b"/annex/objects/SHA256E-s1--ab.png\n", "is a git-annex pointer"),
+        (b"Entry not found", "is text that begins 'Entry not found'"),
+        ('{"error": "Zugriff verweigert für ' + "x" * 2000, "is text that begins"),
+        (b"\x89PNG\r\n\x1a\n", None),
+        (b"PK\x03\x04", None),
+        (b"\x93NUMPY\x01\x00", None),
+        (b"\x80\x02}q\x00.", None),
+    ],
+)
+def test_what_is_no_data_is_told_by_its_first_bytes(start, reason):
+    found = impostor(start.encode()[:1024] if isinstance(start, str) else start)
+    assert (found is None) if reason is None else found.startswith(reason)
+
+
+def test_text_is_data_where_text_is_wanted():
+    assert impostor(b"run\tsource\n", text=True) is None
+    assert "web page" in impostor(PAGE, text=True)
+
+
+def test_a_character_cut_in_two_is_still_text():
+    assert "is text" in impostor(("a" + "é" * 600).encode()[:1024])
+
+
+@pytest.mark.parametrize("kind", ["nothing", "a broken link", "a folder", "a pipe"])
+def test_what_is_no_file_is_named(tmp_path, kind):
+    path = tmp_path / "x"
+    make = {
+        "nothing": lambda: None,
+        "a broken link": lambda: path.symlink_to("gone"),
+        "a folder": path.mkdir,
+        "a pipe": lambda: os.mkfifo(path),
+    }[kind]
+    make()
+    words = {
+        "nothing": "does not exist",
+        "a broken link": "is a link to a file that does not exist",
+        "a folder": "is a folder",
+        "a pipe": "is a pipe",
+    }[kind]
+    with pytest.raises(ArtifactError, match=f"x: {words}"):
+        refuse_impostor(path)

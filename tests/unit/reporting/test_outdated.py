@@ -1,0 +1,243 @@
+"""What the project still says of files, and what it does not: by their settings, ages and contents."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from outputs import Outputs
+from tiny import tiny_values
+from workspace import RUNS
+
+from eddpm.config.project import Project
+from eddpm.config.projectfile import load_project
+from eddpm.io.files import sha256
+from eddpm.reporting.outdated import Files
+from eddpm.stages.status import progress
+
+BEST = {"uadm5-g-at-best", "cadm5-g-eds-ect-at-best"}
+SWEEP = {f"{run}-at-{scale}" for run in ("uadm5-g", "cadm5-g-eds-ect") for scale in (1, 4)}
+TABLE = {"uadm5", "uadm5-g", "cadm5-g-eds-ect"}
+EVERY = TABLE | SWEEP | BEST
+OF_CE, OF_ECT = ({run for run in EVERY if run.startswith(row)} for row in ("uadm5-g", "cadm5-g"))
+
+
+@pytest.fixture
+def values(tmp_path, monkeypatch) -> dict:
+    """The contents of a config file, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs.tsv").write_text(RUNS)
+    return tiny_values() | {"runs": "runs.tsv"}
+
+
+@pytest.fixture
+def project(values) -> Project:
+    return load_project(values, "config.yaml")
+
+
+@pytest.fixture
+def outputs(project) -> Outputs:
+    return Outputs(project)
+
+
+def changed(values: dict, path: str, value) -> Project:
+    """The project with one value changed, as "sweep.seed"; "runs" is the text of the table."""
+    values = json.loads(json.dumps(values))  # whose parts are no aliases of each other
+    if path == "runs":
+        (values["runs"], value), text = ("other.tsv", "other.tsv"), value
+        Path(value).write_text(text)
+    *parents, key = path.split(".")
+    place = values
+    for parent in parents:
+        place = place[parent]
+    place[key] = value
+    return load_project(values, "config.yaml")
+
+
+def outdated(project: Project) -> tuple[set[str], set[str]]:
+    """The runs with samples that are to be made again, and those with such metrics."""
+    files = Files(project)
+    samples = {run for run in project.all_runs if progress(project, files, run).outdated}
+    return samples, {run for run in project.all_runs if (state := files.metrics(run)).there and state.fault}
+
+
+def row(old: str, new: str) -> tuple[str, str]:
+    assert RUNS.count(old) == 1
+    return "runs", RUNS.replace(old, new)
+
+
+def test_what_the_workflow_has_just_made_is_current(project, outputs):
+    assert outdated(project) == (set(), set())
+    files = Files(project)
+    assert all(progress(project, files, run).done == row.num_images for run, row in project.all_runs.items())
+
+
+@pytest.mark.parametrize(
+    ("change", "samples", "metrics"),
+    [
+        (row("constant\t4", "constant\t3"), {"uadm5-g"}, {"uadm5-g"}),
+        (row("constant\t4\t0", "constant\t4\t7"), {"uadm5-g", "uadm5-g-at-best"}, {"uadm5-g", "uadm5-g-at-best"}),
+        (row("ce\tddim\tddim5", "ce\tddim\tddim4"), OF_CE, OF_CE),
+        (row("\tce\t", "\tect\t"), OF_CE, OF_CE),  # a network of the same shape
+        (row("none\t\t0\t16", "none\t\t0\t24"), set(), {"uadm5"}),  # a shard more
+        (row("none\t\t0\t16", "none\t\t0\t12"), {"uadm5"}, {"uadm5"}),
+        (("sampling.batch_size", 2), set(), set()),
+        (("sampling.shard_size", 4), EVERY, set()),  # files are cut anew, images stay the same
+        (("sampling.precision", "bfloat16"), EVERY, EVERY),
+        (("diffusion.noise_schedule", "linear"), EVERY, EVERY),
+        (("dataset.validation_fraction", 0.06), EVERY, EVERY),
+        (("denoisers.uadm.training.lr", 0.5), {"uadm5"} | OF_CE, {"uadm5"} | OF_CE),
+        (("classifiers.ce.training.seed", 5), OF_CE, OF_CE),
+        (("classifiers.ect.loss.ect_weight", 0.7), OF_ECT, OF_ECT),
+        (("classifiers.ce.microbatch", 2), set(), set()),
+        (("classifiers.clean.training.seed", 5), BEST, EVERY),  # measures, and so chooses scales
+        (("evaluation.nearest_neighbours", 2), BEST, EVERY),
+        (("evaluation.replicates", 9), BEST, EVERY),
+        (("evaluation.spaces", ["classifier:clean", "pixels", "classifier:ce"]), BEST, EVERY),
+        (("sweep.best", {"minimise": "pixels/kid"}), BEST, BEST),
+        (("sweep.seed", 9), SWEEP | BEST, SWEEP | BEST),
+        (("sweep.num_images", 4), SWEEP | BEST, SWEEP | BEST),
+        (("sweep.scales", [1, 4, 8]), SWEEP | BEST, BEST),  # one job for all scales of a method
+        (("sweep.scales", [4]), BEST, BEST),  # without the scale that was chosen
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_a_change_of_the_project_outdates_what_follows_from_it_and_no_more(values, outputs, change, samples, metrics):
+    assert outdated(changed(values, *change)) == (samples, metrics)
+
+
+@pytest.mark.parametrize(
+    ("file", "samples", "metrics"),
+    [
+        ("results/digits/runs/uadm5-g/settings.yaml", {"uadm5-g"}, {"uadm5-g"}),
+        ("results/digits/runs/uadm5-g/samples/0000.npz", set(), {"uadm5-g"}),
+        ("results/digits/runs/uadm5-g-at-4/metrics.json", {"uadm5-g-at-best"}, {"uadm5-g-at-best"}),
+        ("results/digits/runs/uadm5-g-at-best/choice/settings.yaml", {"uadm5-g-at-best"}, {"uadm5-g-at-best"}),
+        ("results/digits/denoisers/uadm/model.safetensors", {"uadm5"} | OF_CE, {"uadm5"} | OF_CE),
+        ("results/digits/classifiers/ce/model.safetensors", OF_CE, OF_CE),
+        ("results/digits/classifiers/ce/settings.yaml", OF_CE, OF_CE),  # frozen anew, and not trained yet
+        ("results/digits/classifiers/clean/model.safetensors", BEST, EVERY),
+        ("results/digits/evaluation/settings.yaml", BEST, EVERY),
+        ("resources/datasets/digits/dataset.json", EVERY, EVERY),
+        ("results/digits/classifiers/ce/levels/settings.yaml", set(), set()),
+    ],
+)
+def test_what_is_older_than_its_origin_is_outdated(project, outputs, file, samples, metrics):
+    outputs.at(Path(file), "later")
+    assert outdated(project) == (samples, metrics)
+
+
+def test_other_weights_are_noticed_however_old_their_file_is(project, outputs):
+    outputs.text("settings", Path("results/digits/classifiers/ce/model.safetensors"), "others")
+    os.utime("results/digits/classifiers/ce/settings.yaml", (1, 1))
+    os.utime("resources/datasets/digits/dataset.json", (1, 1))
+    os.utime("results/digits/dataset/settings.yaml", (1, 1))
+    assert outdated(project) == (OF_CE, OF_CE)
+
+
+@pytest.mark.parametrize(
+    "file", ["runs/uadm5-g/samples/0000.npz", "runs/uadm5-g/settings.yaml", "evaluation/settings.yaml"]
+)
+def test_what_is_cleared_away_outdates_nothing_but_lets_its_origin_through(project, outputs, file):
+    (outputs.results / file).unlink()
+    assert outdated(project) == (set(), set())
+    outputs.at(outputs.results / "classifiers/ce/model.safetensors", "later")
+    assert "uadm5-g" in outdated(project)[1]
+
+
+def test_an_empty_folder_has_nothing_outdated(project):
+    assert outdated(project) == (set(), set())
+    assert Files(project).identity("uadm5-g") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"num_images": 7}, "num_images 7, now 8"),
+        ({"run": {"name": "UADM(5)-G", "scale": 3.0}}, "scale 3.0, now 4.0"),
+        ({"run": {"name": "UADM(5)-G", "column_of_a_later_version": 1}}, None),
+        ({"features": {"pixels": {}}}, "measured in other feature spaces"),
+        ({"identity": "of others"}, "of other settings or weights"),
+        ({"identity": None}, None),  # of samples that do not tell
+    ],
+)
+def test_metrics_are_compared_by_all_that_they_name(project, outputs, change, fault):
+    path = outputs.results / "runs/uadm5-g/metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    outputs.at(path, "metrics")
+    assert Files(project).metrics("uadm5-g").fault == (fault and f"{path}: {fault}")
+
+
+@pytest.mark.parametrize("text", ["", "half: {", "- a list", "\xff: ü"])
+def test_damaged_settings_are_outdated(project, outputs, text):
+    path = outputs.text("settings", outputs.results / "runs/uadm5-g/settings.yaml", text)
+    assert Files(project).shard("uadm5-g", "0000").fault.startswith(f"{path}: ")
+
+
+def test_settings_that_say_the_same_in_other_words_are_the_same(project, outputs):
+    path = outputs.results / "runs/uadm5-g/settings.yaml"
+    outputs.text("settings", path, json.dumps(yaml.safe_load(path.read_text())))
+    assert outdated(project) == (set(), set())
+
+
+def test_a_tempered_classifier_follows_from_the_trained_one(values):
+    project = changed(values, "runs", RUNS.replace("\tce\t", "\tce+temperature\t"))
+    outputs = Outputs(project)
+    tempered = outputs.results / "classifiers/ce+temperature"
+    outputs.text("tempered", tempered / "model.safetensors", "tempered")
+    for run in OF_CE:
+        outputs.run(run, *(("best samples", "best metrics") if run in BEST else ("samples", "metrics")))
+    assert outdated(project) == (set(), set())
+    outputs.at(outputs.results / "classifiers/ce/model.safetensors", "later")
+    assert outdated(project) == (OF_CE, OF_CE)
+    outputs.at(outputs.results / "classifiers/ce/model.safetensors", "network")
+    outputs.at(tempered / "levels/settings.yaml", "later")
+    assert outdated(project) == (OF_CE, OF_CE)
+
+
+@pytest.mark.parametrize("start", ["results/digits/classifiers/ce/model.safetensors", "elsewhere.pt"])
+def test_a_training_follows_from_what_it_starts_from(values, start):
+    project = changed(values, "classifiers.ect.training.init_from", start)
+    outputs = Outputs(project)
+    Path("elsewhere.pt").write_text("weights")
+    outputs.at(Path("elsewhere.pt"), "network")
+    assert outdated(project) == (set(), set())
+    outputs.at(Path(start), "later")
+    samples, metrics = outdated(project)
+    assert OF_ECT <= samples == metrics
+    assert "uadm5" not in samples
+
+
+def test_networks_that_start_from_each_other_end(values):
+    path = "results/digits/classifiers/{}/model.safetensors"
+    values["classifiers"]["ce"]["training"] |= {"init_from": path.format("ect")}
+    project = changed(values, "classifiers.ect.training.init_from", path.format("ce"))
+    assert outdated(project) == (set(), set())
+
+
+def test_a_published_network_and_a_reference_batch_outdate_by_their_age(values):
+    entry = {key: value for key, value in values["classifiers"]["ce"].items() if key != "training"}
+    values["classifiers"] |= {"ce": entry | {"checkpoint": {"source": "https://example.org/ce.pt"}}}
+    project = changed(values, "evaluation.reference", "https://example.org/VIRTUAL.npz")
+    outputs = Outputs(project)
+    reference = outputs.text("network", Path("resources/assets/VIRTUAL.npz"), "images")
+    assert outdated(project) == (set(), set())
+    outputs.at(reference, "later")
+    assert outdated(project) == (BEST, EVERY)
+    outputs.at(reference, "network")
+    outputs.at(Path("resources/assets/ce.pt"), "later")
+    assert outdated(project) == (OF_CE, OF_CE)
+
+
+def test_the_checksum_of_a_fetched_file_is_taken_from_its_record(values):
+    entry = {key: value for key, value in values["classifiers"]["ce"].items() if key != "training"}
+    project = changed(values, "classifiers.ce", entry | {"checkpoint": {"source": "https://example.org/ce.pt"}})
+    outputs = Outputs(project)
+    read, weights = Files(project).identity("uadm5-g"), Path("resources/assets/ce.pt")
+    record = outputs.text("tempered", Path(f"{weights}.sha256"), f"{sha256(weights)}  ce.pt\n")
+    assert Files(project).identity("uadm5-g") == read
+    outputs.text("tempered", record, "recorded  ce.pt\n")
+    assert Files(project).identity("uadm5-g") != read  # and the file was not read
+    outputs.at(weights, "later")
+    assert Files(project).identity("uadm5-g") == read

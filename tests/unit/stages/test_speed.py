@@ -1,0 +1,108 @@
+"""Speed of sampling, by a clock of ours; and lines that the config takes."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from tiny import tiny_project, tiny_values
+
+from eddpm.config.projectfile import load_project
+from eddpm.config.settings import read_yaml
+from eddpm.errors import ArtifactError, ConfigError
+from eddpm.stages import speed as stage
+
+RUN = "uadm25-g-eds"
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """The config of the tiny project, in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(tiny_values()))
+    return path
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Sampling takes a second for each image and step, three with guidance, and a sampler's first batch a minute more.
+
+    The batches that were sampled, as settings and image numbers.
+    """
+    now, batches, warm = [0.0], [], set()
+
+    def sample(sampler, index):
+        each = 1 if sampler.config.classifier is None else 3
+        now[0] += len(index) * len(sampler.schedule.timesteps) * each + (0 if sampler in warm else 60)
+        warm.add(sampler)
+        batches.append((sampler.config, index))
+
+    monkeypatch.setattr(stage.GuidedSampler, "sample", sample)
+    monkeypatch.setattr(stage.time, "perf_counter", lambda: now[0])
+    return batches
+
+
+def test_speed_is_images_times_steps_per_second_after_a_warm_up(config, clock, capsys):
+    stage.measure_speed(config, RUN)
+    assert capsys.readouterr().out.splitlines()[-1] == "speed: {guided: 0.333, unguided: 1}"
+    settings = tiny_project().sample(RUN)
+    for used, index in clock:
+        np.testing.assert_array_equal(index, np.arange(tiny_project().sampling.batch_size))
+        assert (used.denoiser, used.precision, used.sampler) == (settings.denoiser, settings.precision, "ddim")
+    assert [used.guidance for used, _ in clock] == ["entropy", "entropy", "none", "none"]
+
+
+def test_the_printed_lines_make_the_config_give_shards_in_minutes(config, capsys):
+    values = tiny_values()
+    values["sampling"] = {"target_minutes_per_shard": 1, "batch_size": 3}
+    config.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match="eddpm measure-speed"):
+        load_project(read_yaml(config), "config")
+    stage.measure_speed(config, RUN)
+    printed = capsys.readouterr().out
+    speed = yaml.safe_load(printed)["speed"]
+    values["sampling"]["speed"] = speed
+    project = load_project(values, "config")
+    assert project.image_seconds(project.all_runs[RUN]) == pytest.approx(25 / speed["guided"])
+    assert project.image_seconds(project.all_runs["uadm25"]) == pytest.approx(25 / speed["unguided"])
+
+
+def test_trained_networks_are_taken_where_there_are_any(config, tiny, clock, capsys):
+    for name, place in (("uadm", "denoisers/uadm"), ("ce", "classifiers/ce")):
+        stage.measure_speed(config, RUN)
+        assert "untrained networks" in capsys.readouterr().out
+        path = config.parent / f"results/digits/{place}/model.safetensors"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(tiny.weights[name].read_bytes())
+    stage.measure_speed(config, RUN)
+    assert "its networks" in capsys.readouterr().out
+    path.write_bytes(b"half")
+    with pytest.raises(ArtifactError, match=r"classifiers/ce/model\.safetensors"):
+        stage.measure_speed(config, RUN)
+
+
+def test_nothing_is_left_behind(config):
+    stage.measure_speed(config, RUN)
+    assert list(config.parent.iterdir()) == [config]
+
+
+@pytest.mark.parametrize("run", ["uadm25", "UADM(25)-G", "nothing"])
+def test_only_a_guided_run_will_do(config, run):
+    with pytest.raises(ConfigError, match=rf"^--run {re.escape(run)}: not a guided run .*; name one of: uadm25-g, "):
+        stage.measure_speed(config, run)
+
+
+def test_a_batch_that_does_not_fit_is_one_line_about_its_size(config, monkeypatch):
+    def sample(sampler, index):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(stage.GuidedSampler, "sample", sample)
+    with pytest.raises(ConfigError, match=r"^sampling\.batch_size: 3 images"):
+        stage.measure_speed(config, RUN)
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.3333, "0.333"), (17.46, "17.5"), (12345.6, "12300"), (30.0, "30")])
+def test_speeds_have_three_digits_and_no_exponent(value, text):
+    assert stage._three_digits(value) == text
