@@ -25,13 +25,14 @@ from eddpm.io.log import progress
 from eddpm.models.build import build_classifier, load_weights
 from eddpm.models.device import pick_device
 from eddpm.models.encoder import EncoderFeatures
+from eddpm.stages import OptionalFiles
 
 logger = logging.getLogger(__name__)
 
 REFERENCE_IMAGES = 10_000  # kept for precision and recall, as in ADM's reference batches
 
 
-def extract_references(settings: Path, dataset: Path, weights: list[Path], references: list[Path]) -> None:
+def extract_references(settings: Path, dataset: Path, weights: OptionalFiles, references: list[Path]) -> None:
     """Write one reference per space, in the order of the settings, with the keys of ADM's reference batches.
 
     `dataset` is a prepared data set, of which the training images count, or a reference batch of ADM's; `weights`
@@ -58,7 +59,7 @@ def extract_references(settings: Path, dataset: Path, weights: list[Path], refer
         logger.info(f"{space.name}: {len(images)} images, {reference.pooled.shape[1]} dimensions -> {path}")
 
 
-def extract_features(settings: Path, samples: Path, weights: list[Path], features: Path) -> None:
+def extract_features(settings: Path, samples: Path, weights: OptionalFiles, features: Path) -> None:
     """Write the features of one shard in every space, as `<space>/pooled` and so on."""
     config = load_settings(MeasureConfig, settings)
     spaces = open_spaces(config.spaces, weights)

@@ -2,8 +2,10 @@
 
 import http.client
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 from urllib.request import urlretrieve
 
 from eddpm.errors import ArtifactError
@@ -14,7 +16,12 @@ from eddpm.io.log import progress
 logger = logging.getLogger(__name__)
 
 
-def fetch_asset(source: str, digest: str | None, asset: Path, record: Path | None = None) -> None:
+def fetch_asset(
+    source: Annotated[str, {"type": os.path.expanduser}, "a URL, or a path"],
+    digest: Annotated[str | None, "SHA-256; named without a value: that of the first file to come"],
+    asset: Path,
+    record: Annotated[Path | None, "where the SHA-256 of the first file is recorded (ASSET.sha256)"] = None,
+) -> None:
     """Bring a file from a URL, or link to one on disk, provided that its SHA-256 is `digest` (hexadecimal).
 
     A web page, a Git LFS pointer, text or nothing in its place is refused and never recorded.

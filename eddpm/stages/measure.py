@@ -1,7 +1,10 @@
 """Measuring samples: a run's shards within the pipeline, or any pair of sample batch and reference outside it."""
 
 import logging
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -28,6 +31,7 @@ from eddpm.io.files import atomic, sha256, write_json, write_text
 from eddpm.io.provenance import provenance
 from eddpm.models.device import device_name, pick_device
 from eddpm.reporting.tables import scores
+from eddpm.stages import OptionalFiles
 from eddpm.stages.features import (
     ReferenceFile,
     check_count,
@@ -50,8 +54,8 @@ def compute_metrics(
     settings: Path,
     run: Path,
     samples: list[Path],
-    features: list[Path],
-    weights: list[Path],
+    features: OptionalFiles,
+    weights: OptionalFiles,
     references: list[Path],
     metrics: Path,
     trace: Path,
@@ -112,13 +116,20 @@ def _identity(name: str, shards: list[dict[str, np.ndarray]]) -> str | None:
 
 
 def evaluate(
-    samples: Path,
-    reference: Path,
-    spaces: list[str],
-    weights: Path,
-    resize: str,
-    nearest_neighbours: int,
-    replicates: int | None,
+    samples: Annotated[Path, "an npz or npy, a folder or a zip of images, a folder of npz files"],
+    reference: Annotated[Path, "the same; or a dataset.json, or an npz of statistics (mu, sigma)"],
+    spaces: Annotated[
+        Sequence[str],
+        {"type": os.path.expanduser},
+        "inception, efficientnet-lite0, pixels, or the folder of a trained classifier",
+    ] = ("inception",),
+    weights: Annotated[Path, "the Inception network (%(default)s)"] = Path("resources/assets", INCEPTION_FILE),
+    resize: Annotated[
+        Literal["legacy_tensorflow", "clean"],
+        "how Inception is fed: as in ADM's evaluator (%(default)s), or antialiased",
+    ] = "legacy_tensorflow",
+    nearest_neighbours: Annotated[int, "k of precision and recall (%(default)s)"] = 3,
+    replicates: Annotated[int | None, "for standard errors (50 up to 10 000 images, else 0)"] = None,
 ) -> None:
     """Print a table of the metrics of any images against any others, or against statistics of others.
 

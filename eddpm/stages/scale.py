@@ -11,6 +11,7 @@ from eddpm.config.schema import ChoiceConfig
 from eddpm.config.settings import load_settings
 from eddpm.errors import ArtifactError
 from eddpm.io.files import read_json, write_text
+from eddpm.stages import OptionalFiles
 
 
 def sample_sweep(
@@ -32,7 +33,7 @@ def measure_sweep(
     settings: Path,
     runs: list[Path],
     samples: list[Path],
-    weights: list[Path],
+    weights: OptionalFiles,
     references: list[Path],
     metrics: list[Path],
     traces: list[Path],
