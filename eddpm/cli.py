@@ -84,20 +84,6 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
             "samples": _PATHS,
         },
     ),
-    "measure-sweep": (
-        "scale",
-        "measure the samples of several scales",
-        {
-            "settings": _PATH,
-            "runs": _PATHS,
-            "samples": _PATHS,
-            "weights": _OPTIONAL_PATHS,
-            "references": _PATHS,
-            "metrics": _PATHS,
-            "traces": _PATHS,
-            "grids": _PATHS,
-        },
-    ),
     "choose-scale": (
         "scale",
         "complete a run's settings with the best scale of a sweep",
@@ -123,19 +109,19 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         "features of a shard of samples in every space",
         {"settings": _PATH, "samples": _PATH, "weights": _OPTIONAL_PATHS, "features": _PATH},
     ),
-    "compute-metrics": (
+    "measure-samples": (
         "measure",
-        "measure a run's samples against the references",
+        "measure the samples of runs against the references",
         {
             "settings": _PATH,
-            "run": _PATH,
+            "runs": _PATHS,
             "samples": _PATHS,
             "features": _OPTIONAL_PATHS,
             "weights": _OPTIONAL_PATHS,
             "references": _PATHS,
-            "metrics": _PATH,
-            "trace": _PATH,
-            "grid": _PATH,
+            "metrics": _PATHS,
+            "traces": _PATHS,
+            "grids": _PATHS,
         },
     ),
     "evaluate": (
