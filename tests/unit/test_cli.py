@@ -79,13 +79,13 @@ def test_every_public_function_of_a_stage_that_takes_settings_is_a_verb():
 
 
 def test_a_path_is_read_as_a_path_and_a_list_as_a_list(tmp_path):
-    arguments = build_parser("compute-metrics").parse_args(
-        command("compute-metrics", tmp_path, samples=["a.npz", "b.npz"], weights=[], references=["r.npz"])
+    arguments = build_parser("measure-samples").parse_args(
+        command("measure-samples", tmp_path, samples=["a.npz", "b.npz"], weights=[], references=["r.npz"])
     )
     assert arguments.samples == [Path("a.npz"), Path("b.npz")]
     assert arguments.weights == []
     assert arguments.references == [Path("r.npz")]
-    assert arguments.metrics == tmp_path / "metrics.missing"
+    assert arguments.metrics == [tmp_path / "metrics.missing"]
 
 
 @pytest.mark.parametrize("option", [[], ["--classifier"]])
