@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 
@@ -213,6 +214,7 @@ def test_a_file_that_is_no_metrics_is_one_line(tmp_path, capsys):
 
 
 def test_a_bug_is_not_taken_for_a_mistake(tmp_path, monkeypatch):
+    @wraps(report.make_table)
     def broken(**arguments) -> None:
         raise ValueError("a bug")
 
@@ -331,6 +333,7 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path, capsys):
 
 
 def test_a_file_that_must_not_be_touched_is_one_line_wherever_that_shows(tmp_path, capsys, monkeypatch):
+    @wraps(report.make_table)
     def refused(**arguments) -> None:
         raise PermissionError(errno.EACCES, "no", "kept.npz")
 
