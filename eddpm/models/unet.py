@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from eddpm.config.schema import EncoderConfig, UNetConfig
+from eddpm.config.schema import DiffusionConfig, EncoderConfig, UNetConfig
 from eddpm.models.layers import (
     AttentionBlock,
     ConditionedSequential,
@@ -69,6 +69,8 @@ class HalfUNet(nn.Module):
 
     Level k has maps of image_size / 2**k pixels with `widths[k]` channels. `maker` makes further blocks of the kind.
     """
+
+    diffusion: DiffusionConfig | None = None  # the noise that it was trained with, where that is known
 
     def __init__(self, config: UNetConfig | EncoderConfig, width: int, depth: int, dropout: float = 0.0):
         super().__init__()
