@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from eddpm.config.schema import EncoderConfig, UNetConfig
+from eddpm.config.schema import DiffusionConfig, EncoderConfig, UNetConfig
 from eddpm.models.layers import (
     AttentionBlock,
     ConditionedSequential,
@@ -70,6 +70,8 @@ class HalfUNet(nn.Module):
     Level k has maps of image_size / 2**k pixels with `widths[k]` channels. `maker` makes further blocks of the kind.
     """
 
+    diffusion: DiffusionConfig | None = None  # the noise that it was trained with, where that is known
+
     def __init__(self, config: UNetConfig | EncoderConfig, width: int, depth: int, dropout: float = 0.0):
         super().__init__()
         self.config = config
@@ -96,7 +98,7 @@ class HalfUNet(nn.Module):
 
     def embed_time(self, t: Tensor) -> Tensor:
         """Timesteps t (B,), 0 to diffusion_steps - 1 -> (B, 4 * width), in the full precision of the network."""
-        sinusoids = timestep_embedding(t, self.width).to(self.time_embed[0].weight.dtype)
+        sinusoids = timestep_embedding(t, self.width).to(self.get_parameter("time_embed.0.weight").dtype)
         return full_precision(self.time_embed, sinusoids)
 
 
@@ -105,6 +107,8 @@ class UNet(HalfUNet):
 
     The final convolution, the last one of each residual branch and the attentions' projections start at zero.
     """
+
+    config: UNetConfig
 
     def __init__(self, config: UNetConfig):
         depth = config.num_res_blocks

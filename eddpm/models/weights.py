@@ -111,7 +111,7 @@ def _nearest(counts: Counter[str], entries: Mapping[str, Any]) -> list[str]:
     """Of no whole network, the place with most of its keys; without any, that with the most tensors."""
     tensors = [key for key, value in entries.items() if isinstance(value, Tensor)]
     counts = counts or Counter(key[: key.rfind("/") + 1] for key in tensors)
-    return [max(counts, key=counts.get, default="")]
+    return [max(counts, key=counts.__getitem__, default="")]
 
 
 def _at(place: str, entries: Mapping[str, Any], wanted: Shapes, whole: list[str]) -> dict[str, Any]:
