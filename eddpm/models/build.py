@@ -13,7 +13,7 @@ from eddpm.errors import ArtifactError
 from eddpm.io.names import listed
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.unet import UNet
-from eddpm.models.weights import Shapes, dotted, find_weights, refuse_unusable, shapes
+from eddpm.models.weights import Shapes, find_weights, refuse_unusable, shapes
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def load_weights(network: UNet | EncoderClassifier, state_dict: Mapping, source:
     wanted = shapes(own)
     found = find_weights(state_dict, wanted, source)
     if not found.fit:
-        there, under = shapes(found.tensors), f"under '{dotted(found.place)}': " if found.place else ""
+        there, under = shapes(found.tensors), f"under '{found.place.rstrip('.')}': " if found.place else ""
         raise ArtifactError(
             f"{source}: {under}not the weights of this network: {_difference(there, wanted)}"
             f"{_remedy(there, network.config)}"
@@ -130,7 +130,7 @@ def _remedy(found: Shapes, config: NetworkConfig) -> str:
         changes = [_as_configured(key, getattr(published, key), getattr(config, key)) for key in keys]
         return f"; it fits the published {name}: set {', '.join(changes)}"
     own = "a denoiser" if isinstance(config, UNetConfig) else "a classifier"
-    kinds = (kind for start, kind in _KINDS.items() if any(key.startswith(start) for key in found))
+    kinds = (kind for start, kind in _KINDS.items() if any(f".{start}" in f".{key}" for key in found))
     return f"; these are the weights of {kind}" if (kind := next(kinds, own)) != own else ""
 
 
