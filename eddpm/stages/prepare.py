@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -41,7 +41,9 @@ class LeftOut(NamedTuple):
         return self.kind is None or not is_companion(self.kind)
 
 
-def prepare_dataset(settings: Path, dataset: Path, unreadable: Path, workers: int) -> None:
+def prepare_dataset(
+    settings: Path, dataset: Path, unreadable: Path, workers: Annotated[int, "processes (1)"] = 1
+) -> None:
     """Lay the images of a data set down in shards, in the folders `train` and `validation` beside `dataset`.
 
     Finished shards of the same images are kept. `dataset`, the description that readers start from, is written last;
