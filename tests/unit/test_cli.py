@@ -248,6 +248,7 @@ def test_tables_are_made_without_torch(tmp_path):
 
 
 def test_sigterm_in_the_middle_of_writing_leaves_no_file_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    @wraps(stage_of("status"))
     def half_a_file(config, targets):
         with atomic(config.with_name("samples.npz")) as temporary:
             temporary.write_bytes(b"half")
