@@ -8,6 +8,7 @@ make docs
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +24,15 @@ FIGURES = ["samples", "trace", "noise_levels", "fronts", "precision_recall", "sc
 README_COLUMNS = ["run", "scale", "accuracy", "pixels/fid", "pixels/recall"]
 ABLATION_COLUMNS = ["run", "scale", "accuracy", "classifier:clean/fid", "pixels/fid"]
 ABLATION_COLUMNS += ["pixels/precision", "pixels/recall"]
-BROWSER = ("chromium", "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1600,1000")
+BROWSER = ("chromium", "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1400,650")
+# Opens the report at a figure, as two clicks would.
+AT_FIGURE = """
+<script>
+const path = "results/digits/figures/trace.png";
+const shown = {navbarMode: "subcategory", category: "Figures", subcategory: "Other", content: "img"};
+setTimeout(() => app.setView({...shown, contentPath: results[path].data_uri, resultPath: path}), 500);
+</script>
+"""
 
 
 def main() -> None:
@@ -36,9 +45,16 @@ def main() -> None:
     ablations = read_yaml(CONFIG)["ablations"]
     fill(ROOT / "docs/ablations.md", {name: narrow(name, ABLATION_COLUMNS) for name in ablations})
     if shutil.which(BROWSER[0]):
-        picture, page = DOCS / "report.png", (RESULTS / "report.html").resolve().as_uri()
-        loaded = "--virtual-time-budget=20000"  # ms: the report is drawn by JavaScript
-        subprocess.run([*BROWSER, loaded, f"--screenshot={picture}", page], check=True, capture_output=True)
+        picture_report(ROOT / "docs/report.png")
+
+
+def picture_report(png: Path) -> None:
+    """A picture of the report in a browser."""
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder, "report.html")
+        page.write_text((RESULTS / "report.html").read_text(encoding="utf-8") + AT_FIGURE, encoding="utf-8")
+        options = ["--virtual-time-budget=8000", f"--screenshot={png}", page.as_uri()]
+        subprocess.run([*BROWSER, *options], check=True, capture_output=True)
 
 
 def fill(document: Path, tables: dict[str, str]) -> None:
