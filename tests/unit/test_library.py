@@ -140,3 +140,9 @@ def test_the_bare_library_is_light():
     assert float(took) < 3
     heavy = {"pandas", "scipy", "sklearn", "snakemake", "matplotlib", "PIL", "torchvision", "cleanfid", "tqdm"}
     assert not heavy & set(modules)
+
+
+def test_a_verb_without_the_pipeline_names_the_extra():
+    code = "import sys; sys.modules['tqdm'] = None; from eddpm.cli import main; sys.exit(main(['status']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "eddpm: needs tqdm; pip install 'eddpm[pipeline]'\n")
