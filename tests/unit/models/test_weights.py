@@ -49,7 +49,7 @@ def test_an_unfinished_training_of_ours_gives_its_moving_average():
         "optimiser": optimiser(),
     }
     found = taken({"identity": {"settings": {"a": 1}}, "trainer": trainer | {"step": 3}})
-    assert found.place == "trainer/average/module."
+    assert found.place == "trainer.average.module."
 
 
 def test_a_number_that_may_be_a_parameter_is_no_counter():
