@@ -57,6 +57,7 @@ def serving(folder: Path) -> Iterator[Path]:
 
 def serve(folder: Path) -> None:
     """Answer the stand-ins of `folder`; each fork leaves this function to end as its program does."""
+    # With all that jobs import.
     import snakemake.cli
     import torch
 
@@ -64,7 +65,7 @@ def serve(folder: Path) -> None:
     import eddpm.stages.measure
     import eddpm.stages.prepare
     import eddpm.stages.report
-    import eddpm.stages.train  # noqa: F401, what jobs import
+    import eddpm.stages.train
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)

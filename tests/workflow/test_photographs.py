@@ -32,7 +32,7 @@ def broken_zip(tmp_path_factory):
 
 
 @pytest.fixture
-def workspace(broken_zip, tmp_path, monkeypatch):
+def workspace(broken_zip, tmp_path, monkeypatch, forks):
     """A project that trains small classifiers on the photographs for 100 steps."""
     values = tiny_values()
     for name in ("ce", "ect"):
@@ -43,7 +43,7 @@ def workspace(broken_zip, tmp_path, monkeypatch):
     monkeypatch.setenv("PHOTOGRAPHS", str(broken_zip[0].parent))
     dataset = {"source": f"$PHOTOGRAPHS/{broken_zip[0].name}", "image_size": 32, "image_channels": 3, "num_classes": 10}
     values["dataset"] = dataset | {"uncropped": True, "max_corrupt": 0.02}
-    return Workspace(tmp_path / "project", dataset=values["dataset"], classifiers=values["classifiers"])
+    return Workspace(tmp_path / "project", programs=forks, dataset=values["dataset"], classifiers=values["classifiers"])
 
 
 def test_photographs_become_a_classifier_and_damaged_ones_are_named(workspace, broken_zip):
