@@ -112,12 +112,6 @@ def test_a_microbatch_bounds_what_the_network_sees_at_once():
     assert sizes == [3, 1, 3, 1]
 
 
-def test_learning_rate_falls_linearly_to_zero():
-    seen = []
-    train(make_trainer(iterations=10, save_interval=1), report=lambda row, measured: seen.append(measured["lr"]))
-    assert seen == pytest.approx([0.05 * (1 - k / 10) for k in range(10)])
-
-
 def test_dropout_depends_on_its_step_alone_where_the_layout_is_the_same():
     def network():
         return nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
