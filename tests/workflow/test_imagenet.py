@@ -65,7 +65,7 @@ OF_ABLATIONS = {
     "extract_references": 1,
     "sample_shard": SWEPT_JOBS + BEST_JOBS + ABLATED_JOBS,
     "extract_features": SWEPT_JOBS + BEST_JOBS - 6 * 7 + 4 * 10 + 4 * (2 + 4 + 10),  # none for runs of one job
-    "compute_metrics": SWEPT + BEST + ABLATED,
+    "measure_samples": SWEPT + BEST + ABLATED,
     "choose_scale": BEST,
     "make_table": 2 + 7,
     "plot_figure": 2,

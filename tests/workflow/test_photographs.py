@@ -31,18 +31,22 @@ def broken_zip(tmp_path):
     return path, broken
 
 
+def small_classifiers() -> dict:
+    classifiers = tiny_values()["classifiers"]
+    steps = {"iterations": 100, "batch_size": 8, "save_interval": 50, "random_crop": True, "random_flip": True}
+    for name in ("ce", "ect"):
+        classifiers[name]["network"].update(channel_mult=[1, 1, 1], classifier_depth=1)
+        classifiers[name]["training"].update(steps)
+    return classifiers
+
+
 def test_photographs_become_a_classifier_and_damaged_ones_are_named(broken_zip, tmp_path, monkeypatch, forks):
     """First with one fewer than are damaged allowed: that stops the job with one line, and what is done is kept."""
     path, broken = broken_zip
-    classifiers = tiny_values()["classifiers"]
-    for name in ("ce", "ect"):
-        classifiers[name]["network"].update(channel_mult=[1, 1, 1], classifier_depth=1)
-        steps = {"iterations": 100, "batch_size": 8, "save_interval": 50, "random_crop": True, "random_flip": True}
-        classifiers[name]["training"].update(steps)
     monkeypatch.setenv("PHOTOGRAPHS", str(path.parent))
     dataset = {"source": f"$PHOTOGRAPHS/{path.name}", "image_size": 32, "image_channels": 3, "num_classes": 10}
     dataset |= {"uncropped": True, "max_corrupt": 0.019}
-    workspace = Workspace(tmp_path / "project", programs=forks, dataset=dataset, classifiers=classifiers)
+    workspace = Workspace(tmp_path / "project", programs=forks, dataset=dataset, classifiers=small_classifiers())
     done = workspace.snakemake(LEVELS, check=False)
     assert done.returncode == 1
     printed = done.stdout + done.stderr
