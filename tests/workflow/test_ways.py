@@ -169,11 +169,6 @@ def test_the_slurm_profile_leaves_partition_and_account_to_the_site(snakemake, t
     assert printed.count("slurm_account=lab") == printed.count("slurm_partition=short")
 
 
-def test_the_slurm_profile_as_it_is_leaves_the_choice_to_slurm(snakemake):
-    printed = succeeded(snakemake("-s", SNAKEFILE, "--profile", REPO / "slurm", "--dry-run", "--", "all"))
-    assert partitions(printed) == set()
-
-
 def test_two_lines_of_the_slurm_profile_name_its_partitions(snakemake, tmp_path):
     edited = SLURM.read_text().replace("# slurm_partition: cpu", "slurm_partition: small")
     (tmp_path / "slurm.yaml").write_text(edited.replace("# slurm_partition: gpu", "slurm_partition: large"))
