@@ -45,7 +45,8 @@ def serving(folder: Path) -> Iterator[Path]:
     for name in ("python", "snakemake"):
         (folder / name).write_text(STAND_IN)
         (folder / name).chmod(0o755)
-    environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
+    # Of a job that has more threads than the machine has cores, those that wait must not spin.
+    environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     server = subprocess.Popen([sys.executable, __file__, folder], env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout.readline() == "ready\n"
