@@ -1,5 +1,5 @@
 """The command line: one verb per rule of the workflow, every path explicit, and verbs for a person: `evaluate`, and
-`measure-speed`, `plan`, `status` and `tables` of a project, below the working directory. Exit 0, or 2 with one line on
+`measure-speed`, `status` and `tables` of a project, below the working directory. Exit 0, or 2 with one line on
 stderr; 143 after SIGTERM, which leaves no half-written file."""
 
 import argparse
@@ -61,24 +61,12 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
     ),
     "sample-shard": (
         "sample",
-        "sample images [start, stop) of a run",
+        "sample images [start, stop) of a run, or of several that have the same networks",
         {
-            "settings": _PATH,
+            "settings": {**_PATHS, "help": "of each run, in order"},
             "denoiser": _PATH,
             "classifier": {"type": _path, "nargs": "?"},  # named without a value: an unguided run
             "start": _COUNT,
-            "stop": _COUNT,
-            "batch-size": _COUNT,
-            "samples": _PATH,
-        },
-    ),
-    "sample-sweep": (
-        "scale",
-        "sample a method at several scales",
-        {
-            "settings": _PATHS,
-            "denoiser": _PATH,
-            "classifier": _PATH,
             "stop": _COUNT,
             "batch-size": _COUNT,
             "samples": _PATHS,
@@ -218,14 +206,6 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         "speed",
         "measure how fast the device at hand samples a run",
         {"config": _CONFIG, "run": {"required": True, "help": "the folder of a guided run, such as uadm25-g"}},
-    ),
-    "plan": (
-        "plan",
-        "what remains to be done, and what it will take",
-        {
-            "config": _CONFIG,
-            "targets": {"nargs": "+", "default": ["all"], "help": "as snakemake takes them (all)"},
-        },
     ),
     "status": (
         "status",
