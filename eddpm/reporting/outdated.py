@@ -83,7 +83,7 @@ class Files:
         return self._states[path]
 
     def _made_files(self) -> Iterator[tuple[str, list[str], FaultOf | None]]:
-        """The files that the workflow makes, up to metrics, each with its origins, as in the rules, and its `FaultOf`."""
+        """The files that the workflow makes, up to metrics, each with its origins, as in the rules, and `FaultOf`."""
         project, at, weights = self._project, self.at, partial(weights_file, self._project)
         for part, settings in frozen_parts(project).items():
             yield at(paths.SETTINGS, part=part), [], partial(_other_settings, settings)

@@ -1,8 +1,4 @@
-"""A method over the grid of scales, and the choice of its best one.
-
-A small sweep shares a job per method: starting a process takes as long as sampling a scale. The choice needs no torch,
-which is therefore imported by those who do.
-"""
+"""The choice of the best scale of a sweep."""
 
 from pathlib import Path
 
@@ -11,23 +7,6 @@ from eddpm.config.schema import ChoiceConfig
 from eddpm.config.settings import load_settings
 from eddpm.errors import ArtifactError
 from eddpm.io.files import read_json, write_text
-
-
-def measure_sweep(
-    settings: Path,
-    runs: list[Path],
-    samples: list[Path],
-    weights: list[Path],
-    references: list[Path],
-    metrics: list[Path],
-    traces: list[Path],
-    grids: list[Path],
-) -> None:
-    """Measure each run of a sweep as `compute_metrics` does; five lists have one file per scale."""
-    from eddpm.stages.measure import compute_metrics
-
-    for run, shard, *outputs in zip(runs, samples, metrics, traces, grids, strict=True):
-        compute_metrics(settings, run, [shard], [], weights, references, *outputs)
 
 
 def choose_scale(settings: Path, metrics: list[Path], run_settings: Path) -> None:
