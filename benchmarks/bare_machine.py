@@ -21,8 +21,9 @@ from eddpm.config.assets import missing_files
 from eddpm.config.outputs import tables_of
 from eddpm.config.project import TEMPERATURE_SCALED, Project
 from eddpm.config.projectfile import load_project
-from eddpm.config.schema import INCEPTION_FILE, SpaceConfig
+from eddpm.config.schema import SpaceConfig
 from eddpm.config.settings import Settings, read_yaml
+from eddpm.config.spaces import INCEPTION
 from eddpm.io.files import write_json, write_text
 from eddpm.models.device import device_name, pick_device
 
@@ -127,7 +128,7 @@ def weights(space: SpaceConfig, results: Path) -> Path:
     """The file of the network behind a feature space; that of Inception is brought along."""
     if space.classifier:
         return results / f"classifiers/{space.name.removeprefix('classifier:')}/model.safetensors"
-    return Path("resources/assets") / INCEPTION_FILE
+    return Path("resources/assets") / INCEPTION.file
 
 
 class Measuring:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
-from eddpm.config.schema import INCEPTION_FILE
+from eddpm.config.spaces import INCEPTION, NAMED
 from eddpm.errors import EddpmError, remedy
 from eddpm.io.log import show_log
 
@@ -100,7 +100,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         },
     ),
     "extract-references": (
-        "features",
+        "references",
         "features and statistics of the training images, or of a reference batch, in every space",
         {"settings": _PATH, "dataset": _PATH, "weights": _OPTIONAL_PATHS, "references": _PATHS},
     ),
@@ -125,7 +125,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         },
     ),
     "evaluate": (
-        "measure",
+        "evaluate",
         "measure any images against any others",
         {
             "samples": {**_PATH, "help": "an npz or npy, a folder or a zip of images, a folder of npz files"},
@@ -134,11 +134,11 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
                 "type": os.path.expanduser,
                 "nargs": "+",
                 "default": ["inception"],
-                "help": "inception, efficientnet-lite0, pixels, or the folder of a trained classifier",
+                "help": f"{', '.join(NAMED)}, or the folder of a trained classifier",
             },
             "weights": {
                 "type": _path,
-                "default": Path("resources/assets") / INCEPTION_FILE,
+                "default": Path("resources/assets") / INCEPTION.file,
                 "help": "the Inception network (%(default)s)",
             },
             "resize": {

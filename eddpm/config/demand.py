@@ -3,10 +3,7 @@
 from eddpm.config.project import Project
 from eddpm.config.resources import job_megabytes, job_minutes
 from eddpm.config.schema import SpaceConfig
-
-# float32 numbers per image: pooled, spatial and class scores (evaluation/extractors.py).
-INCEPTION = 2048 + 7 * 17 * 17 + 1008
-EFFICIENTNET = 1280 + 7 * 14 * 14 + 1000
+from eddpm.config.spaces import space_of
 
 
 def shard_images(project: Project, run: str, shard: str) -> int:
@@ -50,5 +47,4 @@ def _dimensions(project: Project, space: SpaceConfig) -> int:
     if network := space.classifier:
         side = network.image_size // 2 ** (len(network.channel_mult) - 1)
         return network.level_channels[-1] + 7 * side**2 + network.num_classes
-    pixels = project.dataset.image_size**2 * project.dataset.image_channels
-    return {"pixels": pixels, "inception": INCEPTION, "efficientnet-lite0": EFFICIENTNET}[space.name]
+    return space_of(space.name).numbers or project.dataset.image_size**2 * project.dataset.image_channels

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import yaml
 
-from eddpm.config.assets import FOLDER, asset_file, weights_file
+from eddpm.config.assets import asset_file, space_downloads, weights_file
 from eddpm.config.frozen import difference, frozen_parts, frozen_text, samples_identity
 from eddpm.config.project import TEMPERATURE_SCALED, Project
-from eddpm.config.schema import INCEPTION_FILE, SampleConfig
+from eddpm.config.schema import SampleConfig
 from eddpm.config.settings import Settings, load_settings
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.files import read_json, sha256
@@ -78,10 +78,10 @@ class Files:
     def _measured_from(self, run: str) -> list[State]:
         evaluation = self._project.evaluation
         reference = _seen(Path(asset_file(evaluation.reference))) if evaluation.reference else self._dataset()
-        inception = [_seen(FOLDER / INCEPTION_FILE)] if "inception" in evaluation.spaces else []
-        spaces = [self._weights("classifiers", name) for name in self._project.space_classifiers]
+        spaces = [_seen(Path(file)) for file in space_downloads(self._project).values()]
+        spaces += [self._weights("classifiers", name) for name in self._project.space_classifiers]
         shards = [self.shard(run, shard) for shard in self._project.shards(run)]
-        return [self._settings("evaluation"), *shards, reference, *inception, *spaces]
+        return [self._settings("evaluation"), *shards, reference, *spaces]
 
     def _run_settings(self, run: str) -> State:
         if run not in self._project.best_runs:

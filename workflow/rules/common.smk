@@ -4,8 +4,7 @@ import re
 
 from eddpm.config import demand
 from eddpm.config import outputs
-from eddpm.config.assets import FOLDER, assets, file_of, weights_file
-from eddpm.config.schema import INCEPTION_FILE
+from eddpm.config.assets import assets, file_of, space_files, weights_file
 from eddpm.config.resources import MOST_MINUTES, job_megabytes
 from eddpm.config.frozen import frozen_parts, frozen_text
 from eddpm.config.runs import slug
@@ -199,15 +198,7 @@ def run_features(wildcards):
 
 def space_weights(wildcards):
     """The weights behind the feature spaces, in the order of the spaces that have some."""
-    return [
-        (
-            weights_file(project, "classifiers", space.name.removeprefix("classifier:"))
-            if space.classifier
-            else str(FOLDER / INCEPTION_FILE)
-        )
-        for space in SETTINGS["evaluation"].spaces
-        if space.has_weights
-    ]
+    return space_files(project)
 
 
 def reference_images(wildcards):

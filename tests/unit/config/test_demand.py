@@ -6,7 +6,7 @@ from inception_standin import write_inception
 from tiny import tiny_project, tiny_values
 
 from eddpm.config import demand
-from eddpm.config.schema import INCEPTION_FILE
+from eddpm.config.spaces import INCEPTION
 from eddpm.io.files import save_model
 from eddpm.models.build import build_classifier
 from eddpm.stages.features import open_spaces
@@ -91,7 +91,7 @@ def of_space(space: str):
 def test_features_of_inception_take_the_bytes_that_are_extracted(tmp_path):
     write_inception(tmp_path)
     tiny = of_space("inception")
-    assert demand.feature_bytes(tiny) == bytes_of_features(tiny, [tmp_path / INCEPTION_FILE])
+    assert demand.feature_bytes(tiny) == bytes_of_features(tiny, [tmp_path / INCEPTION.file])
 
 
 def test_features_of_efficientnet_take_the_bytes_that_are_extracted():
