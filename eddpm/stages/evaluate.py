@@ -1,7 +1,10 @@
 """Measuring any images against any others, or against statistics of others."""
 
 import logging
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
 from eddpm.config.assets import FOLDER
 from eddpm.config.schema import MeasureConfig, SpaceConfig, TrainClassifierConfig
@@ -23,13 +26,20 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    samples: Path,
-    reference: Path,
-    spaces: list[str],
-    weights: Path,
-    resize: str,
-    nearest_neighbours: int,
-    replicates: int | None,
+    samples: Annotated[Path, "an npz or npy, a folder or a zip of images, a folder of npz files"],
+    reference: Annotated[Path, "the same; or a dataset.json, or an npz of statistics (mu, sigma)"],
+    spaces: Annotated[
+        Sequence[str],
+        {"type": os.path.expanduser},
+        f"{', '.join(NAMED)}, or the folder of a trained classifier",
+    ] = ("inception",),
+    weights: Annotated[Path, "the Inception network (%(default)s)"] = FOLDER / INCEPTION.file,
+    resize: Annotated[
+        Literal["legacy_tensorflow", "clean"],
+        "how Inception is fed: as in ADM's evaluator (%(default)s), or antialiased",
+    ] = "legacy_tensorflow",
+    nearest_neighbours: Annotated[int, "k of precision and recall (%(default)s)"] = 3,
+    replicates: Annotated[int | None, "for standard errors (50 up to 10 000 images, else 0)"] = None,
 ) -> None:
     """Print a table of the metrics of any images against any others, or against statistics of others.
 

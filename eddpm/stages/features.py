@@ -15,9 +15,10 @@ from eddpm.evaluation.features import Extractor, FeatureCollector, Features, Fea
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.log import progress
 from eddpm.models.device import pick_device
+from eddpm.stages import OptionalFiles
 
 
-def extract_features(settings: Path, samples: Path, weights: list[Path], features: Path) -> None:
+def extract_features(settings: Path, samples: Path, weights: OptionalFiles, features: Path) -> None:
     """Write the features of one shard in every space, as `<space>/pooled` and so on."""
     config = load_settings(MeasureConfig, settings)
     spaces = open_spaces(config.spaces, weights)

@@ -23,6 +23,7 @@ from eddpm.io.batches import ImageFile
 from eddpm.io.files import atomic, sha256, write_json, write_text
 from eddpm.io.provenance import provenance
 from eddpm.models.device import device_name, pick_device
+from eddpm.stages import OptionalFiles
 from eddpm.stages.features import check_count, features_of, open_spaces, read_features
 from eddpm.stages.references import ReferenceFile
 from eddpm.stages.sample import TRACED
@@ -36,8 +37,8 @@ def measure_samples(
     settings: Path,
     runs: list[Path],
     samples: list[Path],
-    features: list[Path],
-    weights: list[Path],
+    features: OptionalFiles,
+    weights: OptionalFiles,
     references: list[Path],
     metrics: list[Path],
     traces: list[Path],

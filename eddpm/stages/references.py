@@ -18,6 +18,7 @@ from eddpm.evaluation.frechet import Gaussian
 from eddpm.evaluation.metrics import Reference
 from eddpm.io.arrays import open_arrays
 from eddpm.io.batches import ImageFile, StatisticsAlone, write_sample_batch
+from eddpm.stages import OptionalFiles
 from eddpm.stages.features import check_count, features_of, open_spaces
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ REFERENCE_IMAGES = 10_000  # kept for precision and recall, as in ADM's referenc
 COVARIANCES = {"mu": "sigma", "mu_s": "sigma_s"}
 
 
-def extract_references(settings: Path, dataset: Path, weights: list[Path], references: list[Path]) -> None:
+def extract_references(settings: Path, dataset: Path, weights: OptionalFiles, references: list[Path]) -> None:
     """Write one reference per space, in the order of the settings, with the keys of ADM's reference batches.
 
     `dataset` is a prepared data set, of which the training images count, or a reference batch of ADM's; `weights`
