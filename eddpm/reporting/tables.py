@@ -5,17 +5,9 @@ import re
 
 import pandas as pd
 
+from eddpm.config.metrics import METRICS
 from eddpm.errors import ArtifactError
 
-TITLES = {
-    "accuracy": "accuracy ↑",
-    "fid": "FID ↓",
-    "sfid": "sFID ↓",
-    "kid": "KID ↓",
-    "inception_score": "IS ↑",
-    "precision": "precision ↑",
-    "recall": "recall ↑",
-}
 NONE, MISSING = "—", "missing"  # cells without a number
 _OF_RUNS = ("run", "method", "scale", "seed", "num_images")  # the columns that are no metrics
 _LATEX = str.maketrans(
@@ -59,7 +51,7 @@ def _numbers(contents: dict | None) -> dict[str, float]:
 def title(metric: str) -> str:
     """The heading of a metric: "pixels/fid" is "FID ↓ (pixels)"; one of another version keeps its own name."""
     space, _, name = metric.rpartition("/")
-    heading = TITLES.get(name, name)
+    heading = METRICS[name].heading if name in METRICS else name
     return f"{heading} ({space})" if space else heading
 
 

@@ -8,9 +8,8 @@ import time
 
 import pandas as pd
 import pytest
+from samples import read_samples
 from workspace import RUNS, Workspace
-
-from eddpm.io.batches import read_samples
 
 
 def test_all_makes_tables_and_figures(finished):

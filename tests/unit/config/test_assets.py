@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from projects import DIGITS, PUBLISHED, ROW, load, published, write_rows
 
+from eddpm.config import spaces
 from eddpm.config.assets import (
     FOLDER,
     asset_file,
@@ -21,7 +22,6 @@ from eddpm.config.assets import (
     weights_file,
 )
 from eddpm.config.project import Project
-from eddpm.config.schema import INCEPTION_SHA256, INCEPTION_URL
 from eddpm.errors import ArtifactError
 from eddpm.io.arrays import write_npz
 from eddpm.io.files import sha256
@@ -65,7 +65,7 @@ def test_each_file_is_named_with_its_key_its_place_and_its_checksum(project):
         ("denoisers.uadm.checkpoint", "resources/assets/unet.pt", "nets/unet.pt", "a" * 64, False),
         ("classifiers.ce.checkpoint", FILE, PUBLISHED, None, True),
         ("evaluation.reference", "resources/assets/ref.npz", "https://example.org/ref.npz", None, True),
-        ("evaluation.inception", INCEPTION, INCEPTION_URL, INCEPTION_SHA256, True),
+        ("evaluation.inception", INCEPTION, spaces.INCEPTION.source, spaces.INCEPTION.sha256, True),
     ]
 
 
@@ -208,7 +208,7 @@ def test_a_file_whose_link_leads_nowhere_is_not_there(project):
 def test_the_inception_network_is_fetched_only_where_a_space_needs_it(project):
     assert not any(INCEPTION in line for line in downloads(project()))
     with_space = project(evaluation__spaces=["classifier:clean", "pixels", "inception"])
-    assert f"{INCEPTION}: will be fetched from {INCEPTION_URL}" in downloads(with_space)
+    assert f"{INCEPTION}: will be fetched from {spaces.INCEPTION.source}" in downloads(with_space)
 
 
 # Checksums --------------------------------------------------------------------------------------------------------

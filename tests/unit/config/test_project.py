@@ -149,7 +149,7 @@ def test_pretrained_spaces_need_no_classifier_and_have_all_metrics(table):
     inception, efficientnet = project.measure().spaces
     assert (inception.inception_resize, inception.has_weights) == ("clean", True)
     assert (efficientnet.inception_resize, efficientnet.has_weights) == (None, False)
-    metrics = ["fid", "kid", "precision", "recall", "sfid", "inception_score"]
+    metrics = ["fid", "sfid", "kid", "inception_score", "precision", "recall"]
     assert project.metric_names == [f"{space}/{name}" for space in project.evaluation.spaces for name in metrics]
 
 

@@ -8,8 +8,9 @@ import re
 import pandas as pd
 import pytest
 
+from eddpm.config import metrics
 from eddpm.errors import ArtifactError
-from eddpm.reporting.tables import TITLES, metric_columns, metrics_frame, number, scores, title, to_latex, to_markdown
+from eddpm.reporting.tables import metric_columns, metrics_frame, number, scores, title, to_latex, to_markdown
 
 METRICS = {
     "accuracy": 0.9375,
@@ -141,9 +142,8 @@ def test_a_metric_is_headed_with_its_space_and_its_better_direction(metric, expe
 
 
 def test_distances_fall_and_all_other_metrics_rise_towards_the_better():
-    falling = {name for name, text in TITLES.items() if text.endswith("↓")}
-    assert falling == {"fid", "sfid", "kid"}
-    assert all(text.endswith("↑") for name, text in TITLES.items() if name not in falling)
+    assert {name for name in metrics.METRICS if title(name).endswith("↓")} == {"fid", "sfid", "kid"}
+    assert {title(name)[-1] for name in metrics.METRICS} == {"↓", "↑"}
 
 
 def test_metric_columns_are_those_of_any_space_and_no_other(frame):

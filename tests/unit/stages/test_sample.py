@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from samples import read_samples
 from tiny import write_settings
 
 from eddpm.config.frozen import samples_identity
@@ -10,7 +11,6 @@ from eddpm.config.schema import SampleConfig
 from eddpm.diffusion.images import to_uint8
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.arrays import read_npz, write_npz
-from eddpm.io.batches import read_samples
 from eddpm.io.files import load_checkpoint, save_model, sha256
 from eddpm.stages import sample as stage
 
