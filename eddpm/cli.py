@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
+from eddpm.config.outputs import FIGURES
 from eddpm.config.schema import INCEPTION_FILE
 from eddpm.errors import EddpmError, remedy
 from eddpm.io.log import show_log
@@ -31,6 +32,7 @@ _MEASURED = {**_OPTIONAL_PATHS, "help": "the metrics.json of the runs that have 
 _CONFIG = {**_PATH, "help": "the project, such as config/digits/config.yaml"}
 _COUNT = {"type": int, "required": True}  # images
 _NUMBER = {"type": int, "default": 1}
+_TABLE = {"csv": _PATH, "md": _PATH, "tex": _PATH, "html": {"type": _path, "help": "a page that sorts by a click"}}
 _TRAINING = {
     "settings": _PATH,
     "dataset": {**_PATH, "help": "dataset.json of prepared data"},
@@ -170,48 +172,30 @@ VERBS: dict[str, tuple[str, str, dict[str, dict]]] = {
         {"samples": _PATHS, "exported": _PATH},
     ),
     "make-table": (
-        "report",
-        "a table of measured runs as csv, markdown and LaTeX",
-        {"runs": _RUNS, "metrics": _MEASURED, "caption": {"default": ""}, "csv": _PATH, "md": _PATH, "tex": _PATH},
+        "tables",
+        "a table of measured runs as csv, markdown, LaTeX and HTML",
+        {"runs": _RUNS, "metrics": _MEASURED, "caption": {"default": ""}, **_TABLE},
     ),
     "compare-published": (
-        "report",
-        "measured runs beside published numbers as csv, markdown and LaTeX",
+        "tables",
+        "measured runs beside published numbers as csv, markdown, LaTeX and HTML",
         {
             "runs": _RUNS,
             "metrics": _MEASURED,
             "published": {**_PATH, "help": "such as config/imagenet256/published.tsv"},
             "caption": {"default": ""},
-            "csv": _PATH,
-            "md": _PATH,
-            "tex": _PATH,
+            **_TABLE,
         },
     ),
     "plot-figure": (
-        "report",
+        "figures",
         "a figure as PNG and PDF",
         {
-            "figure": {
-                "choices": ["samples", "trace", "noise_levels", "fronts", "scales", "precision_recall"],
-                "required": True,
-            },
+            "figure": {"choices": list(FIGURES), "required": True},
             "inputs": _PATHS,
             "labels": {"nargs": "*", "default": []},
             "png": _PATH,
             "pdf": _PATH,
-        },
-    ),
-    "make-report": (
-        "page",
-        "tables, figures, settings, provenance and cost on one HTML page",
-        {
-            "experiment": {"required": True},
-            "metrics": _OPTIONAL_PATHS,
-            "tables": {**_PATHS, "help": "in markdown"},
-            "figures": {**_PATHS, "help": "as PNG"},
-            "configs": {**_PATHS, "help": "configuration files, shown as they are"},
-            "benchmarks": {**_PATH, "help": "the folder of the experiment's Snakemake benchmarks"},
-            "report": _PATH,
         },
     ),
     "measure-speed": (

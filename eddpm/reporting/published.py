@@ -1,9 +1,8 @@
-"""Ours beside published numbers: reading what others published of a run, and setting our measurements beside it."""
+"""Published numbers of runs: their table, and ours beside them."""
 
 import csv
 import io
 import math
-import re
 from collections import Counter
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -13,20 +12,16 @@ import pandas as pd
 
 from eddpm.config.settings import read_text, refuse_page
 from eddpm.errors import ConfigError
-from eddpm.reporting.tables import MISSING, NONE, booktabs_table, latex_text, number, pipe_table, title
+from eddpm.reporting.tables import MISSING, NONE, number
 
 _NUMBERS = ["fid", "sfid", "inception_score", "precision", "recall"]
 _COLUMNS = ["run", "source", "scale", *_NUMBERS, "note"]
 COMPARED = [f"inception/{name}" for name in _NUMBERS]
 _MARKS = "*†‡§¶"
-_EXPLAINED = (
-    "A difference is ours minus the published number, to the digits that were published; the published number has no"
-    " standard error, so that of the difference is ours."
-)
 
 
 class Published(NamedTuple):
-    """What one source says of one run. A Decimal keeps the digits that were published; None was not published."""
+    """The numbers of one run in one source. A Decimal keeps the digits that were published; None was not published."""
 
     run: str
     source: str
@@ -124,32 +119,12 @@ def _float(value: Decimal | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def comparison_markdown(runs: list[str], measured: dict[str, dict], published: list[Published], caption: str) -> str:
-    """A pipe table, with the notes on published rows and the caption below."""
-    marks = {note: mark.replace("*", r"\*") for note, mark in _marks(runs, published).items()}
-    below = "".join(f"{mark} {note}\n\n" for note, mark in marks.items())
-    return f"{pipe_table(_printed(runs, measured, published, marks))}\n\n{below}{_EXPLAINED} {caption}\n"
-
-
-def comparison_latex(runs: list[str], measured: dict[str, dict], published: list[Published], caption: str) -> str:
-    """A booktabs table with a rule between runs, and the notes on published rows below."""
-    marks = _marks(runs, published)
-    text = booktabs_table(_printed(runs, measured, published, marks), f"{_EXPLAINED} {caption}".strip())
-    text = re.sub(r"(\\\\\n)(?=[^ \\])", r"\1\\midrule" + "\n", text)
-    below = "".join(f"\\par\\footnotesize {latex_text(mark)} {latex_text(note)}\n" for note, mark in marks.items())
-    return text.replace(r"\end{table}", below + r"\end{table}")
-
-
-def _marks(runs: list[str], published: list[Published]) -> dict[str, str]:
-    """The mark of each note, in the order of the table: *, then daggers, and doubled when they are used up."""
+def comparison_cells(
+    runs: list[str], measured: dict[str, dict], published: list[Published]
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Cells as text: of each run ours, the numbers of each source, and our differences from them; and notes by mark."""
     notes = dict.fromkeys(row.note for run in runs for row in published if row.run == run and row.note)
-    return {note: _MARKS[k % len(_MARKS)] * (k // len(_MARKS) + 1) for k, note in enumerate(notes)}
-
-
-def _printed(
-    runs: list[str], measured: dict[str, dict], published: list[Published], marks: dict[str, str]
-) -> pd.DataFrame:
-    """Cells as text: of each run ours, what each source published, and how far ours is from it."""
+    marks = {note: _MARKS[k % len(_MARKS)] * (k // len(_MARKS) + 1) for k, note in enumerate(notes)}
     rows = []
     for run in runs:
         scale, values, errors = _ours(measured.get(run))
@@ -164,7 +139,8 @@ def _printed(
         for row in sources if run in measured else []:
             differences = [_difference(values[metric], row.numbers[metric]) for metric in COMPARED]
             rows.append(["", f"difference, {row.source}", "", *differences])
-    return pd.DataFrame(rows, columns=["run", "numbers", "scale", *map(title, COMPARED)])
+    cells = pd.DataFrame(rows, columns=["run", "numbers", "scale", *COMPARED])
+    return cells, {mark: note for note, mark in marks.items()}
 
 
 def _difference(ours: float, published: Decimal | None) -> str:

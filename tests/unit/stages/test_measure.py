@@ -19,8 +19,8 @@ from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.batches import Samples, read_samples, write_samples
 from eddpm.stages import features as features_stage
 from eddpm.stages.features import extract_features
+from eddpm.stages.figures import plot_figure
 from eddpm.stages.measure import compute_metrics, evaluate
-from eddpm.stages.report import plot_figure
 from eddpm.stages.sample import TRACED, sample_shard
 
 
