@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,13 @@ from eddpm.io.filekinds import refuse_impostor
 from eddpm.io.files import atomic
 
 
-def plot_figure(figure: str, inputs: list[Path], labels: list[str], png: Path, pdf: Path) -> None:
+def plot_figure(
+    figure: Annotated[str, {"choices": list(FIGURES)}],
+    inputs: list[Path],
+    labels: Annotated[list[str], {"nargs": "*", "default": []}],
+    png: Path,
+    pdf: Path,
+) -> None:
     """Draw a figure of FIGURES: from an npz of samples, a csv of a trace or a jsonl of noise levels per label, or from
     the csv of a sweep, which needs no labels.
     """

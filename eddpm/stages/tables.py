@@ -1,6 +1,7 @@
 """Tables of an experiment, from metrics that lie on disk: whole ones, or what is measured so far."""
 
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
 
@@ -12,11 +13,15 @@ from eddpm.io.files import read_json, write_text
 from eddpm.reporting.outdated import Files
 from eddpm.reporting.published import COMPARED, comparison_cells, comparison_frame, read_published
 from eddpm.reporting.tables import metrics_cells, metrics_frame, to_html, to_latex, to_markdown
+from eddpm.stages import Caption, Measured, ProjectFile
 from eddpm.stages.status import print_outdated
+
+Names = Annotated[list[str], "the name of each row, in order"]
+Page = Annotated[Path | None, "a page whose rows sort by a click"]
 
 
 def make_table(
-    runs: list[str], metrics: list[Path], caption: str, csv: Path, md: Path, tex: Path, html: Path | None = None
+    runs: Names, metrics: Measured, caption: Caption, csv: Path, md: Path, tex: Path, html: Page = None
 ) -> None:
     """Write one table of `runs` in each format; the csv has every digit and column.
 
@@ -29,14 +34,14 @@ def make_table(
 
 
 def compare_published(
-    runs: list[str],
-    metrics: list[Path],
-    published: Path,
-    caption: str,
+    runs: Names,
+    metrics: Measured,
+    published: Annotated[Path, "such as config/imagenet256/published.tsv"],
+    caption: Caption,
     csv: Path,
     md: Path,
     tex: Path,
-    html: Path | None = None,
+    html: Page = None,
 ) -> None:
     """Write our numbers of `runs` beside published ones in each format; the csv has a row per number.
 
@@ -95,7 +100,7 @@ def _origin(runs: list[str], measured: dict[str, dict]) -> str:
     return f"{counts} images per row; commit {commit}; torch {torch}; measured on {device}. {missing}".rstrip()
 
 
-def tables(config: Path) -> None:
+def tables(config: ProjectFile) -> None:
     """Write every table of an unfinished experiment, print the main one, and say which metrics are outdated.
 
     Below results/EXPERIMENT/tables/, where the workflow writes the same; but a table with missing rows in unfinished/

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -26,9 +27,10 @@ from eddpm.diffusion.process import at, q_sample
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
 from eddpm.errors import ArtifactError, ConfigError, writing
 from eddpm.evaluation.noise_levels import noise_levels
-from eddpm.io.files import load_checkpoint, save_model, save_training_state, sha256, write_text
+from eddpm.io.files import load_checkpoint, save_training_state, sha256, write_text
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
 from eddpm.models.device import device_name
+from eddpm.models.trained import save_trained
 from eddpm.training.classification import classification_loss
 from eddpm.training.denoising import denoising_loss
 from eddpm.training.distributed import World, join_world
@@ -40,17 +42,22 @@ VALIDATION_IMAGES = 1000  # watched during training: little time, and a standard
 TERMINATED = 128 + 15  # exit code, as a shell has it after SIGTERM
 
 Config = TrainDenoiserConfig | TrainClassifierConfig
+Prepared = Annotated[Path, "dataset.json of prepared data"]
+Start = Annotated[Path | None, "a checkpoint to start from; named without a value: none"]
+Microbatch = Annotated[int | None, "images that a process computes at once (all of its share)"]
+Threads = Annotated[int, "cores of this job: one for each process, the others read data (1)"]
+
 Batches = Iterator[tuple[Tensor, Tensor]]  # x0 (B, C, H, W) in [-1, 1] and y (B,), on the device
 
 
 def train_denoiser(
     settings: Path,
-    dataset: Path,
+    dataset: Prepared,
     model: Path,
     log: Path,
-    init_from: Path | None = None,
-    microbatch: int | None = None,
-    threads: int = 1,
+    init_from: Start = None,
+    microbatch: Microbatch = None,
+    threads: Threads = 1,
 ) -> None:
     """Train a denoiser of eps at uniform t (DDPM alg. 1) and, with `learn_sigma`, of its variance.
 
@@ -63,12 +70,12 @@ def train_denoiser(
 
 def train_classifier(
     settings: Path,
-    dataset: Path,
+    dataset: Prepared,
     model: Path,
     log: Path,
-    init_from: Path | None = None,
-    microbatch: int | None = None,
-    threads: int = 1,
+    init_from: Start = None,
+    microbatch: Microbatch = None,
+    threads: Threads = 1,
 ) -> None:
     """Train a classifier on noisy images at uniform t, or on clean ones at t = 0; options as for a denoiser."""
     config = load_settings(TrainClassifierConfig, settings)
@@ -188,7 +195,7 @@ def _train(task_class: type[DenoiserTask | ClassifierTask], config: Config, job:
             finished = run_training(trainer, world, task.loss, batches, len(schedule), hooks, job.microbatch)
         if world.leads and finished:
             write_text(job.log, "".join(json.dumps(row) + "\n" for row in trainer.log))
-            save_model(job.model, trainer.result.state_dict())
+            save_trained(job.model, trainer.result.state_dict(), config)
             job.unfinished.unlink(missing_ok=True)
         elif world.leads:
             logger.info(
