@@ -106,7 +106,7 @@ def test_an_unguided_run_names_no_classifier_or_one_without_a_value(tmp_path, op
         ("train-denoiser", {"init-from", "microbatch", "threads"}),
         ("sample-shard", {"classifier"}),
         ("extract-references", {"weights"}),
-        ("make-table", {"metrics", "caption"}),
+        ("make-table", {"metrics", "caption", "html"}),
         ("plot-figure", {"labels"}),
         ("status", {"targets"}),
         ("fetch-asset", {"digest", "record"}),
