@@ -39,10 +39,9 @@ VERBS = {
     "extract-features": ("features", "features of a shard of samples in every space"),
     "measure-samples": ("measure", "measure the samples of runs against the references"),
     "export-npz": ("export", "join a run's shards into the file that OpenAI's evaluator reads"),
-    "make-table": ("report", "a table of measured runs as csv, markdown and LaTeX"),
-    "compare-published": ("report", "measured runs beside published numbers as csv, markdown and LaTeX"),
-    "plot-figure": ("report", "a figure as PNG and PDF"),
-    "make-report": ("page", "tables, figures, settings, provenance and cost on one HTML page"),
+    "make-table": ("tables", "a table of measured runs as csv, markdown, LaTeX and HTML"),
+    "compare-published": ("tables", "measured runs beside published numbers as csv, markdown, LaTeX and HTML"),
+    "plot-figure": ("figures", "a figure as PNG and PDF"),
 }
 
 

@@ -29,8 +29,13 @@ SPACE_REFERENCES = [
 ]
 ASSETS = {asset.name: asset for asset in assets(project)}
 TABLES = outputs.tables_of(project)
+# With the page of each table, which Snakemake's report asks for.
 TARGETS = {
-    target: [f"results/{project.experiment}/{file}" for file in files]
+    target: [
+        f"results/{project.experiment}/{made}"
+        for file in files
+        for made in dict.fromkeys([file, file.replace(".csv", ".html")])
+    ]
     for target, files in outputs.targets_of(project).items()
 }
 FIGURES = [

@@ -15,8 +15,8 @@ from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
 from eddpm.stages.features import extract_features
+from eddpm.stages.figures import plot_figure
 from eddpm.stages.measure import measure_samples, num_replicates
-from eddpm.stages.report import plot_figure
 from eddpm.stages.sample import TRACED, sample_shard
 
 
