@@ -1,10 +1,11 @@
 """The settings that lie beside outputs, and how they and samples are told apart."""
 
 import pytest
-from tiny import tiny_project
+from tiny import REPO, tiny_project
 
 from eddpm.config.frozen import difference, frozen_parts, frozen_text, samples_identity
-from eddpm.config.settings import load_settings
+from eddpm.config.projectfile import DEFAULT, load_project
+from eddpm.config.settings import load_settings, read_yaml
 
 
 def test_frozen_settings_read_back_as_they_were(tmp_path):
@@ -13,16 +14,13 @@ def test_frozen_settings_read_back_as_they_were(tmp_path):
         assert load_settings(type(settings), tmp_path / "settings.yaml") == settings
 
 
-def test_every_run_and_every_network_that_is_made_here_has_its_settings():
-    project = tiny_project()
-    chosen = {f"runs/{run}/choice" for run in project.best_runs}
-    assert frozen_parts(project).keys() == {
-        *("dataset", "evaluation", "denoisers/uadm", "denoisers/cadm"),
-        *(f"classifiers/{name}" for name in ("ce", "ect", "clean")),
-        *(f"classifiers/{name}/levels" for name in ("ce", "ect")),
-        *(f"runs/{run}" for run in project.all_runs.keys() - project.best_runs.keys()),
-        *chosen,
-    }
+def test_frozen_settings_keep_the_order_that_identities_were_made_in():
+    config = load_project(read_yaml(REPO / DEFAULT), DEFAULT).sample("uadm25-g")
+    assert list(config.model_dump()) == [
+        *("name", "denoiser", "classifier", "num_classes", "diffusion", "sampler", "steps", "guidance", "scale"),
+        *("seed", "precision", "entropy_classes", "eds_timesteps", "gradient_at", "labels"),
+    ]
+    assert samples_identity(config, ["a"]).startswith("bf58068d6643c98f")
 
 
 def test_samples_of_other_settings_or_weights_have_another_identity():
