@@ -39,14 +39,14 @@ def atomic(path: Path) -> Iterator[Path]:
 # Networks ---------------------------------------------------------------------------------------------------------
 
 
-def save_model(path: Path, state_dict: dict) -> None:
-    """Write tensors as safetensors."""
+def save_model(path: Path, state_dict: dict, metadata: dict[str, str] | None = None) -> None:
+    """Write tensors as safetensors, with texts by name in its metadata."""
     from safetensors.torch import save_file
 
     with atomic(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
-        save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, temporary)
+        save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, temporary, metadata)
         temporary.chmod(mode)  # as the umask wants it; safetensors makes it 0600
 
 
@@ -73,6 +73,16 @@ def load_checkpoint(path: Path) -> dict:
     if not isinstance(state, dict):
         raise ArtifactError(f"{path}: holds {type(state).__name__}, not tensors by name; save a state_dict")
     return state
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a checkpoint that can be read; none of one in torch's format."""
+    from safetensors import safe_open
+
+    if checkpoint_format(path) != "safetensors":
+        return {}
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
 
 
 def save_training_state(path: Path, state: dict) -> None:

@@ -20,11 +20,12 @@ from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.noise_levels import level_edges, level_logits, noise_levels
 from eddpm.evaluation.temperature import BOUNDS
 from eddpm.evaluation.temperature import fit_temperature as fit_level
-from eddpm.io.files import load_checkpoint, save_model, write_text
+from eddpm.io.files import load_checkpoint, write_text
 from eddpm.io.log import progress
 from eddpm.models.build import build_classifier, load_weights
 from eddpm.models.device import device_name, pick_device
 from eddpm.models.encoder import EncoderClassifier
+from eddpm.models.trained import save_trained
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def fit_temperature(settings: Path, dataset: Path, classifier: Path, model: Path
                 f"t {edges[level]} to {edges[level + 1]}: no best temperature within {BOUNDS}; takes the nearer bound"
             )
     buffers = {"temperatures": torch.tensor(temperatures), "temperature_edges": torch.tensor(edges)[1:-1]}
-    save_model(model, network.state_dict() | buffers)
+    save_trained(model, network.state_dict() | buffers, config)
     logger.info(f"temperatures from t = 0 up: {' '.join(f'{value:.3g}' for value in temperatures)} -> {model}")
 
 

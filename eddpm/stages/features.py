@@ -40,7 +40,7 @@ def extract_references(settings: Path, dataset: Path, weights: OptionalFiles, re
     those in `arr_0`: 10 000, spread evenly. No others are held in memory.
     """
     config = load_settings(MeasureConfig, settings)
-    check_count("--references", references, len(config.spaces))
+    check_count("--references", references, len(config.spaces), "feature spaces")
     images = open_images(dataset)
     kept = spread_evenly(len(images))
     for space, path in zip(open_spaces(config.spaces, weights), references, strict=True):
@@ -112,7 +112,7 @@ def read_features(paths: list[Path], spaces: list[Extractor], count: int, keep_s
 def open_spaces(spaces: Iterable[SpaceConfig], weights: list[Path]) -> list[Extractor]:
     """The extractor of each space; `weights` has a file for each of those that need one, in their order."""
     spaces, device = list(spaces), pick_device()
-    check_count("--weights", weights, sum(space.has_weights for space in spaces))
+    check_count("--weights", weights, sum(space.has_weights for space in spaces), "feature spaces with weights")
     files = iter(weights)
     return [_open_space(space, next(files) if space.has_weights else None, device) for space in spaces]
 
@@ -255,7 +255,7 @@ def _chosen(images: Images, kept: np.ndarray) -> Iterator[np.ndarray]:
         start += len(batch)
 
 
-def check_count(option: str, given: list[Path], wanted: int) -> None:
-    """ConfigError unless an option names as many files as there are spaces which want one."""
+def check_count(option: str, given: list[Path], wanted: int, of: str) -> None:
+    """ConfigError unless an option names one file for each of so many."""
     if len(given) != wanted:
-        raise ConfigError(f"{option}: {len(given)} given, the settings have {wanted} such spaces; name one for each")
+        raise ConfigError(f"{option}: {len(given)} given for {wanted} {of}; name one for each")

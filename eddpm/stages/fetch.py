@@ -1,19 +1,28 @@
 """Published files: fetched once, checked, never altered."""
 
-import http.client
 import logging
 import os
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
-from urllib.request import urlretrieve
+from typing import Annotated, BinaryIO
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from eddpm.errors import ArtifactError
+import requests
+from tqdm import tqdm
+
+from eddpm.errors import ArtifactError, reason_of
 from eddpm.io.filekinds import HEAD, impostor, refuse_impostor
 from eddpm.io.files import atomic, sha256, write_text
 from eddpm.io.log import progress
 
 logger = logging.getLogger(__name__)
+
+TIMEOUT = 60  # seconds to connect, and between one piece of the file and the next
+PAUSES = (1, 3, 10, None)  # seconds after each attempt
+TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # answers of HTTP that another attempt may change
 
 
 def fetch_asset(
@@ -26,7 +35,7 @@ def fetch_asset(
 
     A web page, a Git LFS pointer, text or nothing in its place is refused and never recorded.
     Without a digest, the first file to come is taken, and its SHA-256 recorded in `record` (None: beside it), in the
-    format of sha256sum: whoever brings that file again, with the record in place, gets the same one or an error.
+    format of sha256sum: a later fetch with that record gives the same file or an error.
     """
     record = record or asset.with_name(f"{asset.name}.sha256")
     recorded = record.read_text(encoding="utf-8").split() if digest is None and record.exists() else []
@@ -60,24 +69,66 @@ def _link(source: str, asset: Path, check: Callable[[str], None]) -> str:
 
 def _download(url: str, asset: Path, check: Callable[[str], None]) -> str:
     try:
-        with atomic(asset) as temporary, progress(unit="B", unit_scale=True, desc=asset.name) as bar:
-
-            def show(blocks: int, size: int, total: int) -> None:
-                bar.total = total if total > 0 else None
-                bar.update(blocks * size - bar.n)
-
-            urlretrieve(url, temporary, show)  # raises where fewer bytes come than were announced
+        with atomic(asset) as temporary:
+            if url.startswith("file://"):
+                shutil.copyfile(url2pathname(urlsplit(url).path), temporary)
+            else:
+                _receive(url, temporary)
             with open(temporary, "rb") as file:
                 if reason := impostor(file.read(HEAD)):
                     # Hugging Face's page about a file has nearly the file's address.
                     remedy = "; write /resolve/ in place of /blob/" if "/blob/" in url else ""
                     raise ArtifactError(f"{url}: {reason}{remedy}")
             check(found := sha256(temporary))
-    except (OSError, http.client.HTTPException) as error:  # urllib's are OSErrors
-        reason = getattr(error, "reason", error)
+    except OSError as error:  # those of requests, too
         raise ArtifactError(
-            f"{url}: cannot be fetched ({reason}); fetch it elsewhere, and put it where no download is needed:"
+            f"{url}: cannot be fetched ({_cause(error)}); fetch it elsewhere, and put it where no download is needed:"
             f" {asset.absolute()}, or anywhere as the `source` of the configuration"
         ) from None
     logger.info(f"{asset}: {url}")
     return found
+
+
+def _receive(url: str, path: Path) -> None:
+    """Write the answer to a file. After a break the next attempt asks for the rest of the same version alone."""
+    version = None
+    with open(path, "wb") as file, progress(unit="B", unit_scale=True, desc=path.name) as bar:
+        for pause in PAUSES:
+            headers = {"Accept-Encoding": "identity"}  # the bytes of the file as they are
+            if version:
+                headers |= {"Range": f"bytes={file.tell()}-", "If-Range": version}
+            try:
+                with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+                    response.raise_for_status()
+                    version = response.headers.get("ETag")
+                    if response.status_code != requests.codes.partial_content:
+                        file.seek(0)
+                        file.truncate()
+                    return _write_body(response, file, bar)
+            except requests.RequestException as error:
+                refused = error.response is not None and error.response.status_code not in TEMPORARY
+                no_address = isinstance(error, ValueError)
+                if refused or no_address or pause is None:
+                    raise
+                logger.info(f"{url}: {_cause(error)}; another attempt in {pause} s")
+                time.sleep(pause)
+
+
+def _write_body(response: requests.Response, file: BinaryIO, bar: tqdm) -> None:
+    """Raises ConnectionError where fewer bytes come than were announced."""
+    start = file.tell()
+    announced = int(response.headers.get("Content-Length", 0))
+    bar.reset(start + announced if announced else None)
+    bar.update(start)
+    for piece in response.iter_content(2**16):
+        file.write(piece)
+        bar.update(len(piece))
+    if file.tell() < start + announced:
+        raise requests.ConnectionError(f"{file.tell()} of {start + announced} bytes came")
+
+
+def _cause(error: BaseException) -> str:
+    """The first of a chain of errors: what the network said, not what each library made of it."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return reason_of(error)

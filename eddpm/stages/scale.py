@@ -11,7 +11,6 @@ from eddpm.config.schema import ChoiceConfig
 from eddpm.config.settings import load_settings
 from eddpm.errors import ArtifactError
 from eddpm.io.files import read_json, write_text
-from eddpm.stages import OptionalFiles
 
 
 def sample_sweep(
@@ -27,23 +26,6 @@ def sample_sweep(
         sample_batches(run_settings, denoiser, classifier, 0, stop, batch_size, path)
     for path in samples:
         forget_batches(path)
-
-
-def measure_sweep(
-    settings: Path,
-    runs: list[Path],
-    samples: list[Path],
-    weights: OptionalFiles,
-    references: list[Path],
-    metrics: list[Path],
-    traces: list[Path],
-    grids: list[Path],
-) -> None:
-    """Measure each run of a sweep as `compute_metrics` does; five lists have one file per scale."""
-    from eddpm.stages.measure import compute_metrics
-
-    for run, shard, *outputs in zip(runs, samples, metrics, traces, grids, strict=True):
-        compute_metrics(settings, run, [shard], [], weights, references, *outputs)
 
 
 def choose_scale(settings: Path, metrics: list[Path], run_settings: Path) -> None:

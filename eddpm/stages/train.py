@@ -27,9 +27,10 @@ from eddpm.diffusion.process import at, q_sample
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
 from eddpm.errors import ArtifactError, ConfigError, writing
 from eddpm.evaluation.noise_levels import noise_levels
-from eddpm.io.files import load_checkpoint, save_model, save_training_state, sha256, write_text
+from eddpm.io.files import load_checkpoint, save_training_state, sha256, write_text
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
 from eddpm.models.device import device_name
+from eddpm.models.trained import save_trained
 from eddpm.training.classification import classification_loss
 from eddpm.training.denoising import denoising_loss
 from eddpm.training.distributed import World, join_world
@@ -194,7 +195,7 @@ def _train(task_class: type[DenoiserTask | ClassifierTask], config: Config, job:
             finished = run_training(trainer, world, task.loss, batches, len(schedule), hooks, job.microbatch)
         if world.leads and finished:
             write_text(job.log, "".join(json.dumps(row) + "\n" for row in trainer.log))
-            save_model(job.model, trainer.result.state_dict())
+            save_trained(job.model, trainer.result.state_dict(), config)
             job.unfinished.unlink(missing_ok=True)
         elif world.leads:
             logger.info(

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 
@@ -79,13 +80,13 @@ def test_every_public_function_of_a_stage_that_takes_settings_is_a_verb():
 
 
 def test_a_path_is_read_as_a_path_and_a_list_as_a_list(tmp_path):
-    arguments = build_parser("compute-metrics").parse_args(
-        command("compute-metrics", tmp_path, samples=["a.npz", "b.npz"], weights=[], references=["r.npz"])
+    arguments = build_parser("measure-samples").parse_args(
+        command("measure-samples", tmp_path, samples=["a.npz", "b.npz"], weights=[], references=["r.npz"])
     )
     assert arguments.samples == [Path("a.npz"), Path("b.npz")]
     assert arguments.weights == []
     assert arguments.references == [Path("r.npz")]
-    assert arguments.metrics == tmp_path / "metrics.missing"
+    assert arguments.metrics == [tmp_path / "metrics.missing"]
 
 
 @pytest.mark.parametrize("option", [[], ["--classifier"]])
@@ -213,6 +214,7 @@ def test_a_file_that_is_no_metrics_is_one_line(tmp_path, capsys):
 
 
 def test_a_bug_is_not_taken_for_a_mistake(tmp_path, monkeypatch):
+    @wraps(report.make_table)
     def broken(**arguments) -> None:
         raise ValueError("a bug")
 
@@ -246,6 +248,7 @@ def test_tables_are_made_without_torch(tmp_path):
 
 
 def test_sigterm_in_the_middle_of_writing_leaves_no_file_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    @wraps(stage_of("status"))
     def half_a_file(config, targets):
         with atomic(config.with_name("samples.npz")) as temporary:
             temporary.write_bytes(b"half")
@@ -331,6 +334,7 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path, capsys):
 
 
 def test_a_file_that_must_not_be_touched_is_one_line_wherever_that_shows(tmp_path, capsys, monkeypatch):
+    @wraps(report.make_table)
     def refused(**arguments) -> None:
         raise PermissionError(errno.EACCES, "no", "kept.npz")
 

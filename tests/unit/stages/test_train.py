@@ -17,6 +17,7 @@ from ranks import run_ranks, train_until
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import write_settings
 
+import eddpm
 from eddpm.config.schema import ClassifierLossConfig
 from eddpm.data.store import Store
 from eddpm.diffusion.schedule import make_schedule
@@ -109,7 +110,9 @@ def equal(weights, others):
 def test_denoiser_is_written_whole(tiny, run, tmp_path, name, network):
     config = changed(tiny.project.train_denoiser(name), network)
     weights, log = run(name, config=config)
-    load_weights(build_denoiser(config.network), weights, "model")
+    network = eddpm.load(tmp_path / "out/model.safetensors")
+    assert (network.config, network.diffusion) == (config.network, config.diffusion)
+    assert equal(network.state_dict(), weights)
     assert [row["step"] for row in log] == [2, 3]
     assert all(np.isfinite(row["validation_loss"]) for row in log)
     left = {path.name for path in (tmp_path / "out").iterdir()}
