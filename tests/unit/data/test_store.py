@@ -48,16 +48,12 @@ def test_a_store_knows_its_images_classes_and_labels(photographs, originals):
 
 
 @pytest.mark.parametrize("index", [[0], [63, 64], [399, 0, 128, 0, 127], [], range(400)])
-def test_images_are_read_by_their_numbers_in_any_order(photographs, originals, index):
+def test_images_are_read_by_their_numbers_in_any_order_cropped_and_uncropped(photographs, originals, index):
     found = photographs.store.read(np.array(index, np.int64))
     assert (found.shape, found.dtype) == ((len(index), 24, 24, 3), np.uint8)
     for image, i in zip(found, index, strict=True):
         np.testing.assert_array_equal(image, center_crop(originals[0][i], 24))
-
-
-@pytest.mark.parametrize("i", [0, 1, 63, 64, 200, 399])
-def test_uncropped_images_are_read_by_their_number(photographs, originals, i):
-    np.testing.assert_array_equal(photographs.store.read_uncropped(i), keep_whole(originals[0][i], 24))
+        np.testing.assert_array_equal(photographs.store.read_uncropped(i), keep_whole(originals[0][i], 24))
 
 
 @pytest.mark.parametrize("size", [1, 64, 100, 150, 1000])
