@@ -1,6 +1,6 @@
 # make demo    the whole pipeline on scikit-learn's digits, then its table
 # make test    every test that this machine can run
-# make check   lint, formatting and dry runs
+# make check   lint, formatting, types and dry runs
 # make lowest  dry runs with the lowest versions that pyproject.toml allows; planning needs no torch
 # make docs    the demo and the ablations, and their tables and figures copied to docs/ and README.md
 # Each makes its own environment in .venv first.
@@ -24,6 +24,7 @@ check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check workflow
+	$(BIN)/mypy
 	$(call plan,$(BIN))
 
 lowest:
@@ -31,7 +32,7 @@ lowest:
 	$(VENV)/lowest/bin/python -m pip install --quiet uv
 	printf '%s; python_version < "3"\n' torch torchvision > $(VENV)/lowest/without
 	$(VENV)/lowest/bin/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct \
-		--overrides $(VENV)/lowest/without --editable .
+		--overrides $(VENV)/lowest/without --editable ".[pipeline]"
 	$(call plan,$(VENV)/lowest/bin)
 	PATH="$$PWD/$(VENV)/lowest/bin:$$PATH" snakemake --profile slurm --dry-run all > /dev/null
 

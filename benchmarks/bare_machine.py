@@ -163,9 +163,9 @@ class Measuring:
                 batch_size=project.sampling.batch_size,
             )
         machine.run(
-            "compute-metrics",
-            {"metrics": folder / "metrics.json", "trace": folder / "trace.csv", "grid": folder / "grid.png"},
-            run=settings,
+            "measure-samples",
+            {"metrics": folder / "metrics.json", "traces": folder / "trace.csv", "grids": folder / "grid.png"},
+            runs=settings,
             samples=list(shards.values()),
             references=self.references,
             **self.inputs,

@@ -26,6 +26,7 @@ from eddpm.config.schema import (
     Positive,
     PositiveFloat,
     Precision,
+    RunColumns,
     SampleConfig,
     Sha256,
     SpaceConfig,
@@ -235,17 +236,18 @@ class Project(Settings):
 
     def sample_row(self, row: Run, place: str) -> SampleConfig:
         """`sample` of any row. Raises ConfigError, naming `place`, where its columns do not go together."""
-        columns = ("sampler", "steps", "guidance", "seed", "entropy_classes", "eds_timesteps", "gradient_at", "labels")
         parts = {
+            **row.model_dump(include=set(RunColumns.model_fields)),
             "name": row.run,
             "denoiser": self.unet(row.denoiser),
             "classifier": self.encoder(row.classifier) if row.classifier else None,
             "num_classes": self.dataset.num_classes,
             "diffusion": self.diffusion,
-            "scale": 0.0 if row.scale == "best" else row.scale,
             "precision": self.sampling.precision,
         }
-        return parse_settings(SampleConfig, {**row.model_dump(include=set(columns)), **parts}, place)
+        if row.scale == "best":
+            parts["scale"] = 0.0
+        return parse_settings(SampleConfig, parts, place)
 
     def choice(self, run: str) -> ChoiceConfig:
         return ChoiceConfig(criterion=self.sweep.best, run=self.sample(run))

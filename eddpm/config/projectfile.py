@@ -155,13 +155,12 @@ def _check_ablations(project: Project, place: str) -> None:
         where = f"{place}: ablations.{name}"
         if name in RESERVED:
             raise ConfigError(f"{where}: is the name of another table; rename it")
-        columns = [column for column in Run.model_fields if column not in ("run", "method")]
-        for column in ablation.vary:
-            if column not in columns:
-                raise ConfigError(f"{where}.vary: unknown column '{column}'; known: {', '.join(columns)}")
         for base in ablation.rows:
             if base not in rows:
                 raise ConfigError(f"{where}.rows: '{base}' is no row of the table; known: {', '.join(rows)}")
+            for column in ablation.vary:
+                if column not in (columns := rows[base].columns):
+                    raise ConfigError(f"{where}.vary: unknown column '{column}'; known: {', '.join(columns)}")
             try:
                 variants = list(ablation.variants(rows[base]))
             except ConfigError as error:

@@ -3,12 +3,12 @@
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from eddpm.config.schema import Criterion, NonNegative, Positive, PositiveFloat, Respacing, Seed
-from eddpm.config.settings import Settings, parse_settings
+from eddpm.config.schema import REQUIRED_COLUMNS, Criterion, Positive, PositiveFloat, RunColumns, Seed
+from eddpm.config.settings import Settings, in_order, parse_settings
 
 Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
 # Tagged, so that a mistake is told of the kind that was written.
@@ -18,27 +18,24 @@ Grids = Annotated[
 ]
 
 
-class Run(Settings):
-    """One row of the runs table, or one generated from it. Optional columns are SampleConfig's, and checked there."""
+class Run(RunColumns):
+    """One row of the runs table, or one generated from it."""
 
     run: Annotated[str, Field(min_length=1)]  # the paper's name
     denoiser: str
     classifier: str | None
-    sampler: Literal["ddpm", "ddim"]
-    steps: Respacing
-    guidance: Literal["none", "constant", "entropy"]
-    scale: NonNegative | Literal["best"]
-    seed: Seed
     num_images: Positive
-    entropy_classes: int | None = None
-    eds_timesteps: str | None = None
-    gradient_at: str = "x_t"
-    labels: str = "balanced"
     method: str = ""  # of a generated row: the row of the table it varies
 
     @property
     def slug(self) -> str:
         return slug(self.run)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The values of the columns that ablations can vary, in the one order that names are made in."""
+        first = ("denoiser", "classifier", *REQUIRED_COLUMNS, "num_images")
+        return in_order(self.model_dump(exclude={"run", "method"}), first)
 
 
 def slug(name: str) -> str:
@@ -77,7 +74,7 @@ class Ablation(Settings):
     """Rows of the runs table, each with every combination of some values in its columns."""
 
     rows: Annotated[tuple[str, ...], Field(min_length=1)]
-    # By column: values as Run has them, and checked there.
+    # By column: values as Run has them.
     vary: Annotated[dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]], Field(min_length=1)]
     note: str = ""  # for the table's caption
 
@@ -89,8 +86,8 @@ class Ablation(Settings):
         for values in itertools.product(*self.vary.values()):
             changes = dict(zip(self.vary, values, strict=True))
             variant = parse_settings(Run, row.model_dump() | changes, f"row '{row.run}'")
-            # In the order of the table, not of `vary`: ablations share the rows that they have in common.
-            changed = {column: value for column, value in variant if value != getattr(row, column)}
+            # In the order of columns, not of `vary`: ablations share the rows that they have in common.
+            changed = {column: value for column, value in variant.columns.items() if value != getattr(row, column)}
             if not changed:
                 yield row
                 continue

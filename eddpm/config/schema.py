@@ -5,11 +5,17 @@ writes it as settings.yaml beside that output, and the stage reads it back with 
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from eddpm.config.settings import Settings
+from eddpm.config.settings import Settings, in_order
 from eddpm.config.userpaths import UserPath
 
 Positive = Annotated[int, Field(gt=0)]
@@ -200,20 +206,17 @@ def _check_timesteps(timesteps: str) -> str:
     return timesteps
 
 
-class SampleConfig(Settings):
-    """All that decides what image i of a run looks like, apart from the weights."""
+class RunColumns(Settings):
+    """The columns of a runs table that decide an image.
 
-    name: str
-    denoiser: UNetConfig
-    classifier: EncoderConfig | None
-    num_classes: Annotated[int, Field(ge=2)]
-    diffusion: DiffusionConfig
+    A new column stands last, with a default that changes nothing: names and identities of other runs then stay.
+    """
+
     sampler: Literal["ddpm", "ddim"]
     steps: Respacing
     guidance: Literal["none", "constant", "entropy"]
-    scale: NonNegative
+    scale: NonNegative | Literal["best"]  # best: as the sweep finds it
     seed: Seed
-    precision: Precision = "float32"
     entropy_classes: Annotated[int, Field(ge=2)] | None = None  # K of EDS's log K / H; null: as the classifier has
     eds_timesteps: Annotated[str, AfterValidator(_check_timesteps)] | None = None  # where EDS acts; null: everywhere
     gradient_at: Literal["x_t", "mean"] = "x_t"  # mean: that of x_{t-1}, at the timestep of x_{t-1}
@@ -225,10 +228,35 @@ class SampleConfig(Settings):
             raise ValueError("entropy_classes and eds_timesteps need guidance 'entropy'; set it, or both to null")
         if (self.sampler, self.gradient_at) == ("ddim", "mean"):
             raise ValueError("gradient_at 'mean' is derived for sampler 'ddpm' alone; set that, or gradient_at 'x_t'")
+        return self
+
+
+REQUIRED_COLUMNS = [name for name, field in RunColumns.model_fields.items() if field.is_required()]
+
+
+class SampleConfig(RunColumns):
+    """All that decides what image i of a run looks like, apart from the weights."""
+
+    name: str
+    denoiser: UNetConfig
+    classifier: EncoderConfig | None
+    num_classes: Annotated[int, Field(ge=2)]
+    diffusion: DiffusionConfig
+    scale: NonNegative
+    precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def _timesteps_exist(self):
         last = self.diffusion.diffusion_steps - 1
         if self.eds_timesteps and int(self.eds_timesteps.partition("-")[2]) > last:
             raise ValueError(f"eds_timesteps '{self.eds_timesteps}' lies beyond the last timestep; end it at {last}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _in_order(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """In the one order of frozen settings and of identities."""
+        networks = ("name", "denoiser", "classifier", "num_classes", "diffusion")
+        return in_order(serialize(self), (*networks, *REQUIRED_COLUMNS, "precision"))
 
 
 class InceptionConfig(Settings):

@@ -3,6 +3,7 @@
 import codecs
 import difflib
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -96,6 +97,11 @@ def merged(values: Any, changes: Any) -> Any:
     if not (isinstance(values, dict) and isinstance(changes, dict)):
         return changes
     return values | {key: merged(values.get(key), change) for key, change in changes.items()}
+
+
+def in_order(values: dict[str, Any], first: Iterable[str]) -> dict[str, Any]:
+    """The same values, those of the keys `first` first."""
+    return {key: values[key] for key in dict.fromkeys((*first, *values)) if key in values}
 
 
 def read_text(path: Path) -> str:

@@ -1,52 +1,59 @@
 """Files in a folder or in a zip, as people have them: listed without opening any, and opened one at a time.
 
 Names are divided by "/". Each real folder is listed once, however many links lead to it. What systems and programs
-leave between people's files (thumbnails, waste baskets, indexes) is no file of theirs, and is passed over.
+leave between people's files (thumbnails, waste baskets, indexes) is passed over.
 """
 
-import io
 import os
 import re
 import stat
-import warnings
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import cache
+from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
+from typing import IO, NoReturn
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from eddpm.data.systemfiles import is_system_file, is_system_folder
+from eddpm.data.pictures import is_image
 from eddpm.errors import ArtifactError
-from eddpm.io.filekinds import HEAD, impostor, kind_of, refuse_impostor
+from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
 from eddpm.io.names import shown
 
-Stamp = tuple[int, ...]  # differs where the bytes of a file may differ
-
 LARGEST_FILE = 2**31  # bytes
-PIXELS = 2**29  # of the largest image: 2 GB while it is decoded
-
-# The raster formats that are read. Pillow knows others that run programs (EPS) or need plugins.
-_RASTER = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "SGI", "TGA", "TIFF", "WEBP")
-
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}  # of compression
-
 OF_A_SYSTEM = "of a system or a program"
 LISTED_ALREADY = "a link to a folder that is listed already"
 
+# Folders and files that systems, cameras, servers and programs make.
+_SYSTEM_FOLDERS = re.compile(
+    r"\..*"
+    r"|__macosx|network trash folder|temporary items|thevolumesettingsfolder|thefindbycontentfolder"  # macOS
+    r"|\$recycle\.bin|recycler|system volume information|found\.\d{3}|_vti_(cnf|pvt)"  # Windows
+    r"|lost\+found|lost\.dir"  # Linux, Android
+    r"|@eadir|@tmp|@recycle|@recently-snapshot|@__thumb|@sharebin|@syno.*|#recycle|#snapshot"  # Synology, QNAP
+    r"|.*\.(lrdata|lrcat-data|photoslibrary|photolibrary|aplibrary|cocatalog)|captureone|nksc_param|\[originals\]"
+    r"|__pycache__",
+    re.DOTALL | re.IGNORECASE,
+)
+_SYSTEM_FILES = re.compile(
+    r"\.(?!.+\.icloud$).*"  # such a file is a placeholder of one of the user's
+    r"|thumbs\.db.*|ehthumbs.*\.db|desktop\.ini|icon\r|desktop d[bf]|zbthumbnail\.info|picasa\.ini|pspbrwse\.jbf"
+    r"|.*:zone\.identifier|synoindex_media_info|.*@syno(eastream|resource)|~\$.*|~syncthing~.*",
+    re.DOTALL | re.IGNORECASE,
+)
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}  # of compression
+
 
 class Container(ABC):
-    """Files by name, with a stamp each."""
+    """Files by name, each with a stamp that differs where its bytes may differ."""
 
-    files: dict[str, Stamp]
-    folders: set[str]  # with those that hold no file
-    passed_over: dict[str, str]  # what is there, too, but is not listed, with the reason
-    aliases: dict[str, str]  # files that are links to others among them: their names
+    def __init__(self):
+        self.files: dict[str, tuple[int, ...]] = {}
+        self.folders = {""}  # with those that hold no file
+        self.passed_over: dict[str, str] = {}  # files and folders that are not listed, with the reason
+        self.aliases: dict[str, str] = {}  # files that are links to others among them: their names
 
-    @property
     @abstractmethod
     def origins(self) -> set[tuple[int, int]]:
         """The device and inode of every file that holds images."""
@@ -57,64 +64,49 @@ class Container(ABC):
 
 
 class Folder(Container):
-    """A folder and what lies below it."""
+    """A folder and all below it."""
 
     def __init__(self, path: Path):
         """Raises ArtifactError where a folder may not be listed."""
+        super().__init__()
         self._path, self._entered = os.fspath(path), set()
-        self.files, self.folders, self.passed_over, self.aliases = {}, set(), {}, {}
-        names: dict[tuple[int, int], str] = {}  # of files, by device and inode
-        folder_links, file_links = [""], []
-        while folder_links:  # real folders first: a link is followed where nothing else leads to its folder
-            folder_links = [link for start in sorted(folder_links) for link in self._list(start, names, file_links)]
-        for link in sorted(file_links):
-            self._add(link, names, link=True)
-        self._origins = np.array([key for key, name in names.items() if is_image(name)], np.uint64)  # takes less space
+        self._first: dict[tuple[int, int], str] = {}  # names of files, by device and inode
+        links = [""]
+        while links:  # real folders first: a link is followed where nothing else leads to its folder
+            links = [link for start in sorted(links) for link in self._list(start)]
+        images = [file for file, name in self._first.items() if is_image(name)]
+        self._origins = np.array(images, np.uint64)  # takes less space
+        del self._first
 
-    @property
     def origins(self) -> set[tuple[int, int]]:
         return set(map(tuple, self._origins.tolist()))
 
-    def _list(self, start: str, names: dict[tuple[int, int], str], file_links: list[str]) -> Iterator[str]:
-        """List what lies below a folder; yields the links to folders, which are not followed."""
-        inner = [start]
-        while inner:
-            folder = inner.pop()
-            for entry in self._enter(folder):
-                name = f"{folder}/{entry.name}" if folder else entry.name
-                if is_folder := _is_folder(entry):
-                    passed_over = is_system_folder(entry.name)
-                else:
-                    passed_over = is_system_file(entry.name)
-                if passed_over:
-                    self.passed_over[name] = OF_A_SYSTEM
-                elif is_folder and entry.is_symlink():
-                    yield name
-                elif is_folder:
-                    inner.append(name)
-                elif entry.is_symlink():
-                    file_links.append(name)
-                else:
-                    self._add(name, names)
-
-    def _enter(self, folder: str) -> list[os.DirEntry]:
-        path = f"{self._path}/{folder}"
-        try:
-            status = os.stat(path)
+    def _list(self, start: str) -> list[str]:
+        """List a folder and all below it; returns the links to folders, which are not followed."""
+        links = []
+        for path, folders, files in os.walk(os.path.join(self._path, start), onerror=_refuse):
+            name, status = path.removeprefix(self._path).strip("/"), os.stat(path)
             if (status.st_dev, status.st_ino) in self._entered:
-                self.passed_over[folder] = LISTED_ALREADY
-                return []
-            with os.scandir(path) as entries:
-                found = list(entries)
-        except OSError as error:
-            raise ArtifactError(
-                f"{shown(path.rstrip('/'))}: cannot be listed ({error.strerror}); make it readable"
-            ) from None
-        self._entered.add((status.st_dev, status.st_ino))
-        self.folders.add(folder)
-        return found
+                self.passed_over[name] = LISTED_ALREADY
+                folders.clear()
+                continue
+            self._entered.add((status.st_dev, status.st_ino))
+            self.folders.add(name)
+            prefix, inner = f"{name}/" if name else "", []
+            for folder in folders:
+                if _SYSTEM_FOLDERS.fullmatch(folder):
+                    self.passed_over[prefix + folder] = OF_A_SYSTEM
+                else:
+                    (links if os.path.islink(f"{path}/{folder}") else inner).append(prefix + folder)
+            folders[:] = sorted(os.path.basename(folder) for folder in inner)
+            for file in sorted(files):
+                self._add(prefix + file, _SYSTEM_FILES.fullmatch(file))
+        return links
 
-    def _add(self, name: str, names: dict[tuple[int, int], str], link: bool = False) -> None:
+    def _add(self, name: str, of_a_system: bool) -> None:
+        if of_a_system:
+            self.passed_over[name] = OF_A_SYSTEM
+            return
         try:
             status = os.stat(f"{self._path}/{name}")
         except OSError:  # a broken link; reading it will say so
@@ -124,13 +116,19 @@ class Folder(Container):
             self.passed_over[name] = "a pipe, socket or device"
             return
         self.files[name] = (status.st_size, status.st_mtime_ns)
-        first = names.setdefault((status.st_dev, status.st_ino), name)
-        if link and first != name:
+        first = self._first.setdefault((status.st_dev, status.st_ino), name)
+        if first != name and os.path.islink(f"{self._path}/{name}"):
             self.aliases[name] = first
+        elif first != name and os.path.islink(f"{self._path}/{first}"):
+            self.aliases[first] = name
 
     def read(self, name: str, most: int = LARGEST_FILE) -> bytes:
         with open(f"{self._path}/{name}", "rb") as file:
             return _read(file, os.fstat(file.fileno()).st_size, most)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise ArtifactError(f"{shown(error.filename)}: cannot be listed ({error.strerror}); make it readable") from None
 
 
 class Zip(Container):
@@ -138,9 +136,9 @@ class Zip(Container):
 
     def __init__(self, path: Path):
         """Raises ArtifactError if it is no zip, or of a kind that cannot be read."""
+        super().__init__()
         refuse_impostor(path)
-        self._path, self._archive, self._owner = path, None, None
-        self.aliases = {}
+        self._path, self._archive, self._owner, self._infos = path, None, None, {}
         try:
             with zipfile.ZipFile(path) as archive:
                 infos = archive.infolist()
@@ -154,28 +152,26 @@ class Zip(Container):
         if methods := {info.compress_type for info in infos} - _METHODS:
             packed = f"is compressed in a way that is not read (method {min(methods)})"
             raise ArtifactError(f"{path}: {packed}; unpack it, and name the folder")
-        self._list(infos)
-
-    def _list(self, infos: list[zipfile.ZipInfo]) -> None:
-        self._infos, self.folders, self.passed_over = {}, {""}, {}
         for info in infos:
-            name = _name(info)
-            *folders, file = name.split("/")
-            is_folder = info.filename.endswith(("/", "\\"))
-            parents = folders + [file] * is_folder
-            system = next((depth for depth, each in enumerate(parents) if is_system_folder(each)), None)
-            self.folders.update("/".join(parents[:depth]) for depth in range(1, len(parents[:system]) + 1))
-            if system is not None:
-                self.passed_over["/".join(parents[: system + 1])] = OF_A_SYSTEM
-            elif not is_folder and is_system_file(file):
-                self.passed_over[name] = OF_A_SYSTEM
-            elif not is_folder:
-                if name in self._infos:
-                    self.passed_over[name] = "an earlier file of the same name"
-                self._infos[name] = info
-        self.files = {name: (info.file_size, info.CRC) for name, info in self._infos.items()}
+            self._add(info)
 
-    @property
+    def _add(self, info: zipfile.ZipInfo) -> None:
+        name = _name(info)
+        *folders, file = accumulate(name.split("/"), "{}/{}".format)
+        if info.filename.endswith(("/", "\\")):
+            folders, file = [*folders, file], ""
+        for folder in folders:
+            if _SYSTEM_FOLDERS.fullmatch(os.path.basename(folder)):
+                self.passed_over[folder] = OF_A_SYSTEM
+                return
+            self.folders.add(folder)
+        if file and _SYSTEM_FILES.fullmatch(os.path.basename(file)):
+            self.passed_over[name] = OF_A_SYSTEM
+        elif file:
+            if name in self.files:
+                self.passed_over[name] = "an earlier file of the same name"
+            self.files[name], self._infos[name] = (info.file_size, info.CRC), info
+
     def origins(self) -> set[tuple[int, int]]:
         status = os.stat(self._path)
         return {(status.st_dev, status.st_ino)}
@@ -188,23 +184,16 @@ class Zip(Container):
             return _read(file, info.file_size, most)
 
 
-def _read(file, size: int, most: int) -> bytes:
+def _read(file: IO[bytes], size: int, most: int) -> bytes:
     if min(size, most) >= LARGEST_FILE:
         raise ValueError(f"holds {size} bytes, more than an image can need")
     return file.read(min(most, size))
 
 
-def _is_folder(entry: os.DirEntry) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link in a circle
-        return False
-
-
 def _name(info: zipfile.ZipInfo) -> str:
     """With "/", as the format wants it, below the top; some programs write backslashes, drives or unmarked UTF-8."""
     name = info.filename
-    if not info.flag_bits & 0x800:  # UTF-8 by its own account; else Python takes it for cp437
+    if not info.flag_bits & 0x800:  # not marked as UTF-8, and so taken for cp437 by Python
         with suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
     parts = re.sub(r"^[A-Za-z]:(?=[/\\])", "", name).replace("\\", "/").split("/")
@@ -216,57 +205,3 @@ def open_container(path: Path) -> Container | None:
     if os.path.isdir(path):
         return Folder(path)
     return Zip(path) if path.suffix.lower() == ".zip" else None
-
-
-# Images -----------------------------------------------------------------------------------------------------------
-
-
-def is_image(name: str) -> bool:
-    """Whether a file of this name is an image of a format that is read."""
-    return os.path.splitext(name)[1].lower() in _suffixes()
-
-
-def starts_like_image(start: bytes) -> bool:
-    """Whether a file that begins with these bytes is an image of a format that is read."""
-    accepts = [Image.OPEN[name][1] for name in _formats()]
-    return len(start) >= 16 and any(accept(start[:16]) is True for accept in accepts if accept)
-
-
-@cache
-def _suffixes() -> frozenset[str]:
-    known = Image.registered_extensions()
-    return frozenset(suffix for suffix, name in known.items() if name in _formats())
-
-
-@cache
-def _formats() -> tuple[str, ...]:
-    Image.init()  # loads all that Pillow knows; AVIF may be missing
-    return tuple(name for name in _RASTER if name in Image.OPEN)
-
-
-def open_image(data: bytes) -> Image.Image:
-    """An image as it is stored, not decoded yet. Raises ValueError where it is none, or Pillow's errors."""
-    start = data[:HEAD]
-    if (reason := impostor(start)) and not starts_like_image(start):  # the plain kinds of PPM are text
-        raise ValueError(reason)
-    with own_limits():
-        try:
-            image = Image.open(io.BytesIO(data), formats=_formats())
-        except UnidentifiedImageError:
-            raise ValueError(f"is no image of a format that is read, but {kind_of(start)}") from None
-    width, height = image.size
-    if width * height > PIXELS:
-        raise ValueError(f"is {width}x{height}, more than {PIXELS} pixels; reduce it")
-    return image
-
-
-@contextmanager
-def own_limits() -> Iterator[None]:
-    """Within it, opening and decoding neither warns of large images nor refuses them: `open_image` has a limit."""
-    theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damage in what is not read, such as EXIF; they name no file
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = theirs

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from eddpm.data.containers import OF_A_SYSTEM, Container, open_image, own_limits
+from eddpm.data.containers import OF_A_SYSTEM, Container
 from eddpm.data.kinds import kind, remedy, summary
-from eddpm.data.pictures import convert, traits
+from eddpm.data.pictures import convert, open_image, traits
 from eddpm.errors import ArtifactError, reason_of
 from eddpm.io.names import shown
 
@@ -76,7 +76,7 @@ class Pictures:
     def _opened(self, name: str) -> Iterator[Image.Image]:
         """An image; whatever goes wrong with it is an ArtifactError."""
         try:
-            with own_limits(), open_image(self._container.read(name)) as image:
+            with open_image(self._container.read(name)) as image:
                 yield image
         except Exception as error:  # of nearly any kind where bytes of the file are damaged
             reason = reason_of(error)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from eddpm.data.containers import is_image, open_container
+from eddpm.data.containers import open_container
 from eddpm.data.imagefolder import Pictures
+from eddpm.data.pictures import is_image
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError
 from eddpm.io.batches import ImageFile, StatisticsAlone

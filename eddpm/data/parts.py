@@ -1,15 +1,15 @@
-"""Which images are trained on, and which validate: a fair split of one source, or a source each."""
+"""Training and validation images: a fair split of one source, or a source each."""
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from eddpm.config.schema import DatasetConfig
-from eddpm.data.refusals import of_images
-from eddpm.data.sources import Entry, Source, open_source
+from eddpm.data.classes import Entry, of_images
+from eddpm.data.sources import Source, open_source
 from eddpm.errors import ConfigError
 from eddpm.io.names import listed, shown
 
@@ -33,7 +33,7 @@ def open_parts(config: DatasetConfig) -> dict[str, Part]:
         train, validation = (Part(source, [source.entries[i] for i in part]) for part in parts)
         return {"train": train, "validation": validation}
     other = open_source(config.validation_source, config.num_classes, config.classes)
-    if shared := len(source.origins & other.origins):
+    if shared := len(source.origins() & other.origins()):
         raise ConfigError(
             f"dataset.validation_source: '{config.validation_source}' shares {shared} files with dataset.source, which"
             " would train and validate; name other images, or null for a share of the source"
@@ -49,35 +49,27 @@ def open_parts(config: DatasetConfig) -> dict[str, Part]:
 
 
 def split(
-    labels: Sequence[int], validation_fraction: float, classes: Sequence[str] = ()
+    labels: Sequence[int], validation_fraction: float, classes: Sequence[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sorted numbers of the training and of the validation images, every class in the same share; always the same.
 
-    `classes` are names for messages, else the labels are. Raises ConfigError where a class would lack images in a part.
+    `classes` are names for messages. Raises ConfigError where a class would lack images in a part.
     """
     from sklearn.model_selection import train_test_split
 
     counts, total = Counter(labels), len(labels)
-    place, instead = f"validation_fraction {validation_fraction}", "name a dataset.validation_source"
-
-    def named(which: Iterable[int]) -> str:
-        return listed(f"{shown(classes[each] if classes else str(each))} ({of_images(counts[each])})" for each in which)
-
-    if single := [label for label in sorted(counts) if counts[label] == 1]:
-        raise ConfigError(
-            f"{place}: a class needs two images, to train and to validate, not {named(single)}; add some, or {instead}"
-        )
     needed, held_out = len(counts), math.ceil(validation_fraction * total)
-    if not needed <= held_out <= total - needed:
-        low, high = math.ceil(1000 * needed / total) / 1000, math.floor(1000 * (1 - needed / total)) / 1000
-        raise ConfigError(
-            f"{place}: makes {held_out} of {of_images(total)} validate, but each of {needed} classes needs one to train"
-            f" and one to validate; take {low:g} to {high:g}, or {instead}"
-        )
-    numbers = np.arange(total)
-    parts = train_test_split(numbers, test_size=validation_fraction, stratify=labels, random_state=0)
-    for part, purpose in zip(parts, ("train", "validate"), strict=True):
-        if without := sorted(counts.keys() - {labels[i] for i in part}):
-            raise ConfigError(f"{place}: leaves no image to {purpose} in {named(without)}; change it, or {instead}")
-    train, validation = map(np.sort, parts)
-    return train, validation
+    short = {label for label, count in counts.items() if count == 1}
+    if not short and needed <= held_out <= total - needed:
+        parts = train_test_split(np.arange(total), test_size=validation_fraction, stratify=labels, random_state=0)
+        short = {label for part in parts for label in counts.keys() - {labels[i] for i in part}}
+        if not short:
+            train, validation = map(np.sort, parts)
+            return train, validation
+    names = [f"{shown(classes[each] if classes else str(each))} ({of_images(counts[each])})" for each in sorted(short)]
+    low, high = math.ceil(1000 * needed / total) / 1000, math.floor(1000 * (1 - needed / total)) / 1000
+    raise ConfigError(
+        f"dataset.validation_fraction: {validation_fraction} makes {held_out} of {of_images(total)} validate, but each"
+        f" of {needed} classes needs one to train and one to validate{f', not {listed(names)}' if names else ''};"
+        f" {f'take {low:g} to {high:g}' if low <= high else 'bring more'}, or name a dataset.validation_source"
+    )

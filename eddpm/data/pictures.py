@@ -1,12 +1,25 @@
-"""An image as it is stored becomes one of 1 or 3 channels, and what that did to it is noted."""
+"""Images: the formats that are read, and how an image as it is stored becomes one of 1 or 3 channels."""
 
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import NamedTuple
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-NARROWEST = 256  # times as long as it is wide; its crop would take as many times the memory of a square one
+from eddpm.io.filekinds import HEAD, impostor, kind_of
 
-# What happens to an image, or does not, by the name under which it is counted: as the log says it.
+PIXELS = 2**29  # of the largest image: 2 GB while it is decoded
+NARROWEST = 256  # times as long as wide; its crop would take as many times the memory of a square one
+
+# The raster formats that are read. Pillow knows others that run programs (EPS) or need plugins.
+_RASTER = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "SGI", "TGA", "TIFF", "WEBP")
+_LOSSY = ("AVIF", "JPEG", "JPEG2000", "MPO", "WEBP")
+
+# The treatments of images, by the name under which they are counted: as the log says them.
 NOTES = {
     "exif_turned": "turned by an EXIF tag, which is not applied (as in ADM)",
     "transparent": "transparent, which is dropped (as in ADM)",
@@ -18,15 +31,58 @@ NOTES = {
     "enlarged": "smaller than image_size, and enlarged",
 }
 
-_GREY = ("1", "L", "LA", "La")  # Pillow's modes without colour
-_LOSSY = ("AVIF", "JPEG", "JPEG2000", "MPO", "WEBP")
-
 
 class Picture(NamedTuple):
-    """An image, decoded, of mode L (1 channel) or RGB (3); and what NOTES say of it, by name."""
+    """A decoded image of mode L (1 channel) or RGB (3), with the names of its NOTES."""
 
     image: Image.Image
     notes: list[str]
+
+
+def is_image(name: str) -> bool:
+    """Whether a file of this name is an image of a format that is read."""
+    return os.path.splitext(name)[1].lower() in _suffixes()
+
+
+def starts_like_image(start: bytes) -> bool:
+    """Whether a file that begins with these bytes is an image of a format that is read."""
+    accepts = [Image.OPEN[name][1] for name in _formats()]
+    return len(start) >= 16 and any(accept(start[:16]) is True for accept in accepts if accept)
+
+
+@cache
+def _suffixes() -> frozenset[str]:
+    known = Image.registered_extensions()
+    return frozenset(suffix for suffix, name in known.items() if name in _formats())
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()  # loads all that Pillow knows; AVIF may be missing
+    return tuple(name for name in _RASTER if name in Image.OPEN)
+
+
+@contextmanager
+def open_image(data: bytes) -> Iterator[Image.Image]:
+    """An image as it is stored, to be decoded within the block. Raises ValueError where it is none, or Pillow's errors.
+
+    Within the block, Pillow neither warns of large images nor refuses them: there is a limit of our own.
+    """
+    start = data[:HEAD]
+    if (reason := impostor(start)) and not starts_like_image(start):  # the plain kinds of PPM are text
+        raise ValueError(reason)
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damage in parts that are not read, such as EXIF; they name no file
+            with Image.open(io.BytesIO(data), formats=_formats()) as image:
+                if image.width * image.height > PIXELS:
+                    raise ValueError(f"is {image.width}x{image.height}, more than {PIXELS} pixels; reduce it")
+                yield image
+    except UnidentifiedImageError:
+        raise ValueError(f"is no image of a format that is read, but {kind_of(start)}") from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def traits(stored: Image.Image) -> set[str]:
@@ -36,8 +92,8 @@ def traits(stored: Image.Image) -> set[str]:
     has = {
         # How the pixels lie in the file: known until they are decoded, as EXIF may want.
         "16_bits": ";16" in str(getattr(stored, "tile", "")),
-        "grey": stored.mode in _GREY,
-        "alpha": stored.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in stored.info,
+        "grey": stored.mode in ("1", "L", "LA"),
+        "alpha": stored.mode in ("LA", "PA", "RGBA") or "transparency" in stored.info,
         "lossy": stored.format in _LOSSY,
         "exif_turned": _is_turned(stored),
         "several_frames": _has_several_frames(stored),
@@ -52,10 +108,11 @@ def convert(stored: Image.Image, channels: int) -> Picture:
         raise ValueError(f"is {stored.width}x{stored.height}, too narrow for a square; crop it")
     found = traits(stored)
     stored.load()
-    # In two steps where a palette has transparent colours, since Pillow warns where it is dropped in one.
-    image = stored.convert("RGBA") if stored.mode == "P" and "transparency" in stored.info else stored
-    if "alpha" in found and _is_transparent(image):
-        found.add("transparent")
+    image = stored
+    if "alpha" in found:
+        image = stored.convert("RGBA")
+        if image.getchannel("A").getextrema()[0] < 255:  # of a pixel, not of the format alone
+            found.add("transparent")
     if ("grey" in found) != (channels == 1):
         found.add("grey_made_colour" if channels == 3 else "colour_made_grey")
     return Picture(image.convert("L" if channels == 1 else "RGB"), [note for note in NOTES if note in found])
@@ -73,10 +130,3 @@ def _has_several_frames(image: Image.Image) -> bool:
         return getattr(image, "is_animated", False)
     except Exception:  # damage in the second
         return True
-
-
-def _is_transparent(image: Image.Image) -> bool:
-    """Whether a pixel is, not only the format."""
-    if image.mode in ("RGBA", "LA", "PA"):
-        return image.getchannel("A").getextrema()[0] < 255
-    return "transparency" in image.info and image.convert("RGBA").getchannel("A").getextrema()[0] < 255

@@ -6,7 +6,6 @@ their heights and widths; and, written last, its record `00000.json`.
 """
 
 import hashlib
-import io
 import json
 import logging
 import multiprocessing
@@ -16,21 +15,22 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
-from multiprocessing.connection import wait
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eddpm.config.schema import DatasetConfig
+from eddpm.data.classes import Entry
 from eddpm.data.parts import Part
-from eddpm.data.sources import Entry, Source, Unreadable
+from eddpm.data.sources import Source, Unreadable
 from eddpm.data.store import array_path, open_shard
 from eddpm.data.transforms import center_crop, keep_whole
-from eddpm.errors import ArtifactError, EddpmError
+from eddpm.errors import ArtifactError
 from eddpm.io.files import atomic, read_json, sha256, write_json
 
 logger = logging.getLogger(__name__)
@@ -91,54 +91,48 @@ def plan_shards(config: DatasetConfig, folder: Path, part: Part) -> list[ShardPl
 def make_shard(plan: ShardPlan) -> None:
     """Write the images of one shard, which are never in memory together; then its record, with what is to be said."""
     plan.record.unlink(missing_ok=True)  # so that it never stands beside arrays of another make
-    paths, labels, sizes, unreadable, notes = plan.arrays, [], [], [], Counter()
+    images, unreadable, notes = 0, [], Counter()
     size, channels = plan.shape[0], plan.shape[-1]
+    kinds = {"images": (np.uint8, plan.shape), "labels": (np.int64, ())}
+    if plan.uncropped:
+        kinds |= {"sizes": (np.int64, (2,)), "pixels": (np.uint8, ())}
     with ExitStack() as files:
-        add_image = files.enter_context(_growing_array(paths["images"], plan.shape))
-        add_pixels = files.enter_context(_growing_array(paths["pixels"], ())) if plan.uncropped else None
+        add = {kind: files.enter_context(growing_array(plan.arrays[kind], *kinds[kind])) for kind in kinds}
         for entry in plan.entries:
             try:
                 image, noted = plan.source.read(entry, channels)
             except Unreadable as error:
                 unreadable.append([entry.name, str(error)])
                 continue
-            add_image(center_crop(image, size))
-            labels.append(entry.label)
+            images += 1
             notes.update(noted + ["enlarged"] * (min(image.size) < size))
+            add["images"](center_crop(image, size))
+            add["labels"](entry.label)
             if plan.uncropped:
                 whole = keep_whole(image, size)
-                add_pixels(whole)
-                sizes.append(whole.shape[:2])
-    _save(paths["labels"], np.array(labels, np.int64))
-    if plan.uncropped:
-        _save(paths["sizes"], np.array(sizes, np.int64).reshape(-1, 2))
-    record = {"identity": plan.identity, "images": len(labels), "unreadable": unreadable, "notes": notes}
-    write_json(plan.record, record | {"sha256": {kind: sha256(path) for kind, path in paths.items()}})
+                add["sizes"](whole.shape[:2])
+                add["pixels"](whole)
+    record = {"identity": plan.identity, "images": images, "unreadable": unreadable, "notes": notes}
+    write_json(plan.record, record | {"sha256": {kind: sha256(path) for kind, path in plan.arrays.items()}})
 
 
 @contextmanager
-def _growing_array(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], int]]:
-    """An npy file of uint8 (n, *shape), written as its rows come: yields the function that adds one or more."""
+def growing_array(path: Path, dtype: type, shape: tuple[int, ...]) -> Iterator[Callable[[ArrayLike], int]]:
+    """An npy file (n, *shape), written as its rows come: yields the function that adds one or more."""
+    dtype = np.dtype(dtype)
 
     def write_header(rows: int) -> None:
         file.seek(0)
-        header = {"descr": "|u1", "fortran_order": False, "shape": (rows, *shape)}
+        header = {"descr": dtype.str, "fortran_order": False, "shape": (rows, *shape)}
         np.lib.format.write_array_header_1_0(file, header)
 
     with atomic(path) as temporary, open(temporary, "wb") as file:
         write_header(0)
         start = file.tell()
-        yield lambda rows: file.write(np.ascontiguousarray(rows).data)
+        yield lambda rows: file.write(np.ascontiguousarray(rows, dtype).data)
         size = file.tell() - start
-        write_header(size // prod(shape))
+        write_header(size // (dtype.itemsize * prod(shape)))
         assert file.tell() == start, "numpy leaves room in the header for the number of rows"
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    npy = io.BytesIO()  # since numpy, writing to a file itself, does not say why it cannot
-    np.save(npy, array)
-    with atomic(path) as temporary:
-        temporary.write_bytes(npy.getbuffer())
 
 
 # All of them ------------------------------------------------------------------------------------------------------
@@ -147,13 +141,13 @@ def _save(path: Path, array: np.ndarray) -> None:
 def make_shards(plans: list[ShardPlan], workers: int) -> None:
     """Make those shards that are not there yet, in `workers` processes.
 
-    What lies beside them of former data sets, and of processes that were killed, is removed.
+    Shards beside them of former data sets, and the files of processes that were killed, are removed.
     """
     missing = [plan for plan in plans if not plan.is_made()]
-    if min(workers, len(missing)) > 1:
-        _make_in_parallel([missing[k::workers] for k in range(min(workers, len(missing)))])
-    else:
-        _make(missing)
+    workers = min(workers, len(missing))
+    made = _make_in_parallel(missing, workers) if workers > 1 else map(make_shard, missing)
+    for plan, _ in zip(missing, made, strict=True):
+        logger.info(f"{plan.folder.name}: shard {plan.name}, {len(plan.entries)} images")
     wanted = {path for plan in plans for path in (plan.record, *plan.arrays.values())}
     for folder in {plan.folder for plan in plans}:
         for path in folder.iterdir():
@@ -161,36 +155,22 @@ def make_shards(plans: list[ShardPlan], workers: int) -> None:
                 path.unlink()
 
 
-def _make(plans: list[ShardPlan]) -> None:
-    for plan in plans:
-        make_shard(plan)
-        logger.info(f"{plan.folder.name}: shard {plan.name}, {len(plan.entries)} images")
-
-
-def _make_in_parallel(shares: list[list[ShardPlan]]) -> None:
+def _make_in_parallel(plans: list[ShardPlan], workers: int) -> Iterator[None]:
     fork = multiprocessing.get_context("fork")  # the images of an npz, and long lists, are shared instead of copied
-    refusals = fork.SimpleQueue()
-    processes = [fork.Process(target=_work, args=(share, refusals)) for share in shares]
-    try:
-        for process in processes:
-            process.start()
-        running = processes
-        while running:
-            wait([process.sentinel for process in running])
-            running = [process for process in running if process.is_alive()]
-            if not refusals.empty():
-                raise ArtifactError(refusals.get())
-            if failed := [process.exitcode for process in processes if process.exitcode]:
-                raise RuntimeError(f"a process that makes shards ended with exit code {failed[0]}")
-    finally:
-        for process in processes:
-            if process.pid:
+    with ProcessPoolExecutor(workers, fork, _start_worker, (plans,)) as pool:
+        try:
+            yield from pool.map(_make_numbered, range(len(plans)))
+        except BaseException:  # Ctrl-C, too
+            for process in multiprocessing.active_children():
                 process.terminate()
-                process.join()
+            raise
 
 
-def _work(plans: list[ShardPlan], refusals: SimpleQueue) -> None:
-    """What a process does that shares the work. It ends with its parent, however that ends."""
+_plans: list[ShardPlan] = []  # of a worker
+
+
+def _start_worker(plans: list[ShardPlan]) -> None:
+    """Take the plans. The process ends with its parent, however that ends."""
 
     def follow() -> None:
         multiprocessing.parent_process().join()
@@ -198,7 +178,8 @@ def _work(plans: list[ShardPlan], refusals: SimpleQueue) -> None:
 
     threading.Thread(target=follow, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
-    try:
-        _make(plans)
-    except EddpmError as error:
-        refusals.put(str(error))
+    _plans[:] = plans
+
+
+def _make_numbered(number: int) -> None:
+    make_shard(_plans[number])

@@ -21,8 +21,8 @@ class Shard(NamedTuple):
 
     images: np.ndarray  # uint8 (n, H, W, C)
     labels: np.ndarray  # int64 (n,)
-    sizes: np.ndarray | None  # int64 (n, 2), heights and widths
-    pixels: np.ndarray | None  # uint8, all (h, w, C) one after the other
+    sizes: np.ndarray | None = None  # int64 (n, 2), heights and widths
+    pixels: np.ndarray | None = None  # uint8, all (h, w, C) one after the other
 
 
 def array_path(folder: Path, name: str, kind: str) -> Path:
@@ -32,7 +32,7 @@ def array_path(folder: Path, name: str, kind: str) -> Path:
 def open_shard(folder: Path, name: str, shape: tuple[int, ...], uncropped: bool) -> Shard:
     """Map the arrays of a shard of images `shape` (n, H, W, C). Raises ArtifactError if one is missing or misshapen."""
 
-    def open_array(kind: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+    def open_array(kind: str, dtype: type, *shape: int) -> np.ndarray:
         path = array_path(folder, name, kind)
         array = map_array(path, _REMEDY)
         if array.dtype != dtype or array.shape != shape:
@@ -40,11 +40,11 @@ def open_shard(folder: Path, name: str, shape: tuple[int, ...], uncropped: bool)
         return array
 
     count, channels = shape[0], shape[-1]
-    images, labels = open_array("images", np.uint8, shape), open_array("labels", np.int64, (count,))
+    images, labels = open_array("images", np.uint8, *shape), open_array("labels", np.int64, count)
     if not uncropped:
-        return Shard(images, labels, None, None)
-    sizes = open_array("sizes", np.int64, (count, 2))
-    return Shard(images, labels, sizes, open_array("pixels", np.uint8, (int(sizes.prod(axis=1).sum()) * channels,)))
+        return Shard(images, labels)
+    sizes = open_array("sizes", np.int64, count, 2)
+    return Shard(images, labels, sizes, open_array("pixels", np.uint8, int(sizes.prod(axis=1).sum()) * channels))
 
 
 class Store:
@@ -87,9 +87,7 @@ class Store:
 
     def read(self, index: np.ndarray) -> np.ndarray:
         """The centre crops of these image numbers, in this order: uint8 (n, H, W, C)."""
-        index = np.asarray(index)
-        images = np.empty((len(index), *self.shape), np.uint8)
-        shards = self._shard_of(index)
+        images, shards = np.empty((len(index), *self.shape), np.uint8), self._shard_of(index)
         for row, (shard, place) in enumerate(zip(shards, index - self._starts[shards], strict=True)):
             images[row] = self._map(self._images[shard])[place]
         return images

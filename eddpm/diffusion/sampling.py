@@ -6,7 +6,7 @@ The networks reach a sampler as callables of (x_t, t), t (B,) int64 being the or
 for the device.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -86,13 +86,14 @@ def sample_ddim(
             x0 = predict_x0(schedule, x_t, step, eps)
         x_t = at(abar_prev.sqrt(), step, x_t) * x0 + at((1 - abar_prev - sigmas**2).sqrt(), step, x_t) * eps
         if eta > 0 and step > 0:
+            assert noise_fn, "eta above 0 needs noise_fn"
             x_t = x_t + at(sigmas, step, x_t) * noise_fn(k)
         if on_step:
             on_step(Step(k, int(schedule.timesteps[step]), x_t, p.x0, guidance))
     return x_t
 
 
-def _countdown(schedule: NoiseSchedule, x_T: Tensor):
+def _countdown(schedule: NoiseSchedule, x_T: Tensor) -> Iterator[tuple[int, int, Tensor, Tensor]]:
     """Yield (k, step, t, t_prev) from the noisiest step to step 0, t and t_prev (B,) on the device of x_T.
 
     t_prev is the timestep one step cleaner; 0 after step 0, since no network knows a cleaner one.

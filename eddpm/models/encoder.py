@@ -27,9 +27,14 @@ class EncoderClassifier(HalfUNet):
     level (Guo et al., 2017), and `temperature_edges` (L - 1,), the first step of each level after the first.
     """
 
+    config: EncoderConfig
+    temperatures: Tensor
+    temperature_edges: Tensor
+
     def __init__(self, config: EncoderConfig):
         super().__init__(config, config.classifier_width, config.classifier_depth)
         channels, size = self.widths[-1], self.sizes[-1]
+        head: list[nn.Module]
         if config.classifier_pool == "attention":
             head = [AttentionPool(size, channels, heads(config, channels), config.num_classes)]
         else:

@@ -178,7 +178,7 @@ class AttentionPool(nn.Module):
 class ConditionedSequential(nn.Sequential):
     """A sequence of layers, in which the residual blocks are given the embedding too."""
 
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:  # type: ignore[override]
         for layer in self:
             x = layer(x, emb) if isinstance(layer, ResidualBlock) else layer(x)
         return x
@@ -203,4 +203,4 @@ def set_trunk_dtype(network: nn.Module, dtype: torch.dtype) -> None:
 
 def trunk_dtype(network: nn.Module) -> torch.dtype:
     """The precision in which the blocks of a UNet or EncoderClassifier compute."""
-    return network.input_blocks[0][0].weight.dtype
+    return network.get_parameter("input_blocks.0.0.weight").dtype

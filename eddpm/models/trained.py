@@ -51,8 +51,11 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> UNet | Encoder
     path = Path(path)
     path = path / WEIGHTS if path.is_dir() else path
     weights, settings = load_checkpoint(path), _settings_of(path)
-    build = build_denoiser if isinstance(settings.network, UNetConfig) else build_classifier
-    network = build(settings.network, frozen=True)
+    network: UNet | EncoderClassifier
+    if isinstance(settings.network, UNetConfig):
+        network = build_denoiser(settings.network, frozen=True)
+    else:
+        network = build_classifier(settings.network, frozen=True)
     load_weights(network, weights, str(path))
     network.diffusion = settings.diffusion
     return network.to(device)

@@ -73,7 +73,7 @@ class HalfUNet(nn.Module):
 
     def embed_time(self, t: Tensor) -> Tensor:
         """Timesteps t (B,), 0 to diffusion_steps - 1 -> (B, 4 * width), in the full precision of the network."""
-        sinusoids = timestep_embedding(t, self.width).to(self.time_embed[0].weight.dtype)
+        sinusoids = timestep_embedding(t, self.width).to(self.get_parameter("time_embed.0.weight").dtype)
         return full_precision(self.time_embed, sinusoids)
 
 
@@ -82,6 +82,8 @@ class UNet(HalfUNet):
 
     The final convolution, the last one of each residual branch and the attentions' projections start at zero.
     """
+
+    config: UNetConfig
 
     def __init__(self, config: UNetConfig):
         depth = config.num_res_blocks

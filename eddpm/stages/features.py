@@ -25,13 +25,14 @@ from eddpm.io.log import progress
 from eddpm.models.build import build_classifier, load_weights
 from eddpm.models.device import pick_device
 from eddpm.models.encoder import EncoderFeatures
+from eddpm.stages import OptionalFiles
 
 logger = logging.getLogger(__name__)
 
 REFERENCE_IMAGES = 10_000  # kept for precision and recall, as in ADM's reference batches
 
 
-def extract_references(settings: Path, dataset: Path, weights: list[Path], references: list[Path]) -> None:
+def extract_references(settings: Path, dataset: Path, weights: OptionalFiles, references: list[Path]) -> None:
     """Write one reference per space, in the order of the settings, with the keys of ADM's reference batches.
 
     `dataset` is a prepared data set, of which the training images count, or a reference batch of ADM's; `weights`
@@ -39,7 +40,7 @@ def extract_references(settings: Path, dataset: Path, weights: list[Path], refer
     those in `arr_0`: 10 000, spread evenly. No others are held in memory.
     """
     config = load_settings(MeasureConfig, settings)
-    check_count("--references", references, len(config.spaces))
+    check_count("--references", references, len(config.spaces), "feature spaces")
     images = open_images(dataset)
     kept = spread_evenly(len(images))
     for space, path in zip(open_spaces(config.spaces, weights), references, strict=True):
@@ -58,7 +59,7 @@ def extract_references(settings: Path, dataset: Path, weights: list[Path], refer
         logger.info(f"{space.name}: {len(images)} images, {reference.pooled.shape[1]} dimensions -> {path}")
 
 
-def extract_features(settings: Path, samples: Path, weights: list[Path], features: Path) -> None:
+def extract_features(settings: Path, samples: Path, weights: OptionalFiles, features: Path) -> None:
     """Write the features of one shard in every space, as `<space>/pooled` and so on."""
     config = load_settings(MeasureConfig, settings)
     spaces = open_spaces(config.spaces, weights)
@@ -111,7 +112,7 @@ def read_features(paths: list[Path], spaces: list[Extractor], count: int, keep_s
 def open_spaces(spaces: Iterable[SpaceConfig], weights: list[Path]) -> list[Extractor]:
     """The extractor of each space; `weights` has a file for each of those that need one, in their order."""
     spaces, device = list(spaces), pick_device()
-    check_count("--weights", weights, sum(space.has_weights for space in spaces))
+    check_count("--weights", weights, sum(space.has_weights for space in spaces), "feature spaces with weights")
     files = iter(weights)
     return [_open_space(space, next(files) if space.has_weights else None, device) for space in spaces]
 
@@ -254,7 +255,7 @@ def _chosen(images: Images, kept: np.ndarray) -> Iterator[np.ndarray]:
         start += len(batch)
 
 
-def check_count(option: str, given: list[Path], wanted: int) -> None:
-    """ConfigError unless an option names as many files as there are spaces which want one."""
+def check_count(option: str, given: list[Path], wanted: int, of: str) -> None:
+    """ConfigError unless an option names one file for each of so many."""
     if len(given) != wanted:
-        raise ConfigError(f"{option}: {len(given)} given, the settings have {wanted} such spaces; name one for each")
+        raise ConfigError(f"{option}: {len(given)} given for {wanted} {of}; name one for each")

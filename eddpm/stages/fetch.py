@@ -1,11 +1,12 @@
 """Published files: fetched once, checked, never altered."""
 
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -24,7 +25,12 @@ PAUSES = (1, 3, 10, None)  # seconds after each attempt
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # answers of HTTP that another attempt may change
 
 
-def fetch_asset(source: str, digest: str | None, asset: Path, record: Path | None = None) -> None:
+def fetch_asset(
+    source: Annotated[str, {"type": os.path.expanduser}, "a URL, or a path"],
+    digest: Annotated[str | None, "SHA-256; named without a value: that of the first file to come"],
+    asset: Path,
+    record: Annotated[Path | None, "where the SHA-256 of the first file is recorded (ASSET.sha256)"] = None,
+) -> None:
     """Bring a file from a URL, or link to one on disk, provided that its SHA-256 is `digest` (hexadecimal).
 
     A web page, a Git LFS pointer, text or nothing in its place is refused and never recorded.

@@ -1,7 +1,11 @@
 """Measuring samples: a run's shards within the pipeline, or any pair of sample batch and reference outside it."""
 
 import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -28,12 +32,12 @@ from eddpm.io.files import atomic, sha256, write_json, write_text
 from eddpm.io.provenance import provenance
 from eddpm.models.device import device_name, pick_device
 from eddpm.reporting.tables import scores
+from eddpm.stages import OptionalFiles
 from eddpm.stages.features import (
     ReferenceFile,
     check_count,
     features_of,
     open_classifier,
-    open_reference,
     open_spaces,
     read_features,
     spread_evenly,
@@ -46,79 +50,130 @@ GRID_IMAGES = 100
 Measured = tuple[dict[str, float], dict[str, float]]  # values and standard errors of metrics, by name
 
 
-def compute_metrics(
+def measure_samples(
     settings: Path,
-    run: Path,
+    runs: list[Path],
     samples: list[Path],
-    features: list[Path],
-    weights: list[Path],
+    features: OptionalFiles,
+    weights: OptionalFiles,
     references: list[Path],
+    metrics: list[Path],
+    traces: list[Path],
+    grids: list[Path],
+) -> None:
+    """Write each run's metrics with their standard errors, its trace along the steps, and a grid of its first images.
+
+    `runs` are the settings of runs. `samples` are the shards of a single run, or one shard for each of several;
+    `features` are theirs where they have been extracted. `weights` and `references` go with the spaces in order.
+    """
+    config = load_settings(MeasureConfig, settings)
+    for option, paths in (("--metrics", metrics), ("--traces", traces), ("--grids", grids)):
+        check_count(option, paths, len(runs), "runs")
+    measured = [
+        _Run(load_settings(SampleConfig, run), paths, extracted)
+        for run, paths, extracted in zip(
+            runs, _by_run("--samples", samples, runs), _by_run("--features", features, runs), strict=True
+        )
+    ]
+    spaces = open_spaces(config.spaces, weights)
+    check_count("--references", references, len(spaces), "feature spaces")
+    files = [ReferenceFile(path) for path in references]
+    for run in measured:
+        for images in filter(None, (file.images for file in files)):
+            refuse_unlike(run.images, images)
+    against = {space.name: file.in_space(space) for space, file in zip(spaces, files, strict=True)}
+    described = {
+        space.name: {"extractor": space.identity, "reference": {"name": str(path), "sha256": sha256(path)}}
+        for space, path in zip(spaces, references, strict=True)
+    }
+    for run, *outputs in zip(measured, metrics, traces, grids, strict=True):
+        _measure_run(run, config, spaces, against, described, *outputs)
+
+
+class _Run:
+    """A run's settings and shards, and their features where they have been extracted."""
+
+    def __init__(self, config: SampleConfig, paths: list[Path], features: list[Path]):
+        self.config, self.features = config, features
+        self.shards = _read_shards(paths)
+        self.images = Joined(paths[0].parent, [ImageFile(path) for path in paths])
+        identities = {str(shard["identity"]) for shard in self.shards if "identity" in shard}
+        if len(identities) > 1:
+            raise ArtifactError(
+                f"{config.name}: its shards were sampled with different settings or weights; sample them anew"
+            )
+        self.identity = next(iter(identities), None)
+
+
+def _by_run(option: str, paths: list[Path], runs: list[Path]) -> list[list[Path]]:
+    """The files of each run: all of them belong to a single run, one of them to each of several."""
+    if len(runs) == 1 or not paths:
+        return [paths for _ in runs]
+    check_count(option, paths, len(runs), "runs")
+    return [[path] for path in paths]
+
+
+def _measure_run(
+    run: _Run,
+    config: MeasureConfig,
+    spaces: list[Extractor],
+    against: dict[str, Reference],
+    described: dict[str, dict],
     metrics: Path,
     trace: Path,
     grid: Path,
 ) -> None:
-    """Write a run's metrics with their standard errors, its trace along the steps, and a grid of its first images.
-
-    `run` holds its settings, `samples` are its shards; `features` are theirs where they have been extracted. `weights`
-    and `references` go with the spaces in order.
-    """
-    config, run_config = load_settings(MeasureConfig, settings), load_settings(SampleConfig, run)
-    shards = _read_shards(samples)
-    images = Joined(samples[0].parent, [ImageFile(path) for path in samples])
-    for path in references:
-        refuse_unlike(images, open_images(path))
-    labels = images.labels
-    k = config.nearest_neighbours
-    replicates = _replicates(config.replicates, len(labels), k)
-    spaces = open_spaces(config.spaces, weights)
-    check_count("--references", references, len(spaces))
-    opened = [open_reference(path, space) for path, space in zip(references, spaces, strict=True)]
-    if features:
-        found = read_features(features, spaces, len(labels), keep_spatial=replicates > 0)
+    labels = run.images.labels
+    replicates = _replicates(config.replicates, len(labels), config.nearest_neighbours)
+    if run.features:
+        found = read_features(run.features, spaces, len(labels), keep_spatial=replicates > 0)
     else:
-        found = features_of(images, spaces, keep_spatial=replicates > 0)
-    try:
-        values, errors = _measure(found, dict(zip(found, opened, strict=True)), labels, k, replicates)
-    except ArtifactError as error:
-        raise ArtifactError(f"{run_config.name}: {error}") from None
-    _write_trace(trace, shards, len(labels))
-    _write_grid(grid, next(images.batches(GRID_IMAGES)))
-    # What the networks are follows from the settings beside the run; a table tells of the rest.
-    row = run_config.model_dump(mode="json", exclude={"denoiser", "classifier", "diffusion", "num_classes"})
+        found = features_of(run.images, spaces, keep_spatial=replicates > 0)
+    with _named(run.config.name):
+        values, errors = _measure(found, against, labels, config.nearest_neighbours, replicates)
+    _write_trace(trace, run.shards, len(labels))
+    _write_grid(grid, next(run.images.batches(GRID_IMAGES)))
+    # The networks follow from the settings beside the run; a table shows the rest.
+    row = run.config.model_dump(mode="json", exclude={"denoiser", "classifier", "diffusion", "num_classes"})
     write_json(
         metrics,
         {
             "run": row,
-            "identity": _identity(run_config.name, shards),
+            "identity": run.identity,
             "num_images": len(labels),
             "metrics": values,
             "standard_errors": errors,
-            "features": {
-                space.name: {"extractor": space.identity, "reference": {"name": str(path), "sha256": sha256(path)}}
-                for space, path in zip(spaces, references, strict=True)
-            },
+            "features": described,
             "provenance": {**provenance(), "device": device_name(pick_device())},
         },
     )
-    logger.info(f"{run_config.name}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
+    logger.info(f"{run.config.name}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
 
 
-def _identity(name: str, shards: list[dict[str, np.ndarray]]) -> str | None:
-    """The identity that the shards carry, if they do. ArtifactError where they differ in it."""
-    found = {str(shard["identity"]) for shard in shards if "identity" in shard}
-    if len(found) > 1:
-        raise ArtifactError(f"{name}: its shards were sampled with different settings or weights; sample them anew")
-    return next(iter(found), None)
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """ArtifactErrors begin with this name."""
+    try:
+        yield
+    except ArtifactError as error:
+        raise ArtifactError(f"{name}: {error}") from None
 
 
 def evaluate(
-    samples: Path,
-    reference: Path,
-    spaces: list[str],
-    weights: Path,
-    resize: str,
-    nearest_neighbours: int,
-    replicates: int | None,
+    samples: Annotated[Path, "an npz or npy, a folder or a zip of images, a folder of npz files"],
+    reference: Annotated[Path, "the same; or a dataset.json, or an npz of statistics (mu, sigma)"],
+    spaces: Annotated[
+        Sequence[str],
+        {"type": os.path.expanduser},
+        "inception, efficientnet-lite0, pixels, or the folder of a trained classifier",
+    ] = ("inception",),
+    weights: Annotated[Path, "the Inception network (%(default)s)"] = Path("resources/assets", INCEPTION_FILE),
+    resize: Annotated[
+        Literal["legacy_tensorflow", "clean"],
+        "how Inception is fed: as in ADM's evaluator (%(default)s), or antialiased",
+    ] = "legacy_tensorflow",
+    nearest_neighbours: Annotated[int, "k of precision and recall (%(default)s)"] = 3,
+    replicates: Annotated[int | None, "for standard errors (50 up to 10 000 images, else 0)"] = None,
 ) -> None:
     """Print a table of the metrics of any images against any others, or against statistics of others.
 
@@ -143,10 +198,8 @@ def evaluate(
     if judged and labels is None:
         logger.info(f"{samples}: no labels, so no accuracy")
     _say_what_is_biased(found, references)
-    try:
+    with _named(str(samples)):
         values, errors = _measure(found, references, labels, nearest_neighbours, replicates)
-    except ArtifactError as error:
-        raise ArtifactError(f"{samples}: {error}") from None
     print(scores(values, errors))
 
 
@@ -250,13 +303,11 @@ def _measure(
             values["accuracy"] = float(right.mean())
             if replicates:
                 errors["accuracy"] = standard_error([right[half].mean() for half in halves], len(right))
-        try:
+        with _named(space):
             values |= {f"{space}/{name}": v for name, v in measure(features, references[space], k, device).items()}
             if replicates:
                 found_errors = standard_errors(features, references[space], k, halves, device)
                 errors |= {f"{space}/{name}": error for name, error in found_errors.items()}
-        except ArtifactError as error:
-            raise ArtifactError(f"{space}: {error}") from None
     return values, errors
 
 

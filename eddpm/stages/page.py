@@ -3,20 +3,22 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 from eddpm.config.settings import read_text
 from eddpm.errors import ArtifactError
 from eddpm.io.files import read_json, write_text
 from eddpm.reporting.page import cost_table, provenance_table, read_table, render
+from eddpm.stages import OptionalFiles
 
 
 def make_report(
     experiment: str,
-    metrics: list[Path],
-    tables: list[Path],
-    figures: list[Path],
-    configs: list[Path],
-    benchmarks: Path,
+    metrics: OptionalFiles,
+    tables: Annotated[list[Path], "in markdown"],
+    figures: Annotated[list[Path], "as PNG"],
+    configs: Annotated[list[Path], "configuration files, shown as they are"],
+    benchmarks: Annotated[Path, "the folder of the experiment's Snakemake benchmarks"],
     report: Path,
 ) -> None:
     """Write one HTML page that shows tables (md) and figures (png) with what is behind them.

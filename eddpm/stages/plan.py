@@ -5,9 +5,9 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from tabulate import tabulate
 
@@ -17,6 +17,7 @@ from eddpm.config.project import Project
 from eddpm.config.projectfile import load_project
 from eddpm.config.settings import read_yaml
 from eddpm.errors import ConfigError
+from eddpm.stages import ProjectFile
 from eddpm.stages.status import number, speed_source
 
 SNAKEFILE = Path(__file__).parents[2] / "workflow/Snakefile"
@@ -35,7 +36,7 @@ class Planned(NamedTuple):
     shards: dict[str, list[Shard]]  # by rule: whose samples, or features, it would write
 
 
-def plan(config: Path, targets: list[str]) -> None:
+def plan(config: ProjectFile, targets: Annotated[Sequence[str], "as snakemake takes them (all)"] = ("all",)) -> None:
     """Print the jobs that remain to be done for `targets` by rule, the hours of sampling, and the disk it fills."""
     project = load_project(read_yaml(config), str(config))
     planned = parse_dry_run(dry_run(config, targets))
@@ -61,7 +62,7 @@ def plan(config: Path, targets: list[str]) -> None:
         print(line)
 
 
-def dry_run(config: Path, targets: list[str]) -> str:
+def dry_run(config: Path, targets: Sequence[str]) -> str:
     """What Snakemake prints of a dry run in the working directory. Raises ConfigError where it cannot plan."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", str(config)]
     command += ["--workflow-profile", "none"]

@@ -6,16 +6,16 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
 from eddpm.config.schema import DatasetConfig
 from eddpm.config.settings import load_settings
+from eddpm.data.classes import with_counts
 from eddpm.data.kinds import is_companion, remedy, summary, why_left_out
-from eddpm.data.parts import Part, open_parts
+from eddpm.data.parts import open_parts
 from eddpm.data.pictures import NOTES
-from eddpm.data.refusals import with_counts
 from eddpm.data.shards import ShardPlan, make_shards, plan_shards
 from eddpm.data.sources import Source
 from eddpm.errors import ArtifactError
@@ -33,7 +33,7 @@ class LeftOut(NamedTuple):
     part: str  # "-": of the source of both
     file: str
     reason: str
-    kind: str | None  # by its name; None: it should be readable
+    kind: str | None = None  # by its name; None: it should be readable
 
     @property
     def is_lost(self) -> bool:
@@ -41,7 +41,9 @@ class LeftOut(NamedTuple):
         return self.kind is None or not is_companion(self.kind)
 
 
-def prepare_dataset(settings: Path, dataset: Path, unreadable: Path, workers: int) -> None:
+def prepare_dataset(
+    settings: Path, dataset: Path, unreadable: Path, workers: Annotated[int, "processes (1)"] = 1
+) -> None:
     """Lay the images of a data set down in shards, in the folders `train` and `validation` beside `dataset`.
 
     Finished shards of the same images are kept. `dataset`, the description that readers start from, is written last;
@@ -50,9 +52,12 @@ def prepare_dataset(settings: Path, dataset: Path, unreadable: Path, workers: in
     config = load_settings(DatasetConfig, settings)
     parts = open_parts(config)
     dataset.unlink(missing_ok=True)  # since it may describe shards that are about to change
-    left_out = list(_not_counted(config, parts))
+    sources = {name: part.source for name, part in parts.items()}
+    if config.validation_source is None:
+        sources = {"-": sources["train"]}
+    left_out = [each for part, source in sources.items() for each in _not_counted(config, part, source)]
     plans = {name: plan_shards(config, dataset.parent / name, part) for name, part in parts.items()}
-    all_plans = [plan for part in plans.values() for plan in part]
+    all_plans = [plan for of_part in plans.values() for plan in of_part]
     total = sum(len(plan.entries) for plan in all_plans) + sum(each.is_lost for each in left_out)
     _check_losses(config, left_out, total, unreadable)
     make_shards(all_plans, workers)
@@ -60,17 +65,15 @@ def prepare_dataset(settings: Path, dataset: Path, unreadable: Path, workers: in
     left_out += _not_readable(records)
     _check_losses(config, left_out, total, unreadable)
     classes = parts["train"].source.classes
-    sources = {id(part.source): part.source for part in parts.values()}.values()
     description = {
         "source": config.source,
         "validation_source": config.validation_source,
         "shape": [config.image_size, config.image_size, config.image_channels],
         "classes": classes,
-        "parts": {part: _describe(plans[part], records[part], classes) for part in plans},
-        "not_counted": Counter(kind for source in sources for kind in source.not_counted.values()),
-        "passed_over": Counter(reason for source in sources for reason in source.passed_over.values()),
+        "parts": {part: _describe(config, part, plans[part], records[part], classes) for part in plans},
+        "not_counted": Counter(kind for source in sources.values() for kind in source.not_counted.values()),
+        "passed_over": Counter(reason for source in sources.values() for reason in source.passed_over.values()),
     }
-    _check_classes(config, description)
     write_json(dataset, description)
     for name, part in description["parts"].items():
         logger.info(f"{part['images']} {name} images of {config.num_classes} classes in {len(part['shards'])} shards")
@@ -78,64 +81,54 @@ def prepare_dataset(settings: Path, dataset: Path, unreadable: Path, workers: in
             logger.info(f"{name}: {count} of {part['images']} images are {NOTES[note]}")
 
 
-def _not_counted(config: DatasetConfig, parts: dict[str, Part]) -> Iterator[LeftOut]:
-    """The files that are left out by their kind; says what there is."""
-    places = (
-        {"-": config.source}
-        if config.validation_source is None
-        else dict(zip(parts, (config.source, config.validation_source), strict=True))
-    )
-    for part, place in places.items():
-        source = parts["train" if part == "-" else part].source
-        for line in _contents(source):
-            logger.info(f"{escaped(place)}: {line}")
-        for file, kind in source.not_counted.items():
-            yield (each := LeftOut(part, file, why_left_out(file, kind), kind))
-            if each.is_lost:
-                logger.info(f"{escaped(place)}: {shown(file)} {each.reason}")
+def _not_counted(config: DatasetConfig, part: str, source: Source) -> Iterator[LeftOut]:
+    """The files that are left out by their kind; the log says what there is."""
+    place = escaped(config.validation_source if part == "validation" else config.source)
+    for line in _contents(source):
+        logger.info(f"{place}: {line}")
+    for file, kind in source.not_counted.items():
+        yield (each := LeftOut(part, file, why_left_out(kind), kind))
+        if each.is_lost:
+            logger.info(f"{place}: {shown(file)} {each.reason}")
 
 
 def _contents(source: Source) -> Iterator[str]:
-    counts, images = Counter(entry.label for entry in source.entries), len(source.entries)
-    first = f"{images} images of {len(source.classes)} classes"
+    first = f"{len(source.entries)} images of {len(source.classes)} classes"
     if len(source.classes) <= MANY:
         yield f"{first}: {with_counts(source.classes, source.entries, MANY)}"
     else:
-        ends = (min(counts, key=counts.get), max(counts, key=counts.get))
-        few, many = (f"{shown(source.classes[label])} ({counts[label]})" for label in ends)
-        yield f"{first}, from {few} to {many}; dataset.json has them all"
+        counts = Counter(source.classes[entry.label] for entry in source.entries)
+        few, many = min(counts, key=counts.get), max(counts, key=counts.get)
+        ends = f"from {shown(few)} ({counts[few]}) to {shown(many)} ({counts[many]})"
+        yield f"{first}, {ends}; dataset.json has them all"
     yield from source.remarks
     if source.not_counted:
         yield f"{len(source.not_counted)} files among the images do not count: {summary(source.not_counted.values())}"
 
 
 def _not_readable(records: dict[str, list[dict]]) -> Iterator[LeftOut]:
-    """The images that cannot be read; says which."""
+    """The images that cannot be read; the log says which."""
     for part, of_part in records.items():
         for file, reason in (failure for record in of_part for failure in record["unreadable"]):
             logger.info(f"{part}: {shown(file)} cannot be read: {escaped(reason)}")
-            yield LeftOut(part, file, reason, None)
+            yield LeftOut(part, file, reason)
 
 
 def _check_losses(config: DatasetConfig, left_out: list[LeftOut], total: int, table: Path) -> None:
     """Write the table of what is left out. Raises ArtifactError where images, or what may be some, are too many."""
     text = io.StringIO()
-    rows = ((part, _cell(file), _cell(reason)) for part, file, reason, _ in left_out)
-    csv.writer(text, delimiter="\t", lineterminator="\n").writerows([("part", "file", "reason"), *rows])
+    rows = ([part, _cell(file), _cell(reason)] for part, file, reason, _ in left_out)
+    csv.writer(text, delimiter="\t", lineterminator="\n").writerows([["part", "file", "reason"], *rows])
     write_text(table, text.getvalue())
     lost = [each for each in left_out if each.is_lost]
-    share = len(lost) / total
-    if share > config.max_corrupt:
-        first, *others = [shown(each.file) for each in lost[:3]] + ["..."] * (len(lost) > 3)
-        names = ", ".join([f"{first} ({escaped(lost[0].reason)})", *others])
-        steps = [
-            remedy(each.kind for each in lost if each.kind),
-            "repair them" * any(each.kind is None for each in lost),
-        ]
+    if len(lost) / total > config.max_corrupt:
+        first = f"{shown(lost[0].file)} ({escaped(lost[0].reason)})"
+        steps = remedy(each.kind for each in lost if each.kind), "repair them" * any(not each.kind for each in lost)
         raise ArtifactError(
-            f"dataset '{config.source}': {len(lost)} of {total} images ({share:.2%}) cannot be read: {names}; the log"
-            f" names all, with the reasons; {', '.join(filter(None, steps))}, move them elsewhere, or raise"
-            f" dataset.max_corrupt ({config.max_corrupt})"
+            f"dataset '{config.source}': {len(lost)} of {total} images ({len(lost) / total:.2%}) cannot be read:"
+            f" {listed([first, *(shown(each.file) for each in lost[1:])], most=3)}; the log names all, with the"
+            f" reasons; {', '.join(filter(None, steps))}, move them elsewhere, or raise dataset.max_corrupt"
+            f" ({config.max_corrupt})"
         )
 
 
@@ -144,11 +137,20 @@ def _cell(text: str) -> str:
     return "\t".join(map(escaped, text.split("\t")))
 
 
-def _describe(plans: list[ShardPlan], records: list[dict], classes: tuple[str, ...]) -> dict:
+def _describe(
+    config: DatasetConfig, part: str, plans: list[ShardPlan], records: list[dict], classes: tuple[str, ...]
+) -> dict:
+    """One part of the description. Raises ArtifactError where no image of a class could be read."""
     labels = np.concatenate([np.load(plan.arrays["labels"]) for plan in plans])
+    by_class = np.bincount(labels, minlength=len(classes)).tolist()
+    if without := [shown(name) for name, count in zip(classes, by_class, strict=True) if not count]:
+        raise ArtifactError(
+            f"dataset '{config.source}': no {part} image can be read of {listed(without)}; the log names the files;"
+            " repair them, or add others"
+        )
     return {
-        "images": sum(record["images"] for record in records),
-        "by_class": np.bincount(labels, minlength=len(classes)).tolist(),
+        "images": len(labels),
+        "by_class": by_class,
         "unreadable": sum(len(record["unreadable"]) for record in records),
         "notes": sum((Counter(record["notes"]) for record in records), Counter()),
         "uncropped": plans[0].uncropped,
@@ -157,14 +159,3 @@ def _describe(plans: list[ShardPlan], records: list[dict], classes: tuple[str, .
             for plan, record in zip(plans, records, strict=True)
         ],
     }
-
-
-def _check_classes(config: DatasetConfig, description: dict) -> None:
-    """Raise ArtifactError where no image of a class could be read."""
-    for part, of_part in description["parts"].items():
-        counts = zip(description["classes"], of_part["by_class"], strict=True)
-        if without := [shown(name) for name, count in counts if not count]:
-            raise ArtifactError(
-                f"dataset '{config.source}': no {part} image can be read of {listed(without)}; the log names the files;"
-                " repair them, or add others"
-            )

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,14 @@ from eddpm.io.filekinds import refuse_impostor
 from eddpm.io.files import atomic, read_json, write_text
 from eddpm.reporting.published import COMPARED, comparison_frame, comparison_latex, comparison_markdown, read_published
 from eddpm.reporting.tables import metrics_frame, to_latex, to_markdown
+from eddpm.stages import Caption, Measured
+
+Names = Annotated[list[str], "the name of each row, in order"]
+Figure = Literal["samples", "trace", "noise_levels", "fronts", "scales", "precision_recall"]
+Labels = Annotated[list[str], {"nargs": "*", "default": []}]
 
 
-def make_table(runs: list[str], metrics: list[Path], caption: str, csv: Path, md: Path, tex: Path) -> None:
+def make_table(runs: Names, metrics: Measured, caption: Caption, csv: Path, md: Path, tex: Path) -> None:
     """Write one table of `runs` in three formats; the csv has every digit and column.
 
     `metrics` are the metrics.json of those that have been measured; the others are rows that say so.
@@ -29,7 +35,13 @@ def make_table(runs: list[str], metrics: list[Path], caption: str, csv: Path, md
 
 
 def compare_published(
-    runs: list[str], metrics: list[Path], published: Path, caption: str, csv: Path, md: Path, tex: Path
+    runs: Names,
+    metrics: Measured,
+    published: Annotated[Path, "such as config/imagenet256/published.tsv"],
+    caption: Caption,
+    csv: Path,
+    md: Path,
+    tex: Path,
 ) -> None:
     """Write our numbers of `runs` beside those that others published, in three formats; the csv has a row per number.
 
@@ -73,7 +85,7 @@ def _origin(runs: list[str], measured: dict[str, dict]) -> str:
     return f"{counts} images per row; commit {commit}; torch {torch}; measured on {device}. {missing}".rstrip()
 
 
-def plot_figure(figure: str, inputs: list[Path], labels: list[str], png: Path, pdf: Path) -> None:
+def plot_figure(figure: Figure, inputs: list[Path], labels: Labels, png: Path, pdf: Path) -> None:
     """Draw one figure: "samples" (an npz per label), "trace" (a csv per label), "noise_levels" (a jsonl per label),
     "fronts", "scales" or "precision_recall" (csv of a table).
     """

@@ -28,23 +28,6 @@ def sample_sweep(
         forget_batches(path)
 
 
-def measure_sweep(
-    settings: Path,
-    runs: list[Path],
-    samples: list[Path],
-    weights: list[Path],
-    references: list[Path],
-    metrics: list[Path],
-    traces: list[Path],
-    grids: list[Path],
-) -> None:
-    """Measure each run of a sweep as `compute_metrics` does; five lists have one file per scale."""
-    from eddpm.stages.measure import compute_metrics
-
-    for run, shard, *outputs in zip(runs, samples, metrics, traces, grids, strict=True):
-        compute_metrics(settings, run, [shard], [], weights, references, *outputs)
-
-
 def choose_scale(settings: Path, metrics: list[Path], run_settings: Path) -> None:
     """Complete a run's settings with the best scale of a sweep, `metrics` being those of one method's scales."""
     config = load_settings(ChoiceConfig, settings)

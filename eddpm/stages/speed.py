@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -19,12 +20,13 @@ from eddpm.errors import ConfigError
 from eddpm.io.files import save_model
 from eddpm.models.build import build_classifier, build_denoiser
 from eddpm.models.device import device_name
+from eddpm.stages import ProjectFile
 from eddpm.stages.sample import GuidedSampler
 
 STEPS = 5  # that are timed; each further one takes as long
 
 
-def measure_speed(config: Path, run: str) -> None:
+def measure_speed(config: ProjectFile, run: Annotated[str, "the folder of a guided run, such as uadm25-g"]) -> None:
     """Time a batch of a guided run, with its guidance and without, and print the lines for the project's config.
 
     Takes the networks of the run where they are trained, else untrained ones of the same shapes: as fast.

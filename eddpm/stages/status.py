@@ -3,10 +3,10 @@
 import csv
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from tabulate import tabulate
 
@@ -19,6 +19,7 @@ from eddpm.errors import ArtifactError
 from eddpm.io.arrays import image_numbers
 from eddpm.io.names import listed
 from eddpm.reporting.outdated import Files, differ
+from eddpm.stages import ProjectFile
 
 COLUMNS = ("run", "images", "images/s", "hours", "hours left", "failed")
 LOG_TAIL = 16_384  # bytes
@@ -44,7 +45,10 @@ class Progress(NamedTuple):
     outdated: str | None  # why images that are there are to be made again
 
 
-def status(config: Path, targets: list[str]) -> None:
+def status(
+    config: ProjectFile,
+    targets: Annotated[Sequence[str], "named ones: all, ablations, ablation_NAME (all)"] = ("all",),
+) -> None:
     """Print a row per run: images, images per second, job-hours so far and left; then the errors of failed jobs.
 
     The runs are those in the tables of named targets, such as `all`.

@@ -6,11 +6,12 @@ from eddpm.config.outputs import PUBLISHED_CAPTION, tables_of
 from eddpm.config.projectfile import load_project
 from eddpm.config.settings import read_yaml
 from eddpm.reporting.outdated import Files
+from eddpm.stages import ProjectFile
 from eddpm.stages.report import compare_published, make_table
 from eddpm.stages.status import print_outdated
 
 
-def tables(config: Path) -> None:
+def tables(config: ProjectFile) -> None:
     """Write every table, a row for each run, and print the main one, and why metrics that are there are left out.
 
     Below results/EXPERIMENT/tables/, where the workflow writes the same; but one with missing rows in unfinished/

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -41,17 +42,22 @@ VALIDATION_IMAGES = 1000  # watched during training: little time, and a standard
 TERMINATED = 128 + 15  # exit code, as a shell has it after SIGTERM
 
 Config = TrainDenoiserConfig | TrainClassifierConfig
+Prepared = Annotated[Path, "dataset.json of prepared data"]
+Start = Annotated[Path | None, "a checkpoint to start from; named without a value: none"]
+Microbatch = Annotated[int | None, "images that a process computes at once (all of its share)"]
+Threads = Annotated[int, "cores of this job: one for each process, the others read data (1)"]
+
 Batches = Iterator[tuple[Tensor, Tensor]]  # x0 (B, C, H, W) in [-1, 1] and y (B,), on the device
 
 
 def train_denoiser(
     settings: Path,
-    dataset: Path,
+    dataset: Prepared,
     model: Path,
     log: Path,
-    init_from: Path | None = None,
-    microbatch: int | None = None,
-    threads: int = 1,
+    init_from: Start = None,
+    microbatch: Microbatch = None,
+    threads: Threads = 1,
 ) -> None:
     """Train a denoiser of eps at uniform t (DDPM alg. 1) and, with `learn_sigma`, of its variance.
 
@@ -64,12 +70,12 @@ def train_denoiser(
 
 def train_classifier(
     settings: Path,
-    dataset: Path,
+    dataset: Prepared,
     model: Path,
     log: Path,
-    init_from: Path | None = None,
-    microbatch: int | None = None,
-    threads: int = 1,
+    init_from: Start = None,
+    microbatch: Microbatch = None,
+    threads: Threads = 1,
 ) -> None:
     """Train a classifier on noisy images at uniform t, or on clean ones at t = 0; options as for a denoiser."""
     config = load_settings(TrainClassifierConfig, settings)

@@ -19,7 +19,7 @@ WANTED = {
     "measure_sweep": (1, 1),
     "extract_references": (1, 1),
     "extract_features": (2, 1),
-    "compute_metrics": (3, 1),
+    "measure_samples": (3, 1),
 }
 
 

@@ -22,7 +22,7 @@ def test_a_fresh_project_plans_every_job(workspace):
     jobs = {rule: len(outputs) for rule, outputs in workspace.planned("all").items()}
     # 3 runs and 2 best ones, one of them of 2 shards; the sweep of 2 guided methods shares a job for each.
     assert jobs["sample_shard"] == 5 + 1
-    assert jobs["compute_metrics"] == 5 * 3
+    assert jobs["measure_samples"] == 5 * 3
     assert jobs["sample_sweep"] == 2 * 2
     assert jobs["measure_sweep"] == 2 * 2 * 3
     assert jobs["choose_scale"] == 2
@@ -129,7 +129,7 @@ def test_a_sweep_too_large_for_one_shard_has_a_job_per_shard(workspace):
     workspace.write_config(sweep=workspace.values["sweep"] | {"num_images": 24})
     jobs = {rule: len(outputs) for rule, outputs in workspace.planned("all").items()}
     assert jobs["sample_shard"] == 5 + 1 + 4 * 3
-    assert jobs["compute_metrics"] == 9 * 3
+    assert jobs["measure_samples"] == 9 * 3
     assert "sample_sweep" not in jobs
 
 
@@ -166,7 +166,7 @@ def test_changing_one_scale_remakes_that_run_and_what_shows_it(finished):
     run = "results/digits/runs/uadm5-g"
     assert jobs.pop("freeze_settings") == {f"{run}/settings.yaml"}
     assert jobs.pop("sample_shard") == {f"{run}/samples/0000.npz"}
-    assert jobs.pop("compute_metrics") == {f"{run}/metrics.json", f"{run}/trace.csv", f"{run}/grid.png"}
+    assert jobs.pop("measure_samples") == {f"{run}/metrics.json", f"{run}/trace.csv", f"{run}/grid.png"}
     assert jobs.pop("make_table") == {f"results/digits/tables/main.{kind}" for kind in ("csv", "md", "tex")}
     assert jobs.pop("plot_figure") == {
         f"results/digits/figures/{name}.{kind}" for name in ("samples", "trace") for kind in ("png", "pdf")
@@ -181,7 +181,7 @@ def test_changing_one_scale_remakes_that_run_and_what_shows_it(finished):
         ({"classifiers": with_microbatch()}, set()),
         (
             {"evaluation": {"spaces": ["classifier:clean", "pixels"], "nearest_neighbours": 2}},
-            {"compute_metrics", "measure_sweep", "make_table", "plot_figure"},
+            {"measure_samples", "measure_sweep", "make_table", "plot_figure"},
         ),
     ],
     ids=["batch size", "microbatch", "nearest neighbours"],

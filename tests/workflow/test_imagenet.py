@@ -50,7 +50,7 @@ def of_table(rows: int, jobs: int, checkpoints: int) -> dict[str, int]:
         "measure_classifier": 2,  # ce and ect
         "sample_shard": jobs,
         "extract_features": jobs,  # since no run fits one job
-        "compute_metrics": rows,
+        "measure_samples": rows,
         "make_table": 1,
         "compare_published": 1,
         "plot_figure": 3,
@@ -63,7 +63,7 @@ OF_SCALE = {
     **dict.fromkeys(["prepare_dataset", "train_classifier", "extract_references"], 1),
     "sample_shard": SWEPT_JOBS + BEST_JOBS,
     "extract_features": SWEPT_JOBS + BEST_JOBS - 6 * 7,  # none for runs of one job
-    "compute_metrics": SWEPT + BEST,
+    "measure_samples": SWEPT + BEST,
     "choose_scale": BEST,
     "make_table": 2,
     "plot_figure": 2,
@@ -73,7 +73,7 @@ OF_ABLATIONS = OF_SCALE | {
     "train_classifier": 1 + 5,  # the fine-tuned ones
     "sample_shard": OF_SCALE["sample_shard"] + ABLATED_JOBS,
     "extract_features": OF_SCALE["extract_features"] + 4 * 10 + 4 * (2 + 4 + 10),
-    "compute_metrics": OF_SCALE["compute_metrics"] + ABLATED,
+    "measure_samples": OF_SCALE["measure_samples"] + ABLATED,
     "make_table": 2 + 7,
     "freeze_settings": OF_SCALE["freeze_settings"] + ABLATED + 5,
 }

@@ -116,7 +116,7 @@ def test_another_workflow_takes_this_one_as_a_module(snakemake, tmp_path, first,
     shutil.copy(tmp_path / "config/runs.tsv", tmp_path / "work/runs.tsv")
     (tmp_path / "work/Snakefile").write_text(f"{first}\n{text}")
     printed = succeeded(snakemake("--dry-run", *options))
-    assert printed.count("\nrule eddpm_compute_metrics:") == runs
+    assert printed.count("\nrule eddpm_measure_samples:") == runs
     assert f"results/{experiment}/tables/main.csv" in printed
 
 

@@ -27,3 +27,11 @@ class House:
     title: str
     run: Callable[..., str]  # folder, **options -> what was said; raises EddpmError where it refuses
     cases: tuple[Case, ...]
+
+
+def taken(brought: str, make: Callable[[Path], Any], *says: str, **options) -> Case:
+    return Case(brought, make, "taken", says, options)
+
+
+def refused(brought: str, make: Callable[[Path], Any], *says: str, **options) -> Case:
+    return Case(brought, make, "refused", says, options)

@@ -5,13 +5,12 @@ import contextlib
 import io
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
-from zoo.cases import Case, House
+from zoo.cases import House, refused, taken
 from zoo.weights import (
     ENCODER,
     FIRST,
@@ -46,14 +45,6 @@ def run(folder: Path, file: str = "model.pt") -> str:
     for key, value in network.state_dict().items():
         torch.testing.assert_close(value, RIGHT[key], rtol=1e-2, atol=0)
     return said.getvalue() or "nothing"
-
-
-def taken(brought: str, make: Callable, *says: str, **options) -> Case:
-    return Case(brought, make, "taken", says, options)
-
-
-def refused(brought: str, make: Callable, *says: str, **options) -> Case:
-    return Case(brought, make, "refused", says, options)
 
 
 EMA_TOO = {"model": OTHER, "ema": RIGHT, "opt": optimiser(), "step": 100}

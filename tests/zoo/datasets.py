@@ -14,12 +14,12 @@ from zoo.data_images import IMAGES
 from zoo.data_packed import PACKED
 
 
-def run(folder: Path, **settings) -> str:
-    """Prepare the data set `source` (`images` unless an option names another) in the home folder; what the log says."""
-    settings = {"source": "images"} | settings
-    for key in {"source", "validation_source"} & settings.keys():
-        if settings[key][0] not in "~$":
-            settings[key] = str(folder / settings[key])
+def run(folder: Path, source: str | None = None, **settings) -> str:
+    """Prepare the data set `source`, or else the one named `images`, in the home folder; what the log says."""
+    source = source or next((path.name for path in folder.glob("images*")), "images")
+    settings["source"] = source if source[0] in "~$" else str(folder / source)
+    if "validation_source" in settings:
+        settings["validation_source"] = str(folder / settings["validation_source"])
     said = io.StringIO()
     with contextlib.redirect_stderr(said), patch.dict(os.environ, HOME=str(folder)):
         prepare(folder / "prepared", config_of(**settings))

@@ -148,9 +148,9 @@ def zip_in_folders(folder: Path) -> None:
 
 def tarred(name: str, mode: str) -> Make:
     def make(folder: Path) -> None:
-        pets()(folder)
+        pets()(folder / "unpacked")
         with tarfile.open(folder / name, mode) as archive:
-            archive.add(folder / "images", "images")
+            archive.add(folder / "unpacked/images", "images")
 
     return make
 

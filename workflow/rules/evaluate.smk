@@ -1,7 +1,7 @@
 # The measurements of a run.
 
 
-rule compute_metrics:
+rule measure_samples:
     input:
         settings="results/{experiment}/evaluation/settings.yaml",
         run="results/{experiment}/runs/{run}/settings.yaml",
@@ -14,7 +14,7 @@ rule compute_metrics:
         trace="results/{experiment}/runs/{run}/trace.csv",
         grid="results/{experiment}/runs/{run}/grid.png",
     log:
-        "logs/{experiment}/compute_metrics/{run}.log",
+        "logs/{experiment}/measure_samples/{run}.log",
     wildcard_constraints:
         run=one_of(LONE_RUNS),
     conda:
@@ -24,7 +24,7 @@ rule compute_metrics:
         runtime=minutes,
         mem_mb=run_features_megabytes,
     shell:
-        "python -m eddpm compute-metrics --settings {input.settings} --run {input.run}"
+        "python -m eddpm measure-samples --settings {input.settings} --runs {input.run}"
         " --samples {input.samples} --features {input.features}"
         " --weights {input.weights:q} --references {input.references}"
-        " --metrics {output.metrics} --trace {output.trace} --grid {output.grid} > {log} 2>&1"
+        " --metrics {output.metrics} --traces {output.trace} --grids {output.grid} > {log} 2>&1"

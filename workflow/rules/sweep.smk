@@ -52,7 +52,7 @@ rule measure_sweep:
         runtime=minutes,
         mem_mb=sweep_features_megabytes,
     shell:
-        "python -m eddpm measure-sweep --settings {input.settings} --runs {input.runs}"
+        "python -m eddpm measure-samples --settings {input.settings} --runs {input.runs}"
         " --samples {input.samples} --weights {input.weights:q} --references {input.references}"
         " --metrics {output.metrics} --traces {output.traces} --grids {output.grids} > {log} 2>&1"
 

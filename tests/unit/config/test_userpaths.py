@@ -97,11 +97,11 @@ def test_what_could_not_be_expanded_is_said_where_the_path_does_not_exist(tmp_pa
 @pytest.mark.parametrize("written", ["--samples=~/a.npz", "--samples ~/a.npz"])
 def test_a_home_folder_that_the_shell_has_left_is_expanded_on_the_command_line(home, written):
     argv = ["evaluate", *written.split(), "--reference", "~/b.npz", "--spaces", "~/classifier", "--weights", "~/w.pt"]
-    arguments = build_parser().parse_args(argv)
+    arguments = build_parser("evaluate").parse_args(argv)
     found = (arguments.samples, arguments.reference, Path(*arguments.spaces), arguments.weights)
     assert found == tuple(home / name for name in ("a.npz", "b.npz", "classifier", "w.pt"))
     argv = ["fetch-asset", "--source", "~/w.pt", "--asset", "w.pt", "--digest"]
-    assert build_parser().parse_args(argv).source == str(home / "w.pt")
+    assert build_parser("fetch-asset").parse_args(argv).source == str(home / "w.pt")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What an image becomes, and what is noted of it."""
+"""The images that are read, and the conversion of each with its notes."""
 
 import io
 
@@ -7,16 +7,16 @@ import pytest
 from pictures import random_picture
 from PIL import Image
 
-from eddpm.data.containers import open_image
-from eddpm.data.pictures import NOTES, convert
+from eddpm.data import pictures
+from eddpm.data.pictures import NOTES, convert, is_image, open_image, starts_like_image
 
 COLOURS, GREYS = (Image.fromarray(random_picture(9, 12, channels)) for channels in (3, 1))
 
 
-def stored(image: Image.Image, kind: str, **options) -> Image.Image:
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
     data = io.BytesIO()
     image.save(data, kind, **options)
-    return open_image(data.getvalue())
+    return data.getvalue()
 
 
 def orientation(number: int) -> Image.Exif:
@@ -31,50 +31,120 @@ def with_alpha(least: int, mode: str = "RGBA") -> Image.Image:
     return image
 
 
+# Opening ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "TGA", "JPEG2000", "ICO", "PCX"])
+def test_images_of_every_kind_are_opened_and_known_by_their_first_bytes(kind):
+    data = encoded(Image.fromarray(random_picture(32, 32)), kind)
+    with open_image(data) as image:
+        assert np.asarray(image.convert("RGB")).shape == (32, 32, 3)
+    assert starts_like_image(data) or kind == "TGA"  # which has no mark
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_images_have_a_limit_of_our_own_and_that_of_pillow_stays_as_it_was(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(pictures, "PIXELS", 1000)
+    with open_image(encoded(Image.new("L", (40, 25)), "PNG")) as image:
+        assert convert(image, 1).image.size == (40, 25)
+    with (
+        pytest.raises(ValueError, match="is 40x26, more than 1000 pixels"),
+        open_image(encoded(Image.new("L", (40, 26)), "PNG")),
+    ):
+        pass
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
 @pytest.mark.parametrize(
-    ("image", "notes"),
+    ("content", "reason"),
     [
-        (stored(COLOURS, "PNG"), []),
-        (stored(COLOURS, "JPEG", exif=orientation(6)), ["exif_turned"]),
-        (stored(COLOURS, "JPEG", exif=orientation(1)), []),
-        (stored(COLOURS, "PNG", exif=orientation(3)), ["exif_turned"]),
-        (stored(COLOURS, "WEBP", exif=orientation(8)), ["exif_turned"]),
-        (stored(COLOURS, "JPEG", exif=b"Exif\0\0damaged"), []),
-        (stored(with_alpha(254), "PNG"), ["transparent"]),
-        (stored(with_alpha(255), "PNG"), []),
-        (stored(with_alpha(0, "LA"), "PNG"), ["transparent", "grey_made_colour"]),
-        (stored(COLOURS.quantize(8), "PNG", transparency=0), ["transparent"]),
-        (stored(COLOURS, "PNG", transparency=COLOURS.getpixel((0, 0))), ["transparent"]),
-        (stored(COLOURS, "GIF", save_all=True, append_images=[GREYS]), ["several_frames"]),
-        (stored(COLOURS, "TIFF", save_all=True, append_images=[GREYS]), ["several_frames"]),
-        (stored(COLOURS, "MPO", save_all=True, append_images=[GREYS.convert("RGB")]), ["several_frames"]),
-        (stored(GREYS, "JPEG"), ["grey_made_colour"]),
-        (stored(GREYS.convert("1"), "PNG"), ["grey_made_colour"]),
-        (stored(COLOURS.convert("CMYK"), "JPEG"), ["cmyk"]),
+        (b"", "is empty"),
+        (b"Python is a snake", "is no image of a format that is read, but text"),
+        (b"<svg height='8'/>", 'is text that begins "<svg'),
+        (b"\0\0\0\x18ftypmp42" + bytes(99), "but a video"),
+        (b"8BPS\0\1" + bytes(99), "but a Photoshop document"),
+        (b"\x00" * 99, "but unknown data"),
     ],
 )
-def test_what_is_done_to_an_image_is_noted_and_nothing_else(image, notes):
-    picture = convert(image, 3)
+def test_other_files_are_named(content, reason):
+    with pytest.raises(ValueError, match=reason), open_image(content):
+        pass
+
+
+@pytest.mark.parametrize("name", ["a.HEIC", "a.svg", "a.eps", "a.psd", "a.pdf", "a.jxl", "a.dng", "a", "a.jpg.icloud"])
+def test_other_formats_are_no_images_by_their_names(name):
+    assert not is_image(name)
+
+
+# Converting -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "notes"),
+    [
+        (encoded(COLOURS, "PNG"), []),
+        (encoded(COLOURS, "JPEG", exif=orientation(6)), ["exif_turned"]),
+        (encoded(COLOURS, "JPEG", exif=orientation(1)), []),
+        (encoded(COLOURS, "PNG", exif=orientation(3)), ["exif_turned"]),
+        (encoded(COLOURS, "WEBP", exif=orientation(8)), ["exif_turned"]),
+        (encoded(COLOURS, "JPEG", exif=b"Exif\0\0damaged"), []),
+        (encoded(with_alpha(254), "PNG"), ["transparent"]),
+        (encoded(with_alpha(255), "PNG"), []),
+        (encoded(with_alpha(0, "LA"), "PNG"), ["transparent", "grey_made_colour"]),
+        (encoded(COLOURS.quantize(8), "PNG", transparency=0), ["transparent"]),
+        (encoded(COLOURS, "PNG", transparency=COLOURS.getpixel((0, 0))), ["transparent"]),
+        (encoded(COLOURS, "GIF", save_all=True, append_images=[GREYS]), ["several_frames"]),
+        (encoded(COLOURS, "GIF", save_all=True, append_images=[GREYS])[:-60], ["several_frames"]),
+        (encoded(COLOURS, "TIFF", save_all=True, append_images=[GREYS]), ["several_frames"]),
+        (encoded(COLOURS, "MPO", save_all=True, append_images=[GREYS.convert("RGB")]), ["several_frames"]),
+        (encoded(GREYS, "JPEG"), ["grey_made_colour"]),
+        (encoded(GREYS.convert("1"), "PNG"), ["grey_made_colour"]),
+        (encoded(COLOURS.convert("CMYK"), "JPEG"), ["cmyk"]),
+    ],
+)
+def test_every_treatment_of_an_image_is_noted_and_nothing_else(data, notes):
+    with open_image(data) as stored:
+        picture = convert(stored, 3)
     assert picture.notes == notes
     assert set(notes) <= NOTES.keys()
     assert (picture.image.mode, picture.image.size) == ("RGB", (12, 9))  # not turned
 
 
-def test_colours_made_grey_are_noted():
-    assert convert(stored(COLOURS, "PNG"), 1).notes == ["colour_made_grey"]
-    assert convert(stored(GREYS, "PNG"), 1).notes == []
-    assert convert(GREYS, 1).notes == []  # of arrays, which were never in a file
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P with transparency", "P", "1", "CMYK"])
+def test_every_mode_of_8_bits_becomes_its_colours_without_transparency(mode):
+    colours = np.zeros((8, 8, 3), np.uint8)
+    colours[:4] = (255, 255, 255) if mode in ("1", "LA") else (255, 0, 0)
+    opaque, alpha = Image.fromarray(colours), Image.fromarray(random_picture(8, 8, 1))
+    image, options = {
+        "RGBA": (Image.merge("RGBA", (*opaque.split(), alpha)), {}),
+        "LA": (Image.merge("LA", (opaque.convert("L"), alpha)), {}),
+        "P with transparency": (opaque.quantize(2), {"transparency": bytes([0, 128])}),
+        "P": (opaque.quantize(2), {}),
+        "1": (opaque.convert("1"), {}),
+        "CMYK": (opaque.convert("CMYK"), {}),
+    }[mode]
+    with open_image(encoded(image, "TIFF" if mode == "CMYK" else "PNG", **options)) as stored:
+        assert stored.mode == mode.split()[0]
+        np.testing.assert_array_equal(convert(stored, 3).image, colours)
 
 
-def test_a_moving_image_whose_second_frame_is_damaged_is_its_first():
-    data = io.BytesIO()
-    COLOURS.save(data, "GIF", save_all=True, append_images=[GREYS])
-    first = len(data.getvalue()) - 60
-    picture = convert(open_image(data.getvalue()[:first]), 3)
-    assert picture.image.size == (12, 9)
+def test_grey_in_colour_has_three_equal_channels_and_colour_in_grey_is_its_luma():
+    grey, colours = convert(GREYS, 3), convert(COLOURS, 1)
+    np.testing.assert_array_equal(grey.image, np.stack([GREYS] * 3, axis=-1))
+    assert np.abs(colours.image - np.asarray(COLOURS) @ [0.299, 0.587, 0.114]).max() < 1  # ITU-R BT.601
+    assert (colours.notes, convert(GREYS, 1).notes) == (["colour_made_grey"], [])
 
 
-@pytest.mark.parametrize("size", [(1, 257), (300, 1), (2, 600)])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_more_than_8_bits_are_refused_rather_than_clipped(dtype):
+    image = Image.fromarray(np.full((8, 8), 30000, dtype))
+    with open_image(encoded(image, "TIFF")) as stored, pytest.raises(ValueError, match="more than 8 bits per channel"):
+        convert(stored, 3)
+
+
+@pytest.mark.parametrize("size", [(1, 257), (600, 2)])
 def test_images_far_longer_than_wide_are_refused(size):
     with pytest.raises(ValueError, match=f"is {size[0]}x{size[1]}, too narrow for a square; crop it"):
         convert(Image.new("RGB", size), 3)

@@ -15,7 +15,7 @@ import torch
 from full_disk import room_for
 from refusals import cuts, readable, refusal
 
-from eddpm.data.shards import _growing_array, _save
+from eddpm.data.shards import growing_array
 from eddpm.errors import ArtifactError
 from eddpm.io import provenance as origin
 from eddpm.io.arrays import read_npz, write_npz
@@ -132,14 +132,13 @@ WRITERS = {
     "torch": lambda path: save_training_state(path, {"a": torch.from_numpy(PIXELS)}),
     "text": lambda path: write_text(path, "a" * PIXELS.size),
     "json": lambda path: write_json(path, {"a": PIXELS.ravel().tolist()}),
-    "npy": lambda path: _save(path, PIXELS),
     "growing npy": lambda path: write_rows(path, PIXELS),
     "picture": lambda path: _write_grid(path, PIXELS),
 }
 
 
 def write_rows(path: Path, rows: np.ndarray) -> None:
-    with _growing_array(path, rows.shape[1:]) as add:
+    with growing_array(path, np.uint8, rows.shape[1:]) as add:
         for row in rows:
             add(row)
 

@@ -20,18 +20,7 @@ def taken(state: dict):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "ema",
-        "model_ema",
-        "ema_model",
-        "ema_state_dict",
-        "ema_0.9999",
-        "EMA",
-        "modelEma",
-        "EMAModel",
-        "average",
-        "swa_model",
-    ],
+    ["ema", "ema_state_dict", "ema_0.9999", "modelEma", "EMAModel", "average", "swa_model"],
 )
 @pytest.mark.parametrize("first", [True, False])
 def test_a_moving_average_is_taken_before_the_last_weights_in_whatever_order(name, first):

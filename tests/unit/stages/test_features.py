@@ -154,9 +154,9 @@ def test_features_of_another_number_of_images_are_refused(tiny, references, tmp_
 
 
 def test_wrong_number_of_weights_or_references_is_refused(tiny, references, tmp_path):
-    with pytest.raises(ConfigError, match="--weights: 0 given, the settings have 1"):
+    with pytest.raises(ConfigError, match="--weights: 0 given for 1 "):
         extract_features(references[0], tiny.train, [], tmp_path / "f.npz")
-    with pytest.raises(ConfigError, match="--references: 1 given, the settings have 2"):
+    with pytest.raises(ConfigError, match="--references: 1 given for 2 "):
         extract_references(references[0], tiny.train, [tiny.weights["clean"]], [tmp_path / "r.npz"])
 
 

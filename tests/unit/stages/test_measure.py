@@ -19,7 +19,7 @@ from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.batches import Samples, read_samples, write_samples
 from eddpm.stages import features as features_stage
 from eddpm.stages.features import extract_features
-from eddpm.stages.measure import compute_metrics, evaluate
+from eddpm.stages.measure import evaluate, measure_samples
 from eddpm.stages.report import plot_figure
 from eddpm.stages.sample import TRACED, sample_shard
 
@@ -33,7 +33,8 @@ def measured(tiny, references, tmp_path_factory):
     def measure(run, samples, weights=(tiny.weights["clean"],), references=references, features=()):
         run_settings = write_settings(folder / f"{run}.yaml", tiny.project.sample(run))
         outputs = [folder / f"{run}.{kind}" for kind in ("json", "csv", "png")]
-        compute_metrics(settings, run_settings, samples, list(features), list(weights), references, *outputs)
+        each = ([output] for output in outputs)
+        measure_samples(settings, [run_settings], samples, list(features), list(weights), references, *each)
         return outputs
 
     return folder, references, measure
@@ -144,7 +145,7 @@ def test_truncated_shard_is_refused_by_name_and_leaves_no_metrics(tiny, measured
 
 
 def test_wrong_number_of_classifiers_is_refused(measured, shards):
-    with pytest.raises(ConfigError, match="0 given, the settings have 1"):
+    with pytest.raises(ConfigError, match="0 given for 1 feature spaces with weights"):
         measured[2]("uadm25-g-eds", shards, weights=())
 
 

@@ -1,4 +1,4 @@
-"""A data set as a user brings it, to what training and evaluation may rely on."""
+"""A data set as a user brings it, to the files, the log and the refusals that the user gets."""
 
 import csv
 import json
@@ -6,20 +6,24 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sklearn.datasets
 import sklearn.model_selection
-from pictures import CIFAR10, config_of, pack, prepare, save_classes, whole
+from pictures import CIFAR10, config_of, pack, prepare, random_picture, save, save_classes, whole
 from PIL import Image
 
 from eddpm.data import shards
+from eddpm.data.pictures import NOTES
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError
 from eddpm.io.batches import Samples, write_samples
 from eddpm.io.files import sha256
+
+TEN = {"image_size": 32, "num_classes": 10}
 
 
 def times(out: Path) -> dict[str, int]:
@@ -31,37 +35,26 @@ def contents(out: Path) -> dict[str, bytes]:
 
 
 def table(out: Path) -> list[list[str]]:
-    return [line.split("\t") for line in (out / "unreadable.tsv").read_text().splitlines()]
+    """The rows of unreadable.tsv."""
+    header, *rows = [line.split("\t") for line in (out / "unreadable.tsv").read_text().splitlines()]
+    assert header == ["part", "file", "reason"]
+    return rows
+
+
+def parts_of(dataset: Path) -> dict[str, dict]:
+    return json.loads(dataset.read_text())["parts"]
 
 
 # Digits -----------------------------------------------------------------------------------------------------------
 
 
-def test_digits_are_split_into_uint8_images_with_class_names(tiny):
-    train, validation = Store(tiny.dataset, "train"), Store(tiny.dataset, "validation")
-    assert (len(train), len(validation)) == (1707, 90)
-    assert train.shape == validation.shape == (8, 8, 1)
-    assert train.classes == tuple("0123456789")
-    assert np.bincount(validation.labels).tolist() == [9] * 10
-
-
 def test_the_digits_are_those_of_scikit_learn_in_its_own_stratified_split(tmp_path):
     dataset = prepare(tmp_path, config_of("digits", image_channels=1, num_classes=10))
-    raw = sklearn.datasets.load_digits()
-    parts = sklearn.model_selection.train_test_split(
-        np.arange(1797), test_size=0.2, stratify=raw.target, random_state=0
-    )
-    for part, numbers in zip(("train", "validation"), parts, strict=True):
-        numbers.sort()
-        assert np.abs(whole(dataset, part)[..., 0] - raw.images[numbers] * 255 / 16).max() <= 0.5
-        np.testing.assert_array_equal(Store(dataset, part).labels, raw.target[numbers])
-
-
-def test_digits_can_be_had_in_another_size_and_in_colour(tmp_path):
-    found = whole(prepare(tmp_path, config_of("digits", image_size=16, num_classes=10)))
-    assert found.shape == (1437, 16, 16, 3)
-    np.testing.assert_array_equal(found[..., 0], found[..., 2])
-    assert found[..., 0].std() > 60
+    raw, numbers = sklearn.datasets.load_digits(), np.arange(1797)
+    parts = sklearn.model_selection.train_test_split(numbers, test_size=0.2, stratify=raw.target, random_state=0)
+    for part, of_part in zip(("train", "validation"), map(np.sort, parts), strict=True):
+        assert np.abs(whole(dataset, part)[..., 0] - raw.images[of_part] * 255 / 16).max() <= 0.5
+        np.testing.assert_array_equal(Store(dataset, part).labels, raw.target[of_part])
 
 
 # Photographs ------------------------------------------------------------------------------------------------------
@@ -69,34 +62,31 @@ def test_digits_can_be_had_in_another_size_and_in_colour(tmp_path):
 
 @pytest.fixture
 def as_folder(tmp_path) -> Path:
-    zipfile.ZipFile(CIFAR10).extractall(tmp_path / "photographs")
+    with zipfile.ZipFile(CIFAR10) as archive:
+        archive.extractall(tmp_path / "photographs")
     return tmp_path / "photographs"
 
 
 def test_a_folder_its_zip_and_an_npz_of_it_make_the_same(tmp_path, as_folder):
-    pack(as_folder, tmp_path / "nested.zip", "photographs/")
-    paths = sorted(as_folder.rglob("*.jpg"))
-    images, labels = np.stack([np.asarray(Image.open(path)) for path in paths]), np.arange(500) // 50
-    write_samples(tmp_path / "a.npz", Samples(images, labels, {}))
-    made = [
-        prepare(tmp_path / f"out{k}", config_of(source, image_size=32, num_classes=10, uncropped=True))
+    pack(as_folder, tmp_path / "nested.zip", "some/where/")
+    paths = [path.relative_to(as_folder) for path in sorted(as_folder.rglob("*.jpg"))]
+    images = np.stack([np.asarray(Image.open(as_folder / path)) for path in paths])
+    write_samples(tmp_path / "a.npz", Samples(images, np.arange(500) // 50, {}))
+    first, *others = [
+        prepare(tmp_path / f"out{k}", config_of(source, **TEN, uncropped=True))
         for k, source in enumerate((CIFAR10, as_folder, tmp_path / "nested.zip", tmp_path / "a.npz"))
     ]
-    for dataset in made:
-        for path in made[0].parent.rglob("*.npy"):
-            assert (dataset.parent / path.relative_to(made[0].parent)).read_bytes() == path.read_bytes()
-        assert json.loads(dataset.read_text())["parts"] == json.loads(made[0].read_text())["parts"]
-    train, validation = Store(made[0], "train"), Store(made[0], "validation")
-    assert (len(train), len(validation), train.shape) == (400, 100, (32, 32, 3))
-    np.testing.assert_array_equal(
-        np.sort(np.concatenate([train.read(np.arange(400)), validation.read(np.arange(100))]).reshape(500, -1), axis=0),
-        np.sort(images.reshape(500, -1), axis=0),
-    )
+    for dataset in others:
+        for path in first.parent.rglob("*.npy"):
+            assert (dataset.parent / path.relative_to(first.parent)).read_bytes() == path.read_bytes()
+        assert parts_of(dataset) == parts_of(first)
+    found = np.concatenate([whole(first, part).reshape(-1, 32 * 32 * 3) for part in ("train", "validation")])
+    np.testing.assert_array_equal(np.sort(found, axis=0), np.sort(images.reshape(500, -1), axis=0))
 
 
 def test_the_description_says_what_there_is_and_nothing_of_where_or_when(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "SHARD_IMAGES", 150)
-    config = config_of(CIFAR10, image_size=32, num_classes=10, uncropped=True)
+    config = config_of(CIFAR10, **TEN, uncropped=True)
     dataset = prepare(tmp_path / "one", config)
     values = json.loads(dataset.read_text())
     assert (values["source"], values["validation_source"]) == (str(CIFAR10), None)
@@ -104,21 +94,19 @@ def test_the_description_says_what_there_is_and_nothing_of_where_or_when(tmp_pat
     assert values["classes"][::9] == ["airplane", "truck"]
     train = values["parts"]["train"]
     assert (train["images"], train["unreadable"], train["uncropped"]) == (400, 0, True)
-    assert [(shard["name"], shard["images"]) for shard in train["shards"]] == [
-        ("00000", 150),
-        ("00001", 150),
-        ("00002", 100),
-    ]
+    made = [(shard["name"], shard["images"]) for shard in train["shards"]]
+    assert made == [("00000", 150), ("00001", 150), ("00002", 100)]
     for shard in train["shards"]:
         for kind, digest in shard["sha256"].items():
             assert sha256(tmp_path / f"one/train/{shard['name']}-{kind}.npy") == digest
     assert set(values["parts"]["validation"]["shards"][0]["sha256"]) == {"images", "labels"}
     assert str(tmp_path) not in dataset.read_text()
+    assert table(tmp_path / "one") == []
     assert contents(dataset.parent) == contents(prepare(tmp_path / "two", config, workers=2).parent)
 
 
 def test_a_second_run_makes_nothing_and_a_change_of_limits_neither(tmp_path):
-    config = config_of(CIFAR10, image_size=32, num_classes=10)
+    config = config_of("digits", num_classes=10)
     before = times(prepare(tmp_path, config).parent), contents(tmp_path)
     assert times(prepare(tmp_path, config).parent) == before[0]
     assert contents(tmp_path) == before[1]
@@ -132,28 +120,27 @@ def test_a_job_that_is_killed_leaves_no_description_even_of_what_was_there_befor
             raise KeyboardInterrupt
         make_shard(plan)
 
-    dataset = prepare(tmp_path, config_of(CIFAR10, image_size=32, num_classes=10))
+    dataset = prepare(tmp_path, config_of("digits", num_classes=10))
     make_shard = shards.make_shard
-    other = config_of(CIFAR10, image_size=16, num_classes=10)
+    other = config_of("digits", image_size=16, num_classes=10)
     with monkeypatch.context() as patch:
         patch.setattr(shards, "make_shard", killed)
         with pytest.raises(KeyboardInterrupt):
             prepare(tmp_path, other)
     assert not dataset.exists()
-    before = (tmp_path / "train/00000-images.npy").stat().st_mtime_ns
+    kept = tmp_path / "train/00000-images.npy"
+    before = kept.stat().st_mtime_ns
     prepare(tmp_path, other)
-    assert (tmp_path / "train/00000-images.npy").stat().st_mtime_ns == before
-    prepare(tmp_path / "fresh", other)
-    for path in (tmp_path / "fresh").rglob("*.npy"):
-        assert (tmp_path / path.relative_to(tmp_path / "fresh")).read_bytes() == path.read_bytes()
+    assert kept.stat().st_mtime_ns == before
+    fresh = contents(prepare(tmp_path / "fresh", other).parent)
+    assert fresh.items() <= contents(tmp_path).items()
 
 
-def test_a_validation_source_is_prepared_whole(tmp_path, as_folder):
-    save_classes(tmp_path / "few", {path.name: 2 for path in as_folder.iterdir()})
-    config = config_of(CIFAR10, validation_source=str(tmp_path / "few"), num_classes=10, uncropped=True)
-    dataset = prepare(tmp_path / "out", config)
-    assert (len(Store(dataset, "train")), len(Store(dataset, "validation"))) == (500, 20)
-    assert Store(dataset, "validation").labels.tolist() == sorted(list(range(10)) * 2)
+def test_a_validation_source_is_prepared_whole(tmp_path):
+    sources = [save_classes(tmp_path / name, {"a": count, "b": count}) for name, count in (("many", 9), ("few", 2))]
+    dataset = prepare(tmp_path / "out", config_of(sources[0], validation_source=str(sources[1]), uncropped=True))
+    assert Store(dataset, "train").labels.tolist() == [0] * 9 + [1] * 9
+    assert Store(dataset, "validation").labels.tolist() == [0, 0, 1, 1]
 
 
 # Damage -----------------------------------------------------------------------------------------------------------
@@ -169,48 +156,29 @@ def damaged(as_folder) -> list[str]:
 
 
 def test_damaged_files_are_named_and_left_out(tmp_path, as_folder, damaged):
-    config = config_of(as_folder, image_size=32, num_classes=10, max_corrupt=0.02)  # 10 of 500
-    dataset = prepare(tmp_path / "out", config, workers=2)
-    header, *rows = table(tmp_path / "out")
-    assert header == ["part", "file", "reason"]
+    dataset = prepare(tmp_path / "out", config_of(as_folder, **TEN, max_corrupt=0.02), workers=2)  # 10 of 500
+    rows = table(tmp_path / "out")
     assert sorted(file for _, file, _ in rows) == damaged
-    for part, file, reason in rows:
-        assert part in ("train", "validation")
-        assert file not in reason
-        assert len(reason) > 10
-    parts = json.loads(dataset.read_text())["parts"]
-    for part in ("train", "validation"):
-        assert parts[part]["unreadable"] == [row[0] for row in rows].count(part)
-        assert len(Store(dataset, part)) == parts[part]["images"]
+    assert all(file not in reason and len(reason) > 10 for _, file, reason in rows)
+    parts = parts_of(dataset)
+    for name, part in parts.items():
+        assert part["unreadable"] == [row[0] for row in rows].count(name)
+        assert len(Store(dataset, name)) == part["images"]
     assert sum(part["images"] for part in parts.values()) == 490
 
 
-def test_where_nothing_is_damaged_the_table_has_only_its_header(tmp_path):
-    prepare(tmp_path, config_of(CIFAR10, image_size=32, num_classes=10))
-    assert (tmp_path / "unreadable.tsv").read_text() == "part\tfile\treason\n"
-
-
-@pytest.mark.parametrize("limit", [0.0, 0.0199])
-def test_too_many_damaged_files_end_the_job_and_are_all_named(tmp_path, as_folder, damaged, capsys, limit):
-    config = config_of(as_folder, image_size=32, num_classes=10, max_corrupt=limit)
+def test_too_many_damaged_files_end_the_job_until_they_are_allowed_or_repaired(tmp_path, as_folder, damaged, capsys):
+    config = config_of(as_folder, **TEN, max_corrupt=0.0199)
     with pytest.raises(ArtifactError) as caught:
         prepare(tmp_path / "out", config)
-    message, named = str(caught.value), [file for _, file, _ in table(tmp_path / "out")[1:]]
-    names = f"{named[0]} (is empty; bring the file again), {named[1]}, {named[2]}, ..."
-    assert message == (
-        f"dataset '{as_folder}': 10 of 500 images (2.00%) cannot be read: {names}; the log names all, with the reasons;"
-        f" repair them, move them elsewhere, or raise dataset.max_corrupt ({limit})"
-    )
+    message, named = str(caught.value), [file for _, file, _ in table(tmp_path / "out")]
+    assert message.startswith(f"dataset '{as_folder}': 10 of 500 images (2.00%) cannot be read: {named[0]} (is empty")
+    assert "repair them, move them elsewhere, or raise dataset.max_corrupt (0.0199)" in message
     assert sorted(named) == damaged
     log = capsys.readouterr().err
     assert all(f": {file} cannot be read: " in log for file in damaged)
     assert not (tmp_path / "out/dataset.json").exists()
 
-
-def test_once_they_are_repaired_or_allowed_the_job_goes_on(tmp_path, as_folder, damaged):
-    config = config_of(as_folder, image_size=32, num_classes=10)
-    with pytest.raises(ArtifactError):
-        prepare(tmp_path / "out", config)
     before = times(tmp_path / "out")
     prepare(tmp_path / "out", config.model_copy(update={"max_corrupt": 0.1}))
     assert times(tmp_path / "out") == before
@@ -220,30 +188,110 @@ def test_once_they_are_repaired_or_allowed_the_job_goes_on(tmp_path, as_folder, 
     dataset, wanted = prepare(tmp_path / "out", config), prepare(tmp_path / "wanted", config)
     for part in ("train", "validation"):
         np.testing.assert_array_equal(whole(dataset, part), whole(wanted, part))
-    assert len(table(tmp_path / "out")) == 1
+    assert table(tmp_path / "out") == []
 
 
-def test_names_that_would_break_a_table_do_not(tmp_path):
+def test_every_name_stays_on_one_line_and_in_one_cell_of_the_table_and_on_one_line_of_the_log(tmp_path, capsys):
     folder = save_classes(tmp_path / "images", {"a": 9, "b": 9})
-    for name in ("a\tb.png", 'c"d.png', "caf\udce9.png"):  # the last as Latin-1 wrote it
+    # The name before the last is as Latin-1 wrote it.
+    for name in ("a\tb.png", 'c"d.png', "a\nb.png", "c\rd.heic", "caf\udce9.png", "e\x1b[31m.png"):
         (folder / "a" / name).write_bytes(b"")
     prepare(tmp_path, config_of(folder, max_corrupt=0.5))
+    assert len((tmp_path / "unreadable.tsv").read_bytes().splitlines()) == 1 + 6
     with open(tmp_path / "unreadable.tsv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    assert {row["file"] for row in rows} == {"a/a\tb.png", 'a/c"d.png', "a/caf\\udce9.png"}
-
-
-def test_every_name_stays_on_one_line_of_the_table_and_the_log(tmp_path, capsys):
-    folder = save_classes(tmp_path / "images", {"a": 9, "b": 9})
-    for name in ("a\nb.png", "c\rd.heic", "e\x1b[31m.png"):
-        (folder / "a" / name).write_bytes(b"")
-    prepare(tmp_path, config_of(folder, max_corrupt=0.5))
-    assert len((tmp_path / "unreadable.tsv").read_bytes().splitlines()) == 4
-    assert {row[1] for row in table(tmp_path)[1:]} == {"a/a\\nb.png", "a/c\\rd.heic", "a/e\\x1b[31m.png"}
+        names = {row["file"].removeprefix("a/") for row in csv.DictReader(file, delimiter="\t")}
+    assert names == {"a\tb.png", 'c"d.png', "a\\nb.png", "c\\rd.heic", "caf\\udce9.png", "e\\x1b[31m.png"}
     assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in capsys.readouterr().err.splitlines())
 
 
-# Cost -------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_a_class_of_which_nothing_can_be_read_is_refused_by_name(tmp_path, part):
+    sources = {name: save_classes(tmp_path / name, {"cats": 3, "dogs": 3}) for name in ("train", "validation")}
+    for path in (sources[part] / "dogs").iterdir():
+        path.write_bytes(b"no picture")
+    config = config_of(sources["train"], validation_source=str(sources["validation"]), max_corrupt=0.9)
+    with pytest.raises(ArtifactError, match=f"no {part} image can be read of dogs; the log names the files"):
+        prepare(tmp_path / "out", config)
+    assert not (tmp_path / "out/dataset.json").exists()
+
+
+# Counts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def odd(tmp_path) -> Path:
+    """Ten cats and ten dogs, among them other files, a turned photograph and two of grey."""
+    folder = save_classes(tmp_path / "images", {"cats": 10, "dogs": 10})
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(random_picture(9, 9)).save(folder / "cats/turned.jpg", exif=turned)
+    for k in range(2):
+        save(folder / f"dogs/grey{k}.png", random_picture(9, 9, 1))
+    for name in ("cats/a.HEIC", "cats/b.heic", "dogs/notes.txt", "README.md"):
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+def test_classes_files_and_notes_are_counted_in_the_log_the_table_and_the_description(tmp_path, odd, capsys):
+    dataset = prepare(tmp_path, config_of(odd, max_corrupt=0.1))
+    log = capsys.readouterr().err
+    for line in (
+        f"{odd}: 23 images of 2 classes: cats (11 images), dogs (12 images)",
+        f"{odd}: 3 files among the images do not count: 2 .heic, 1 .txt",
+        f"{odd}: files in no class do not count: 1 .md",
+        f"{odd}: cats/a.HEIC is a .heic file, which is not read",
+    ):
+        assert f" {line}\n" in log
+    assert table(tmp_path) == [
+        ["-", "cats/a.HEIC", "is a .heic file, which is not read"],
+        ["-", "cats/b.heic", "is a .heic file, which is not read"],
+        ["-", "dogs/notes.txt", "is a .txt file, no image"],
+    ]
+    assert json.loads(dataset.read_text())["not_counted"] == {".heic": 2, ".txt": 1}
+    parts = parts_of(dataset)
+    assert np.sum([part["by_class"] for part in parts.values()], axis=0).tolist() == [11, 12]
+    assert sum((Counter(part["notes"]) for part in parts.values()), Counter()) == {
+        "exif_turned": 1,
+        "grey_made_colour": 2,
+    }
+    for name, part in parts.items():
+        for note, count in part["notes"].items():
+            assert f"{name}: {count} of {part['images']} images are {NOTES[note]}\n" in log
+
+
+def test_files_of_other_kinds_and_damaged_ones_count_together_the_former_before_anything_is_read(tmp_path, odd):
+    with pytest.raises(ArtifactError, match=r"2 of 25 images \(8.00%\) cannot be read: cats/a.HEIC"):
+        prepare(tmp_path / "out", config_of(odd, max_corrupt=0.07))
+    assert [row[1] for row in table(tmp_path / "out")] == ["cats/a.HEIC", "cats/b.heic", "dogs/notes.txt"]
+    assert not times(tmp_path / "out")
+    (odd / "dogs/000.png").write_bytes(b"")
+    with pytest.raises(ArtifactError, match=r"3 of 25 images \(12.00%\) cannot be read"):
+        prepare(tmp_path / "out", config_of(odd, max_corrupt=0.1))
+    assert len(table(tmp_path / "out")) == 4
+    prepare(tmp_path / "out", config_of(odd, max_corrupt=0.12))
+
+
+def test_a_preparation_that_goes_on_says_what_one_in_one_go_does(tmp_path, odd, monkeypatch, capsys):
+    def said() -> list[str]:
+        return [line[9:] for line in capsys.readouterr().err.splitlines() if "shard 0" not in line]
+
+    monkeypatch.setattr(shards, "SHARD_IMAGES", 4)
+    config = config_of(odd, max_corrupt=0.1)
+    dataset = prepare(tmp_path / "out", config)
+    first = dataset.read_text(), said()
+    (tmp_path / "out/train/00001.json").unlink()
+    dataset.unlink()
+    assert (prepare(tmp_path / "out", config).read_text(), said()) == first
+
+
+def test_of_many_classes_the_log_names_the_smallest_and_the_largest(tmp_path, capsys):
+    counts = {f"class{k:02d}": 2 + (k == 7) * 5 for k in range(21)}
+    folder = save_classes(tmp_path / "images", counts)
+    dataset = prepare(tmp_path / "out", config_of(folder, num_classes=21, validation_fraction=0.5))
+    said = capsys.readouterr().err
+    assert "47 images of 21 classes, from class00 (2) to class07 (7); dataset.json has them all\n" in said
+    by_class = [part["by_class"] for part in parts_of(dataset).values()]
+    assert np.sum(by_class, axis=0).tolist() == list(counts.values())
 
 
 def test_preparing_does_not_wait_for_torch():

@@ -11,7 +11,7 @@ from eddpm.config.settings import load_settings
 from eddpm.errors import ArtifactError
 from eddpm.io.files import write_json
 from eddpm.stages import scale as stage
-from eddpm.stages.measure import compute_metrics
+from eddpm.stages.measure import measure_samples
 from eddpm.stages.sample import sample_shard
 
 RUNS = ["uadm25-g-at-1", "uadm25-g-at-4"]
@@ -23,13 +23,15 @@ def test_sweep_gives_what_its_runs_give_alone(tiny, references, tmp_path):
     files = {kind: [tmp_path / f"{run}.{kind}" for run in RUNS] for kind in ("npz", "json", "csv", "png")}
     weights = tiny.weights["uadm"], tiny.weights["ce"]
     stage.sample_sweep(settings, *weights, 8, 3, files["npz"])
-    stage.measure_sweep(measure, settings, files["npz"], clean, references, files["json"], files["csv"], files["png"])
+    outputs = files["json"], files["csv"], files["png"]
+    measure_samples(measure, settings, files["npz"], [], clean, references, *outputs)
 
     for k, run in enumerate(RUNS):
         alone = tmp_path / "alone"
         sample_shard(settings[k], *weights, 0, 8, 3, alone / "0.npz")
         outputs = [alone / name for name in ("metrics.json", "trace.csv", "grid.png")]
-        compute_metrics(measure, settings[k], [alone / "0.npz"], [], clean, references, *outputs)
+        each = ([output] for output in outputs)
+        measure_samples(measure, [settings[k]], [alone / "0.npz"], [], clean, references, *each)
         assert (alone / "0.npz").read_bytes() == files["npz"][k].read_bytes(), run
         assert json.loads(outputs[0].read_text()) == json.loads(files["json"][k].read_text())
         assert outputs[1].read_bytes() == files["csv"][k].read_bytes()
