@@ -177,14 +177,6 @@ def test_classifier_sees_the_noise_that_its_loss_knows_of(tiny, noised):
     torch.testing.assert_close(found, wanted)
 
 
-def test_what_is_watched_is_spread_over_all_validation_images(tiny, monkeypatch):
-    store = Store(tiny.dataset, "validation")
-    monkeypatch.setattr(stage, "VALIDATION_IMAGES", 7)
-    assert stage._watched(store).tolist() == [k * len(store) // 7 for k in range(7)]
-    monkeypatch.setattr(stage, "VALIDATION_IMAGES", len(store) + 1)
-    assert stage._watched(store).tolist() == list(range(len(store)))
-
-
 # Where it starts from ---------------------------------------------------------------------------------------------
 
 
