@@ -3,14 +3,14 @@
 
 rule freeze_settings:
     output:
-        settings="results/{experiment}/{part}/settings.yaml",
+        settings=paths.SETTINGS,
     log:
         "logs/{experiment}/freeze_settings/{part}.log",
     localrule: True
     conda:
         this_environment
     params:
-        settings=frozen_settings,
+        settings=lambda wildcards: frozen_text(SETTINGS[wildcards.part]),
     shell:
         "printf '%s' {params.settings:q} > {output.settings} 2> {log}"
 
@@ -19,9 +19,9 @@ rule prepare_dataset:
     input:
         settings="results/{experiment}/dataset/settings.yaml",
     output:
-        dataset="resources/datasets/{experiment}/dataset.json",
+        dataset=paths.DATASET,
         shards=list(map(directory, SHARDS)),
-        unreadable="resources/datasets/{experiment}/unreadable.tsv",
+        unreadable=f"{paths.DATA}/unreadable.tsv",
     log:
         "logs/{experiment}/prepare_dataset.log",
     benchmark:
