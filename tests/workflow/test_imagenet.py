@@ -13,11 +13,11 @@ import pytest
 import torch
 from imagenet import CLASSES, IMAGES, SHRUNK, miniature
 from pictures import save_classes
+from samples import read_samples
 from tiny import REPO
 from workspace import Workspace
 
 from eddpm.cli import main
-from eddpm.io.batches import read_samples
 from eddpm.io.files import sha256
 from eddpm.models.build import published_shapes
 
