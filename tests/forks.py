@@ -91,11 +91,11 @@ def serve(folder: Path) -> None:
         program = eddpm.cli.main
     code = 1
     try:
-        code = program(arguments) or 0
+        code = program(arguments)
     except SystemExit as end:
-        code = end.code or 0
+        code = end.code
     finally:
-        connection.send(bytes([code]))
+        connection.send(bytes([code if isinstance(code, int) else int(code is not None)]))
     sys.exit(code)
 
 
