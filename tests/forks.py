@@ -61,25 +61,14 @@ def serving(folder: Path) -> Iterator[Path]:
 
 def serve(folder: Path) -> None:
     """Answer the stand-ins of `folder`; each fork leaves this function to end as its program does."""
-<<<<<<< HEAD
-=======
-    # With all that jobs import.
-    import eddpm.stages.report
->>>>>>> main
     import snakemake.cli
     import torch
 
     import eddpm.cli
-<<<<<<< HEAD
     import eddpm.stages
 
     for stage in pkgutil.iter_modules(eddpm.stages.__path__):
         import_module(f"eddpm.stages.{stage.name}")
-=======
-    import eddpm.stages.measure
-    import eddpm.stages.prepare
-    import eddpm.stages.train
->>>>>>> main
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
