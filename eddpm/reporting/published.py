@@ -10,7 +10,7 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from eddpm.config.settings import Settings, parse_settings, read_text, refuse_page
+from eddpm.config.settings import Settings, parse_settings, read_text
 from eddpm.errors import ConfigError
 from eddpm.reporting.tables import MISSING, NONE, number
 
@@ -47,12 +47,11 @@ def read_published(path: Path) -> list[Published]:
     Raises ConfigError on a column that is unknown, missing or repeated, a cell that is no number, a row without run or
     source, and a second row of a run from one source.
     """
-    refuse_page(path)
     try:
         text = io.StringIO(read_text(path), newline="")
         reader = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
         lines = [(f"{path} line {reader.line_num}", cells) for cells in reader]
-    except (OSError, ValueError, csv.Error) as error:
+    except csv.Error as error:
         raise ConfigError(f"{path}: cannot be read ({error}); give a table of published numbers") from None
     if sorted(reader.fieldnames or []) != sorted(Published.model_fields):
         raise ConfigError(f"{path} line 1: the columns should be {', '.join(Published.model_fields)}, each once")

@@ -9,17 +9,9 @@ import re
 
 import pandas as pd
 
+from eddpm.config.metrics import METRICS
 from eddpm.errors import ArtifactError
 
-TITLES = {
-    "accuracy": "accuracy ↑",
-    "fid": "FID ↓",
-    "sfid": "sFID ↓",
-    "kid": "KID ↓",
-    "inception_score": "IS ↑",
-    "precision": "precision ↑",
-    "recall": "recall ↑",
-}
 NONE, MISSING = "—", "missing"  # cells without a number
 WIDTH = 120  # of a markdown table, in characters
 _OF_RUNS = ("run", "method", "scale", "seed", "num_images")  # the columns that are no metrics
@@ -110,9 +102,9 @@ def metrics_cells(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def title(metric: str) -> str:
-    """The heading of a metric: "pixels/fid" is "FID ↓ (pixels)"; one without a title keeps its name."""
+    """The heading of a metric: "pixels/fid" is "FID ↓ (pixels)"; one of another version keeps its own name."""
     space, _, name = metric.rpartition("/")
-    heading = TITLES.get(name, name)
+    heading = METRICS[name].heading if name in METRICS else name
     return f"{heading} ({space})" if space else heading
 
 

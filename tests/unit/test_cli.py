@@ -69,14 +69,13 @@ def mistake(argv: list[str], capsys) -> str:
 
 
 def test_every_public_function_of_a_stage_that_takes_settings_is_a_verb():
-    shared = {"sample_batches"}  # by sample-shard and sample-sweep
     stages = {stage for stage, _ in VERBS.values()}
     assert stages == {path.stem for path in (REPO / "eddpm/stages").glob("[a-z]*.py")}
     for stage in stages:
         module = import_module(f"eddpm.stages.{stage}")
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ == module.__name__ and "settings" in inspect.signature(function).parameters:
-                assert name.startswith("_") or name in shared or name.replace("_", "-") in VERBS
+                assert name.startswith("_") or name.replace("_", "-") in VERBS
 
 
 def test_a_path_is_read_as_a_path_and_a_list_as_a_list(tmp_path):

@@ -9,11 +9,11 @@ import zipfile
 
 import pandas as pd
 import pytest
+from samples import read_samples
 from tiny import tiny_project
 from workspace import RUNS, Workspace
 
 from eddpm.config.outputs import FIGURES, tables_of
-from eddpm.io.batches import read_samples
 
 
 def test_all_makes_tables_and_figures(finished):

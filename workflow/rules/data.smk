@@ -8,7 +8,7 @@ def kind_of_settings(wildcards):
 rule freeze_settings:
     output:
         settings=report(
-            "results/{experiment}/{part}/settings.yaml",
+            paths.SETTINGS,
             caption="../report/settings.rst",
             category="Settings",
             subcategory=kind_of_settings,
@@ -20,7 +20,7 @@ rule freeze_settings:
     conda:
         this_environment
     params:
-        settings=frozen_settings,
+        settings=lambda wildcards: frozen_text(SETTINGS[wildcards.part]),
     shell:
         "printf '%s' {params.settings:q} > {output.settings} 2> {log}"
 
@@ -29,9 +29,9 @@ rule prepare_dataset:
     input:
         settings="results/{experiment}/dataset/settings.yaml",
     output:
-        dataset="resources/datasets/{experiment}/dataset.json",
+        dataset=paths.DATASET,
         shards=list(map(directory, SHARDS)),
-        unreadable="resources/datasets/{experiment}/unreadable.tsv",
+        unreadable=f"{paths.DATA}/unreadable.tsv",
     log:
         "logs/{experiment}/prepare_dataset.log",
     benchmark:

@@ -8,9 +8,9 @@ import re
 import pandas as pd
 import pytest
 
+from eddpm.config import metrics
 from eddpm.errors import ArtifactError
 from eddpm.reporting.tables import (
-    TITLES,
     metric_columns,
     metrics_cells,
     metrics_frame,
@@ -145,8 +145,8 @@ def test_a_metric_is_headed_with_its_space_and_its_better_direction(metric, expe
 
 
 def test_distances_fall_and_all_other_metrics_rise_towards_the_better():
-    assert {name for name, text in TITLES.items() if text.endswith("↓")} == {"fid", "sfid", "kid"}
-    assert all(text[-1] in "↑↓" for text in TITLES.values())
+    assert {name for name in metrics.METRICS if title(name).endswith("↓")} == {"fid", "sfid", "kid"}
+    assert {title(name)[-1] for name in metrics.METRICS} == {"↓", "↑"}
 
 
 @pytest.mark.parametrize(
