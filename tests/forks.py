@@ -9,12 +9,14 @@ exit code of the fork. A kill does not reach the fork: tests that kill start the
 
 import json
 import os
+import pkgutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 REPO = Path(__file__).parents[1]
@@ -45,27 +47,28 @@ def serving(folder: Path) -> Iterator[Path]:
     for name in ("python", "snakemake"):
         (folder / name).write_text(STAND_IN)
         (folder / name).chmod(0o755)
-    environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
-    server = subprocess.Popen([sys.executable, __file__, folder], env=environment, stdout=subprocess.PIPE, text=True)
+    # Of a job that has more threads than the machine has cores, those that wait must not spin.
+    environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    how = {"stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+    server = subprocess.Popen([sys.executable, __file__, folder], env=environment, **how)
     try:
         assert server.stdout.readline() == "ready\n"
         yield folder
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)  # with forks that a failed test has left
         server.wait()
 
 
 def serve(folder: Path) -> None:
     """Answer the stand-ins of `folder`; each fork leaves this function to end as its program does."""
-    # With all that jobs import.
     import snakemake.cli
     import torch
 
     import eddpm.cli
-    import eddpm.stages.measure
-    import eddpm.stages.prepare
-    import eddpm.stages.report
-    import eddpm.stages.train
+    import eddpm.stages
+
+    for stage in pkgutil.iter_modules(eddpm.stages.__path__):
+        import_module(f"eddpm.stages.{stage.name}")
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
