@@ -15,7 +15,7 @@ from eddpm.data.pictures import is_image
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError
 from eddpm.io.batches import ImageFile, StatisticsAlone
-from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
+from eddpm.io.filekinds import kind_of, refuse_impostor
 
 
 class Joined:
@@ -59,9 +59,8 @@ def open_images(path: Path) -> Images:
     container = open_container(path)
     if container is None:
         return _open_file(path)
-    images = any(map(is_image, container.files))
     arrays = sorted(name for name in container.files if name.lower().endswith((".npz", ".npy")))
-    if images and arrays:
+    if arrays and any(map(is_image, container.files)):
         raise ArtifactError(
             f"{path}: holds images and arrays ({arrays[0]}); name a folder with one of the two, or a file"
         )
@@ -90,9 +89,7 @@ def _open_arrays(folder: Path, names: list[str]) -> Images:
 
 
 def _open_file(path: Path) -> ImageFile:
-    refuse_impostor(path)
-    with open(path, "rb") as file:
-        kind = kind_of(file.read(HEAD))
+    kind = kind_of(refuse_impostor(path))
     if kind not in ("a zip archive", "a single array (.npy)"):
         raise ArtifactError(f"{path}: is {kind}; give images as npz, npy, a folder, a zip, or a dataset.json")
     return ImageFile(path)

@@ -42,12 +42,6 @@ def test_a_zip_is_read_as_its_folder_is(folder, tmp_path):
     np.testing.assert_array_equal(read(pack(folder, tmp_path / "images.zip", "samples/")), read(folder))
 
 
-def test_folders_within_are_read_too_and_are_no_classes(folder):
-    save(folder / "cats/a.png", random_picture(8, 9, seed=9))
-    assert len(open_images(folder)) == 8
-    assert notes(folder) == "its images lie in 2 folders, which are not taken for classes"
-
-
 def test_few_pictures_are_in_memory_at_a_time(folder, monkeypatch):
     images, decoded = open_images(folder), []
     monkeypatch.setattr(Pictures, "_pixels", lambda self, name: decoded.append(name) or np.zeros(self.shape, np.uint8))
@@ -80,12 +74,6 @@ def test_alpha_is_dropped(folder):
     assert notes(folder).startswith("2 of its 9 images have an alpha channel or a transparent colour; colours are read")
     np.testing.assert_array_equal(read(folder)[7], pixels[..., :3])
     np.testing.assert_array_equal(read(folder)[8], np.asarray(palette.convert("RGB")))
-
-
-@pytest.mark.parametrize("suffix", ["jpg", "JPEG", "webp"])
-def test_lossy_pictures_are_counted(folder, suffix):
-    save(folder / f"007.{suffix}", random_picture(8, 9))
-    assert notes(folder) == "1 of its 8 images were compressed with loss (JPEG): numbers differ from those of PNG"
 
 
 def test_frames_inks_and_turns_are_counted(folder):
@@ -128,23 +116,6 @@ def test_links_are_left_out_and_what_a_system_keeps_is_not_worth_a_word(folder):
 
 
 # Refusals ---------------------------------------------------------------------------------------------------------
-
-
-def test_pictures_of_several_sizes_are_refused_with_the_count_of_each(folder):
-    for k in range(2):
-        save(folder / f"x{k}.png", random_picture(16, 12, seed=k))
-    message = "images differ in size (7 of 9x8, 2 of 12x16), as 000.png 9x8 and x0.png 12x16; bring all to one size"
-    assert refusal(open_images, folder) == message
-
-
-def test_a_folder_without_images_is_refused_with_what_it_holds(tmp_path):
-    assert refusal(open_images, tmp_path) == "holds no images; check the path"
-    (tmp_path / ".hidden").mkdir()
-    assert refusal(open_images, tmp_path) == "holds no images (1 of a system or a program); check the path"
-    (tmp_path / ".hidden").rmdir()
-    (tmp_path / "cat.heic").write_text("x")
-    message = "holds no images that are read, but 1 .heic; convert images among them to JPEG or PNG"
-    assert refusal(open_images, tmp_path) == message
 
 
 def test_a_name_of_odd_characters_stays_on_one_line(folder):
@@ -191,11 +162,6 @@ def test_a_picture_that_is_cut_short_is_named_when_it_is_read(folder):
     whole = (folder / "003.png").read_bytes()
     (folder / "003.png").write_bytes(whole[: len(whole) // 2])
     assert refusal(read, folder).startswith("003.png cannot be read (")
-
-
-def test_a_broken_link_is_named(folder):
-    (folder / "007.png").symlink_to("gone.png")
-    assert refusal(open_images, folder).startswith("007.png cannot be read (No such file")
 
 
 def test_a_damaged_picture_of_a_zip_is_named(folder, tmp_path):
