@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from eddpm.config import paths
 from eddpm.config.project import Project
 from eddpm.config.spaces import classifier_of, space_of
 from eddpm.config.userpaths import why_absent
 from eddpm.errors import ArtifactError
 from eddpm.io.filekinds import is_a_folder, refuse_impostor
 
-FOLDER = Path("resources/assets")
+FOLDER = Path(paths.ASSETS)
 
 
 class Asset(NamedTuple):
@@ -88,7 +89,7 @@ def weights_file(project: Project, kind: str, name: str) -> str:
     """Where the weights of a network lie: of `kind` "denoisers" or "classifiers", published or of our own making."""
     if name in getattr(project, kind) and getattr(project, kind)[name].checkpoint:
         return file_of(project, f"{kind}.{name}.checkpoint")
-    return f"results/{project.experiment}/{kind}/{name}/model.safetensors"
+    return paths.WEIGHTS.format(experiment=project.experiment, kind=kind, network=name)
 
 
 def space_downloads(project: Project) -> dict[str, str]:
@@ -111,7 +112,7 @@ def space_files(project: Project) -> list[str]:
 def missing_files(project: Project) -> list[Missing]:
     """What the project names, below the working directory, that is not there and that nobody can fetch."""
     dataset = project.dataset
-    prepared = f"resources/datasets/{project.experiment}/dataset.json"
+    prepared = paths.DATASET.format(experiment=project.experiment)
     place = f" (they are to be had from {dataset.homepage})" if dataset.homepage else ""
     sources = {"dataset.source": dataset.source, "dataset.validation_source": dataset.validation_source}
     missing = [

@@ -7,8 +7,9 @@ settings.
 
 from collections.abc import Iterable
 from functools import cached_property
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from eddpm.config.metrics import of_labels, of_space
 from eddpm.config.resources import Speed, image_seconds, shard_size
@@ -42,6 +43,7 @@ from eddpm.config.spaces import classifier_of
 from eddpm.config.userpaths import UserPath
 
 TEMPERATURE_SCALED = "+temperature"  # ends the name of a classifier whose logits are divided by fitted temperatures
+RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
 TEMPERATURES = 10  # noise levels that have one each
 
 
@@ -95,6 +97,15 @@ class Sampling(Settings):
         return self
 
 
+def _check_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError("is the name of another table; rename it")
+    return name
+
+
+AblationName = Annotated[Name, AfterValidator(_check_reserved)]
+
+
 class Project(Settings):
     """A checked project file with its table of runs."""
 
@@ -107,8 +118,14 @@ class Project(Settings):
     evaluation: EvaluationConfig
     runs: tuple[Run, ...]
     sweep: Sweep
-    ablations: dict[Name, Ablation] = Field(default_factory=dict)
+    ablations: dict[AblationName, Ablation] = Field(default_factory=dict)
     published: UserPath | None = None  # a table of published numbers, to set the runs' beside
+
+    @property
+    def networks(self) -> dict[str, Denoiser | Classifier]:
+        """Every network by its place in the project file: denoisers.NAME, classifiers.NAME."""
+        kinds = {"denoisers": self.denoisers, "classifiers": self.classifiers}
+        return {f"{kind}.{name}": entry for kind, entries in kinds.items() for name, entry in entries.items()}
 
     # The runs -----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from pydantic import (
 from eddpm.config.settings import Settings, in_order
 from eddpm.config.spaces import INCEPTION, PATTERN, space_of
 from eddpm.config.userpaths import UserPath
+from eddpm.diffusion.respacing import kept_timesteps
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -243,6 +244,10 @@ class SampleConfig(RunColumns):
 
     @model_validator(mode="after")
     def _timesteps_exist(self):
+        try:
+            kept_timesteps(self.diffusion.diffusion_steps, self.steps)
+        except ValueError as error:
+            raise ValueError(f"steps '{self.steps}': {error}; take other steps") from None
         last = self.diffusion.diffusion_steps - 1
         if self.eds_timesteps and int(self.eds_timesteps.partition("-")[2]) > last:
             raise ValueError(f"eds_timesteps '{self.eds_timesteps}' lies beyond the last timestep; end it at {last}")

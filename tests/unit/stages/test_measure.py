@@ -15,8 +15,8 @@ from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
 from eddpm.stages.features import extract_features
+from eddpm.stages.figures import plot_figure
 from eddpm.stages.measure import measure_samples, num_replicates
-from eddpm.stages.report import plot_figure
 from eddpm.stages.sample import TRACED, sample_shard
 
 
@@ -43,7 +43,7 @@ def shards(tiny, measured):
     settings = write_settings(folder / "run.yaml", tiny.project.sample("uadm25-g-eds"))
     paths = [folder / f"{start}.npz" for start in (0, 8)]
     for start, path in zip((0, 8), paths, strict=True):
-        sample_shard(settings, tiny.weights["uadm"], tiny.weights["ce"], start, start + 8, 8, path)
+        sample_shard([settings], tiny.weights["uadm"], tiny.weights["ce"], start, start + 8, 8, [path])
     return paths
 
 
@@ -164,7 +164,7 @@ def test_a_scale_of_0_leaves_empty_cells_in_the_trace_and_a_figure(tiny, measure
     config = tiny.project.sample("uadm25-g-eds").model_copy(update={"scale": 0.0, "guidance": guidance})
     settings, shards = write_settings(tmp_path / "run.yaml", config), [tmp_path / f"{start}.npz" for start in (0, 8)]
     for start, path in zip((0, 8), shards, strict=True):
-        sample_shard(settings, tiny.weights["uadm"], tiny.weights["ce"], start, start + 8, 8, path)
+        sample_shard([settings], tiny.weights["uadm"], tiny.weights["ce"], start, start + 8, 8, [path])
     _, trace, _ = measured[2]("uadm25-g-eds", shards)
     assert not {"nan", "inf", "-inf"} & set(trace.read_text().replace("\n", ",").split(","))
     frame = pd.read_csv(trace)
