@@ -71,15 +71,6 @@ def test_truncated_images_are_refused_wherever_the_file_ends(tmp_path):
         assert not readable(lambda path: list(ImageFile(path).batches(2)), path)
 
 
-def test_damaged_images_are_refused(tmp_path):
-    path = tmp_path / "a.npz"
-    write_npz(path, arr_0=np.ones((50, 4, 4, 3), np.uint8))
-    damaged = bytearray(path.read_bytes())
-    damaged[1000] ^= 255
-    path.write_bytes(damaged)
-    assert "CRC" in refusal(lambda path: list(ImageFile(path).batches(7)), path)
-
-
 # Batches of others ------------------------------------------------------------------------------------------------
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (7, 8, 9, 3), dtype=np.uint8)
@@ -119,22 +110,11 @@ def test_labels_are_found_beside_the_images(tmp_path, names):
     assert (found.dtype, found.tolist()) == (np.int64, list(range(7)))
 
 
-def test_images_in_two_arrays_are_not_guessed(tmp_path):
-    np.savez(tmp_path / "mnist.npz", x_train=GREY, y_train=np.arange(7), x_test=GREY[:2], y_test=np.arange(2))
-    message = refusal(ImageFile, tmp_path / "mnist.npz")
-    assert message == "the images may be x_train or x_test; save those that are meant as 'arr_0'"
-
-
 def test_an_array_of_another_type_is_not_passed_over_for_one_that_fits(tmp_path):
     np.savez(tmp_path / "a.npz", arr_0=COLOUR / 255, mask=GREY)
     assert refusal(ImageFile, tmp_path / "a.npz").startswith("arr_0 is float64 (7, 8, 9, 3)")
     np.savez(tmp_path / "a.npz", images=COLOUR / 255, mask=GREY)
     assert refusal(ImageFile, tmp_path / "a.npz").startswith("the images may be images or mask; ")
-
-
-def test_statistics_are_no_images(tmp_path):
-    np.savez(tmp_path / "stats.npz", mu=np.zeros(8), sigma=np.eye(8))
-    assert refusal(ImageFile, tmp_path / "stats.npz").startswith("holds statistics (mu, sigma), no images; ")
 
 
 def mended(array: np.ndarray, message: str) -> np.ndarray:
@@ -174,8 +154,3 @@ def test_what_an_array_is_instead_is_named_with_what_mends_it(tmp_path, array, n
 def test_no_images_are_refused(tmp_path, shape):
     np.savez(tmp_path / "a.npz", arr_0=np.zeros(shape, np.uint8))
     assert "holds no images" in refusal(ImageFile, tmp_path / "a.npz")
-
-
-def test_images_in_fortran_order_are_refused(tmp_path):
-    np.savez(tmp_path / "a.npz", arr_0=np.asfortranarray(COLOUR))
-    assert "Fortran order" in refusal(ImageFile, tmp_path / "a.npz")
