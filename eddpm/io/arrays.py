@@ -146,20 +146,14 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
 
 
 def read_npz(path: Path, *required: str, skip: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """The arrays of an npz, but those to `skip`.
-
-    Raises ArtifactError if it is missing, damaged, pickled, or lacks a required key.
-    """
+    """The arrays of an npz but those to `skip`. ArtifactError if it is missing, damaged, or lacks a required key."""
     with open_arrays(path) as arrays:
         arrays.require(*required)
         return {name: arrays[name] for name in arrays.headers if name not in skip}
 
 
 def image_numbers(path: Path) -> tuple[np.ndarray, str | None]:
-    """The numbers of the images in a shard or batch, and its identity where it has one; no image is read.
-
-    Raises ArtifactError like `read_npz`.
-    """
+    """The numbers of the images in a shard or batch, and its identity where it has one; no image is read."""
     with open_arrays(path) as arrays:
         arrays.require("index")
         return arrays["index"], str(arrays["identity"]) if "identity" in arrays else None

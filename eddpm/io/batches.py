@@ -1,5 +1,6 @@
-"""Batches of images in files. Images lie on disk as uint8 (N, H, W, C), as in ADM's sample batches: `arr_0` images,
-`arr_1` int64 labels. Those of others are taken where no pixel has to be guessed; else they are named for what they are.
+"""Batches of images in files, as ADM's sample batches: `arr_0` images uint8 (N, H, W, C), `arr_1` int64 labels.
+
+Other arrays are taken where no pixel has to be guessed; else the refusal names what they are.
 """
 
 import zipfile
@@ -57,10 +58,8 @@ class ImageFile:
     """The images of a sample batch, read a few at a time: a batch of 50 000 need not fit in memory."""
 
     def __init__(self, path: Path):
-        """Reads headers. Raises ArtifactError where `path` holds no bytes uint8 (N, H, W, C) or (N, H, W), N > 0.
-
-        They are the array `arr_0`, or the only one that could be images, or that of an npy.
-        """
+        """Reads headers. Raises ArtifactError unless `arr_0`, or the only array of three axes or more, holds images:
+        bytes uint8 (N, H, W, C) or (N, H, W), N > 0."""
         self.path = path
         with open_arrays(path, single="arr_0") as arrays:
             self._name = _images_of(arrays)
