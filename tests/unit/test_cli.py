@@ -28,7 +28,6 @@ METRICS = {
 GIVEN = {"start": ["0"], "stop": ["2"], "batch-size": ["2"], "caption": ["A caption"], "figure": ["fronts"]}
 GIVEN |= {"labels": [], "resize": ["clean"], "nearest-neighbours": ["3"], "replicates": ["2"]}
 GIVEN |= {"workers": ["1"], "microbatch": ["2"], "threads": ["1"]}
-TRACED = ("entropy", "gradient_norm", "log10_scale", "guidance_norm")
 SETTINGS = [verb for verb in VERBS if "settings" in inspect.signature(stage_of(verb)).parameters]
 
 
@@ -253,17 +252,6 @@ def test_the_arrows_of_a_table_are_printed_somehow_in_any_locale_and_written_as_
     written = (tmp_path / "results/digits/tables/unfinished/main.md").read_bytes().decode("utf-8")
     assert "FID ↓ (pixels)" in written
     assert done.stdout.strip() == written.encode("ascii", "backslashreplace").strip()
-
-
-def test_figures_are_drawn_whatever_backend_is_asked_for(tmp_path):
-    columns = [f"{name}{of}" for name in TRACED for of in ("", "_std")]
-    rows = [["t", *columns], ["9", *["0.5"] * 8], ["4", *["0.4"] * 8]]
-    (tmp_path / "trace.csv").write_text("\n".join(map(",".join, rows)))
-    argv = command("plot-figure", tmp_path, figure=["trace"], inputs=["trace.csv"], labels=["A"])
-    variables = {"MPLBACKEND": "nonsense", "HOME": "/dev/null", "MPLCONFIGDIR": "/dev/null/matplotlib"}
-    done = started(["-m", "eddpm", *argv], tmp_path, variables=variables)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "png.missing").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_full_disk_behind_the_output_is_one_line_and_exit_2_even_where_it_cannot_be_said():
