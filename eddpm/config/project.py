@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from eddpm.config.metrics import of_labels, of_space
 from eddpm.config.resources import Speed, image_seconds, shard_size
 from eddpm.config.runs import Ablation, Run, Sweep
 from eddpm.config.schema import (
@@ -38,6 +39,7 @@ from eddpm.config.schema import (
     UNetConfig,
 )
 from eddpm.config.settings import Settings, parse_settings
+from eddpm.config.spaces import classifier_of
 from eddpm.config.userpaths import UserPath
 
 TEMPERATURE_SCALED = "+temperature"  # ends the name of a classifier whose logits are divided by fitted temperatures
@@ -272,17 +274,13 @@ class Project(Settings):
     @property
     def metric_names(self) -> list[str]:
         """What is measured of every run, as in the tables."""
-        of_any, of_network = ["fid", "kid", "precision", "recall"], ["sfid", "inception_score"]
-        names = ["accuracy"] if self.space_classifiers else []
-        for space in self.evaluation.spaces:
-            names += [f"{space}/{name}" for name in of_any + (of_network if space != "pixels" else [])]
-        return names
+        names = of_labels() if self.space_classifiers else []
+        return names + [f"{space}/{name}" for space in self.evaluation.spaces for name in of_space(space)]
 
     @property
     def space_classifiers(self) -> list[str]:
         """The classifiers whose features measure samples, in the order of the spaces."""
-        spaces = self.evaluation.spaces
-        return [space.removeprefix("classifier:") for space in spaces if space.startswith("classifier:")]
+        return list(filter(None, map(classifier_of, self.evaluation.spaces)))
 
     def measure(self) -> MeasureConfig:
         evaluation = self.evaluation
@@ -293,10 +291,10 @@ class Project(Settings):
         )
 
     def _space(self, name: str) -> SpaceConfig:
-        classifier = name.removeprefix("classifier:")
+        classifier = classifier_of(name)
         return SpaceConfig(
             name=name,
-            classifier=None if classifier == name else self.encoder(classifier),
+            classifier=self.encoder(classifier) if classifier else None,
             inception_resize=self.evaluation.inception.resize if name == "inception" else None,
         )
 
