@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from eddpm.config.schema import EncoderConfig, UNetConfig
+from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.models.build import build_classifier
 
 SMALL = {"image_size": 8, "image_channels": 1, "channel_mult": (1,)}
