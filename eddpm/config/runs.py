@@ -3,14 +3,26 @@
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from eddpm.config.schema import Criterion, NonNegative, Positive, PositiveFloat, Respacing, Seed
-from eddpm.config.settings import Settings, parse_settings
+from eddpm.config.schema import REQUIRED_COLUMNS, Criterion, Positive, PositiveFloat, RunColumns, Seed
+from eddpm.config.settings import Settings, in_order, parse_settings
 
-Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+
+def slug(name: str) -> str:
+    """The path-safe form of a run's name: UADM(25)-G+EDS+ECT is uadm25-g-eds-ect."""
+    return re.sub(r"[^a-z0-9.]+", "-", re.sub(r"[()]", "", name.lower())).strip("-.")
+
+
+def _check_scales(scales: tuple[float, ...]) -> tuple[float, ...]:
+    if len({slug(f"{scale:g}") for scale in scales}) < len(scales):
+        raise ValueError("two scales share a name; drop one")
+    return scales
+
+
+Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1), AfterValidator(_check_scales)]
 # Tagged, so that a mistake is told of the kind that was written.
 Grids = Annotated[
     Annotated[Scales, Tag("[grid]")] | Annotated[dict[str, Scales], Field(min_length=1), Tag("[grids]")],
@@ -18,32 +30,38 @@ Grids = Annotated[
 ]
 
 
-class Run(Settings):
-    """One row of the runs table, or one generated from it. Optional columns are SampleConfig's, and checked there."""
+def _check_name(name: str) -> str:
+    if not slug(name) or " at " in name or " with " in name:
+        raise ValueError("a name needs a letter or digit, and no ' at ' or ' with ' (of generated rows); rename it")
+    return name
 
-    run: Annotated[str, Field(min_length=1)]  # the paper's name
+
+class Run(RunColumns):
+    """One row of the runs table, or one generated from it."""
+
+    run: Annotated[str, AfterValidator(_check_name)]  # the paper's name
     denoiser: str
     classifier: str | None
-    sampler: Literal["ddpm", "ddim"]
-    steps: Respacing
-    guidance: Literal["none", "constant", "entropy"]
-    scale: NonNegative | Literal["best"]
-    seed: Seed
     num_images: Positive
-    entropy_classes: int | None = None
-    eds_timesteps: str | None = None
-    gradient_at: str = "x_t"
-    labels: str = "balanced"
     method: str = ""  # of a generated row: the row of the table it varies
+
+    @model_validator(mode="after")
+    def _can_be_sampled(self):
+        if self.guidance != "none" and self.classifier is None:
+            raise ValueError(f"guidance '{self.guidance}' needs a classifier; name one or write none")
+        if self.scale == "best":
+            raise ValueError("scale 'best' is for generated rows; give a number")
+        return self
 
     @property
     def slug(self) -> str:
         return slug(self.run)
 
-
-def slug(name: str) -> str:
-    """The path-safe form of a run's name: UADM(25)-G+EDS+ECT is uadm25-g-eds-ect."""
-    return re.sub(r"[^a-z0-9.]+", "-", re.sub(r"[()]", "", name.lower())).strip("-.")
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The values of the columns that ablations can vary, in the one order that names are made in."""
+        first = ("denoiser", "classifier", *REQUIRED_COLUMNS, "num_images")
+        return in_order(self.model_dump(exclude={"run", "method"}), first)
 
 
 class Sweep(Settings):
@@ -77,7 +95,7 @@ class Ablation(Settings):
     """Rows of the runs table, each with every combination of some values in its columns."""
 
     rows: Annotated[tuple[str, ...], Field(min_length=1)]
-    # By column: values as Run has them, and checked there.
+    # By column: values as Run has them.
     vary: Annotated[dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]], Field(min_length=1)]
     note: str = ""  # for the table's caption
 
@@ -89,8 +107,8 @@ class Ablation(Settings):
         for values in itertools.product(*self.vary.values()):
             changes = dict(zip(self.vary, values, strict=True))
             variant = parse_settings(Run, row.model_dump() | changes, f"row '{row.run}'")
-            # In the order of the table, not of `vary`: ablations share the rows that they have in common.
-            changed = {column: value for column, value in variant if value != getattr(row, column)}
+            # In the order of columns, not of `vary`: ablations share the rows that they have in common.
+            changed = {column: value for column, value in variant.columns.items() if value != getattr(row, column)}
             if not changed:
                 yield row
                 continue

@@ -5,12 +5,20 @@ writes it as settings.yaml beside that output, and the stage reads it back with 
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from eddpm.config.settings import Settings
+from eddpm.config.settings import Settings, in_order
+from eddpm.config.spaces import INCEPTION, PATTERN, space_of
 from eddpm.config.userpaths import UserPath
+from eddpm.diffusion.respacing import kept_timesteps
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -19,11 +27,6 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-# The 2015 Inception network of FID, as the TorchScript that clean-fid reads.
-INCEPTION_FILE = "inception-2015-12-05.pt"
-INCEPTION_URL = f"https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{INCEPTION_FILE}"
-INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 
 
 def _check_respacing(steps: str) -> str:
@@ -200,20 +203,17 @@ def _check_timesteps(timesteps: str) -> str:
     return timesteps
 
 
-class SampleConfig(Settings):
-    """All that decides what image i of a run looks like, apart from the weights."""
+class RunColumns(Settings):
+    """The columns of a runs table that decide an image.
 
-    name: str
-    denoiser: UNetConfig
-    classifier: EncoderConfig | None
-    num_classes: Annotated[int, Field(ge=2)]
-    diffusion: DiffusionConfig
+    A new column stands last, with a default that changes nothing: names and identities of other runs then stay.
+    """
+
     sampler: Literal["ddpm", "ddim"]
     steps: Respacing
     guidance: Literal["none", "constant", "entropy"]
-    scale: NonNegative
+    scale: NonNegative | Literal["best"]  # best: as the sweep finds it
     seed: Seed
-    precision: Precision = "float32"
     entropy_classes: Annotated[int, Field(ge=2)] | None = None  # K of EDS's log K / H; null: as the classifier has
     eds_timesteps: Annotated[str, AfterValidator(_check_timesteps)] | None = None  # where EDS acts; null: everywhere
     gradient_at: Literal["x_t", "mean"] = "x_t"  # mean: that of x_{t-1}, at the timestep of x_{t-1}
@@ -225,29 +225,57 @@ class SampleConfig(Settings):
             raise ValueError("entropy_classes and eds_timesteps need guidance 'entropy'; set it, or both to null")
         if (self.sampler, self.gradient_at) == ("ddim", "mean"):
             raise ValueError("gradient_at 'mean' is derived for sampler 'ddpm' alone; set that, or gradient_at 'x_t'")
+        return self
+
+
+REQUIRED_COLUMNS = [name for name, field in RunColumns.model_fields.items() if field.is_required()]
+
+
+class SampleConfig(RunColumns):
+    """All that decides what image i of a run looks like, apart from the weights."""
+
+    name: str
+    denoiser: UNetConfig
+    classifier: EncoderConfig | None
+    num_classes: Annotated[int, Field(ge=2)]
+    diffusion: DiffusionConfig
+    scale: NonNegative
+    precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def _timesteps_exist(self):
+        try:
+            kept_timesteps(self.diffusion.diffusion_steps, self.steps)
+        except ValueError as error:
+            raise ValueError(f"steps '{self.steps}': {error}; take other steps") from None
         last = self.diffusion.diffusion_steps - 1
         if self.eds_timesteps and int(self.eds_timesteps.partition("-")[2]) > last:
             raise ValueError(f"eds_timesteps '{self.eds_timesteps}' lies beyond the last timestep; end it at {last}")
         return self
 
+    @model_serializer(mode="wrap")
+    def _in_order(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """In the one order of frozen settings and of identities."""
+        networks = ("name", "denoiser", "classifier", "num_classes", "diffusion")
+        return in_order(serialize(self), (*networks, *REQUIRED_COLUMNS, "precision"))
+
 
 class InceptionConfig(Settings):
     """The network behind the space "inception"."""
 
-    source: UserPath = INCEPTION_URL  # a URL, or the path of the file
-    sha256: Sha256 = INCEPTION_SHA256
+    source: UserPath = INCEPTION.source  # a URL, or the path of the file
+    sha256: Sha256 = INCEPTION.sha256
     # How images come to 299 pixels: as in ADM's evaluator, or antialiased (Parmar et al., 2022). FIDs of both differ.
     resize: Literal["legacy_tensorflow", "clean"] = "legacy_tensorflow"
 
 
 Replicates = Annotated[int, Field(ge=2)] | Literal[0]
-_SPACES = "^(pixels|inception|efficientnet-lite0|classifier:[a-z0-9][a-z0-9._-]*)$"
 
 
 class EvaluationConfig(Settings):
     """Feature spaces that samples are measured in; accuracy is judged by the first classifier among them."""
 
-    spaces: tuple[Annotated[str, Field(pattern=_SPACES)], ...] = Field(min_length=1)
+    spaces: tuple[Annotated[str, Field(pattern=PATTERN)], ...] = Field(min_length=1)
     nearest_neighbours: Positive = 3
     replicates: Replicates | None = None  # of standard errors; null: by num_images
     reference: UserPath | None = None  # a reference batch as ADM publishes them; null: the training images
@@ -264,8 +292,8 @@ class SpaceConfig(Settings):
 
     @property
     def has_weights(self) -> bool:
-        """Whether a file of weights belongs to it (that of EfficientNet comes with its package)."""
-        return self.classifier is not None or self.inception_resize is not None
+        """A file of weights belongs to it."""
+        return space_of(self.name).weights
 
 
 class MeasureConfig(Settings):

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from eddpm.errors import ArtifactError
-from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
+from eddpm.io.filekinds import impostor, kind_of, refuse_impostor
 from eddpm.io.names import listed
 
 _TORCH_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # pickled at the start of what torch saved before 1.6
 _ONNX = re.compile(rb"\x08[\x01-\x20][\x12\x1a\x22\x3a\x42]")  # the version, then another field of its protocol buffer
 _JOINABLE = "load all of them, and save their tensors as one .safetensors or .pt"
+_UNPACK = "unpack it, and name the file of the weights"
 
 # Commands that save tensors alone: from the file of the first argument to that of the second.
 _OF_TORCHSCRIPT = "import sys, torch; torch.save(torch.jit.load(sys.argv[1], 'cpu').state_dict(), sys.argv[2])"
@@ -25,64 +26,54 @@ _OF_OBJECTS = (
 
 
 def checkpoint_format(path: Path) -> Literal["safetensors", "torch"]:
-    """How to read what lies at `path`. Raises ArtifactError, with kind and remedy, where it is no whole checkpoint."""
-    if Path(path).is_file():
-        _refuse_parts(path)
-    refuse_impostor(path)
-    with open(path, "rb") as file:
-        head = file.read(HEAD)
+    """How to read the file at `path`. Raises ArtifactError, with kind and remedy, where it is no whole checkpoint."""
+    path = Path(path)
+    head = refuse_impostor(path, text=True)
     # The length of a header in JSON, and its beginning.
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000:
-        return "safetensors"
-    if head.startswith(b"PK\x03\x04") and zipfile.is_zipfile(path):
-        reason = _of_zip(path)
-    elif head.startswith(b"\x80") and len(head) > 64 and _TORCH_MAGIC not in head[:64]:
-        reason = "is a pickle that torch.save did not write; save the state_dict of its network with torch.save"
-    else:
-        reason = _of_other_maker(head)
-    if reason:
+    is_safetensors = head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000
+    if reason := _only_a_part(path, head) or (None if is_safetensors else _another_kind(path, head)):
         raise ArtifactError(f"{path}: {reason}")
-    return "torch"
+    return "safetensors" if is_safetensors else "torch"
 
 
-def _refuse_parts(path: Path) -> None:
+def _only_a_part(path: Path, head: bytes) -> str | None:
     """Of a checkpoint in several files, as Hugging Face's libraries write them: each of the files, and their index."""
-    if (part := re.search(r"-\d{5}-of-(\d{5})\.", Path(path).name)) and int(part[1]) > 1:
-        raise ArtifactError(f"{path}: is one of {int(part[1])} files of a checkpoint; {_JOINABLE}")
-    with open(path, "rb") as file:
-        if not file.read(HEAD).lstrip().startswith(b"{"):
-            return
+    if (part := re.search(r"-\d{5}-of-(\d{5})\.", path.name)) and int(part[1]) > 1:
+        return f"is one of {int(part[1])} files of a checkpoint; {_JOINABLE}"
+    if not head.lstrip().startswith(b"{"):
+        return None
     try:
-        parts = sorted(set(json.loads(Path(path).read_bytes())["weight_map"].values()))
+        parts = sorted(set(json.loads(path.read_bytes())["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return
-    raise ArtifactError(
-        f"{path}: is the index of a checkpoint in {len(parts)} files ({listed(parts, most=3)}); {_JOINABLE}"
-    )
+        return None
+    return f"is the index of a checkpoint in {len(parts)} files ({listed(parts, most=3)}); {_JOINABLE}"
 
 
-def _of_zip(path: Path) -> str | None:
+def _another_kind(path: Path, head: bytes) -> str | None:
+    """The kind and the remedy of a file that is not torch's; None of one that may be, if perhaps damaged."""
+    if head.startswith(b"PK\x03\x04") and zipfile.is_zipfile(path):
+        return _another_zip(path)
+    if head.startswith(b"\x80") and len(head) > 64 and _TORCH_MAGIC not in head[:64]:
+        return "is a pickle that torch.save did not write; save the state_dict of its network with torch.save"
+    if _ONNX.match(head):
+        return "is an ONNX file, a compiled network; name the .pt or .safetensors that it was exported from"
+    kind = kind_of(head)
+    if kind in ("text", "unknown data", "a pickle", "a zip archive"):
+        return impostor(head)
+    return f"is {kind}, not a checkpoint; {_UNPACK if 'archive' in kind else 'name a .pt or .safetensors file'}"
+
+
+def _another_zip(path: Path) -> str | None:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
     inner = {name.partition("/")[2] for name in names}
     if {"data.pkl", "constants.pkl"} <= inner:
-        command = _command(_OF_TORCHSCRIPT, path)
-        return f"is a TorchScript archive, a compiled network; save its tensors: {command}"
+        return f"is a TorchScript archive, a compiled network; save its tensors: {_command(_OF_TORCHSCRIPT, path)}"
     if "data.pkl" in inner:
         return None
     if all(name.endswith(".npy") for name in names):
         return f"is an npz of arrays ({listed(names, most=3)}), not a checkpoint; name the file of the weights"
-    return f"is a zip archive of {listed(names, most=3)}; unpack it, and name the file of the weights"
-
-
-def _of_other_maker(head: bytes) -> str | None:
-    if _ONNX.match(head):
-        return "is an ONNX file, a compiled network; name the .pt or .safetensors that it was exported from"
-    kind = "a GGUF file of quantised weights" if head.startswith(b"GGUF") else kind_of(head)
-    if kind in ("unknown data", "a pickle", "a zip archive"):  # perhaps damaged: its reader says more
-        return None
-    remedy = "unpack it, and name the file of the weights" if "archive" in kind else "name a .pt or .safetensors file"
-    return f"is {kind}, not a checkpoint; {remedy}"
+    return f"is a zip archive of {listed(names, most=3)}; {_UNPACK}"
 
 
 def why_refused(path: Path, error: Exception) -> str:

@@ -4,37 +4,36 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, EddpmError
 from eddpm.io.names import listed
 
 HEAD = 1024  # bytes that are looked at
 _SIGNATURES = {
-    b"\x1f\x8b": "a gzip archive",
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ\0": "an xz archive",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    b"Rar!": "a RAR archive",
-    b"PK": "a zip archive",  # an npz and a .pt are zips too
-    b"%PDF": "a PDF",
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"GIF8": "a GIF image",
-    b"RIFF": "a RIFF file (WebP, or sound)",
-    b"\x93NUMPY": "a single array (.npy)",
-    b"\x89HDF\r\n": "an HDF5 file",
-    b"PAR1": "a Parquet file",
-    b"SQLite format 3": "an SQLite database",
-    b"8BPS": "a Photoshop document",
-    b"\0\0\0\x0cJXL ": "a JPEG XL image",
-    b"\xff\x0a": "a JPEG XL image",
-    b"II*\0": "a TIFF image, or a camera's raw file",
-    b"MM\0*": "a TIFF image, or a camera's raw file",
-    b"\x1aE\xdf\xa3": "a Matroska or WebM video",
-    b"ARROW1": "an Arrow file",
-    b"\x80": "a pickle",
-}
-_FURTHER_IN = {
+    (0, b"\x1f\x8b"): "a gzip archive",
+    (0, b"BZh"): "a bzip2 archive",
+    (0, b"\xfd7zXZ\0"): "an xz archive",
+    (0, b"\x28\xb5\x2f\xfd"): "a zstd archive",
+    (0, b"7z\xbc\xaf\x27\x1c"): "a 7z archive",
+    (0, b"Rar!"): "a RAR archive",
+    (0, b"PK"): "a zip archive",  # an npz and a .pt are zips too
+    (0, b"%PDF"): "a PDF",
+    (0, b"\x89PNG"): "a PNG image",
+    (0, b"\xff\xd8\xff"): "a JPEG image",
+    (0, b"GIF8"): "a GIF image",
+    (0, b"RIFF"): "a RIFF file (WebP, or sound)",
+    (0, b"\x93NUMPY"): "a single array (.npy)",
+    (0, b"\x89HDF\r\n"): "an HDF5 file",
+    (0, b"PAR1"): "a Parquet file",
+    (0, b"SQLite format 3"): "an SQLite database",
+    (0, b"8BPS"): "a Photoshop document",
+    (0, b"\0\0\0\x0cJXL "): "a JPEG XL image",
+    (0, b"\xff\x0a"): "a JPEG XL image",
+    (0, b"II*\0"): "a TIFF image, or a camera's raw file",
+    (0, b"MM\0*"): "a TIFF image, or a camera's raw file",
+    (0, b"\x1aE\xdf\xa3"): "a Matroska or WebM video",
+    (0, b"ARROW1"): "an Arrow file",
+    (0, b"GGUF"): "a GGUF file of quantised weights",
+    (0, b"\x80"): "a pickle",
     (4, b"ftyphe"): "a HEIC image",
     (4, b"ftypmif1"): "a HEIC image",
     (4, b"ftypavi"): "an AVIF image",
@@ -44,27 +43,28 @@ _FURTHER_IN = {
 }
 
 
-def refuse_impostor(path: Path, *, text: bool = False) -> None:
-    """Raise ArtifactError, in one line with the remedy, where no file of data can be at `path`.
+def refuse_impostor(path: Path, *, text: bool = False, error: type[EddpmError] = ArtifactError) -> bytes:
+    """The first bytes of a file. Raises `error`, one line with the remedy, where no file of data can be at `path`.
 
     That is a missing file, a folder, a pipe or device, an empty file, a web page or a Git LFS pointer; and plain text,
-    such as a server's "Entry not found", unless `text` is what is wanted.
+    such as a server's "Entry not found", unless `text` is wanted.
     """
     path = Path(path)
     if path.is_dir():
-        raise ArtifactError(f"{path}: {is_a_folder(path)}")
+        raise error(f"{path}: {is_a_folder(path)}")
     if not path.exists():
-        kind = "a link to a file that does not exist" if path.is_symlink() else None
-        raise ArtifactError(f"{path}: {f'is {kind}' if kind else 'does not exist'}; check the path, or make it first")
+        fault = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
+        raise error(f"{path}: {fault}; check the path, or make it first")
     if not path.is_file():
-        raise ArtifactError(f"{path}: is a pipe or a device; name a file")
+        raise error(f"{path}: is a pipe or a device; name a file")
     try:
         with open(path, "rb") as file:
             start = file.read(HEAD)
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+    except OSError as cause:
+        raise error(f"{path}: cannot be read ({cause.strerror}); check the path and its permissions") from None
     if reason := impostor(start, text=text):
-        raise ArtifactError(f"{path}: {reason}")
+        raise error(f"{path}: {reason}")
+    return start
 
 
 def is_a_folder(path: Path) -> str:
@@ -79,7 +79,9 @@ def impostor(start: bytes, *, text: bool = False) -> str | None:
     """The kind of a file that begins with `start` and is no data, with the remedy; None where nothing is wrong."""
     if not start:
         return "is empty; bring the file again"
-    if is_web_page(start):
+    plain = start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()  # of UTF-16 as well
+    plain = re.sub(rb"^(<\?xml[^>]*>|<!--.*?-->|\s)+", b"", plain, flags=re.DOTALL)
+    if re.match(rb"<(!doctype html|html|head|body|title|script|meta|error>|errorresponse)", plain):
         return "is a web page, as a server answers instead of a file (a login, a licence, an error); download it again"
     if start.startswith(b"version https://git-lfs.github.com/spec/"):
         return "is a Git LFS pointer, not the file itself; run `git lfs pull` in its repository"
@@ -90,24 +92,12 @@ def impostor(start: bytes, *, text: bool = False) -> str | None:
     return None
 
 
-def is_web_page(start: bytes) -> bool:
-    """Whether these are the first bytes of HTML, or of a server's XML answer."""
-    plain = start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()  # of UTF-16 as well
-    plain = re.sub(rb"^(<\?xml[^>]*>|<!--.*?-->|\s)+", b"", plain, flags=re.DOTALL)
-    return bool(re.match(rb"<(!doctype html|html|head|body|title|script|meta|error>|errorresponse)", plain))
-
-
 def kind_of(start: bytes) -> str:
-    """A name for what begins with these bytes, for messages: "a gzip archive", "text", "unknown data"."""
+    """A name for the kind of a file that begins with these bytes: "a gzip archive", "text", "unknown data"."""
     if not start:
         return "an empty file"
-    for signature, name in _SIGNATURES.items():
-        if start.startswith(signature):
-            return name
-    for (place, signature), name in _FURTHER_IN.items():
-        if start.startswith(signature, place):
-            return name
-    return "text" if _first_line_of_text(start) else "unknown data"
+    kinds = (name for (place, signature), name in _SIGNATURES.items() if start.startswith(signature, place))
+    return next(kinds, None) or ("text" if _first_line_of_text(start) else "unknown data")
 
 
 def _first_line_of_text(start: bytes) -> str | None:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from eddpm.config.schema import EncoderConfig, UNetConfig
 from eddpm.errors import ArtifactError
 from eddpm.io.names import listed
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.unet import UNet
-from eddpm.models.weights import Shapes, dotted, find_weights, refuse_unusable, shapes
+from eddpm.models.weights import Shapes, find_weights, refuse_unusable, shapes
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _CHANNEL_MULT = {64: (1, 2, 3, 4), 128: (1, 1, 2, 3, 4), 256: (1, 1, 2, 2, 4, 4)
 
 
 def _settings(image_size: int) -> dict:
-    """What all published networks of a size have in common."""
+    """The settings that all published networks of a size share."""
     return {
         "image_size": image_size,
         "image_channels": 3,
@@ -33,6 +33,25 @@ def _settings(image_size: int) -> dict:
     }
 
 
+def _denoiser(image_size: int, num_classes: int | None = 1000, **options) -> UNetConfig:
+    options = {"num_channels": 256, "num_head_channels": 64} | options
+    return UNetConfig(**_settings(image_size), num_classes=num_classes, **options)
+
+
+def _classifier(image_size: int, **options) -> EncoderConfig:
+    return EncoderConfig(**_settings(image_size), classifier_width=128, num_classes=1000, **options)
+
+
+PUBLISHED: dict[str, NetworkConfig] = {
+    "64x64_diffusion": _denoiser(64, num_channels=192, num_res_blocks=3, dropout=0.1, use_new_attention_order=True),
+    "128x128_diffusion": _denoiser(128, num_heads=4, num_head_channels=None),
+    "256x256_diffusion": _denoiser(256),
+    "256x256_diffusion_uncond": _denoiser(256, num_classes=None),
+    "512x512_diffusion": _denoiser(512),
+    "64x64_classifier": _classifier(64, classifier_depth=4),
+    **{f"{size}x{size}_classifier": _classifier(size) for size in (128, 256, 512)},
+}
+
 # How keys begin, and what network they are of.
 _KINDS = {
     "output_blocks.": "a denoiser",
@@ -40,26 +59,6 @@ _KINDS = {
     "down_blocks.": "a network of the library diffusers, which names its layers otherwise",
     "blocks.": "a transformer",
     "layer1.": "a ResNet",
-}
-
-PUBLISHED: dict[str, NetworkConfig] = {
-    "64x64_diffusion": UNetConfig(
-        **_settings(64),
-        num_channels=192,
-        num_head_channels=64,
-        num_res_blocks=3,
-        num_classes=1000,
-        dropout=0.1,
-        use_new_attention_order=True,
-    ),
-    "128x128_diffusion": UNetConfig(**_settings(128), num_channels=256, num_heads=4, num_classes=1000),
-    "256x256_diffusion": UNetConfig(**_settings(256), num_channels=256, num_head_channels=64, num_classes=1000),
-    "256x256_diffusion_uncond": UNetConfig(**_settings(256), num_channels=256, num_head_channels=64),
-    "512x512_diffusion": UNetConfig(**_settings(512), num_channels=256, num_head_channels=64, num_classes=1000),
-    "64x64_classifier": EncoderConfig(**_settings(64), classifier_width=128, classifier_depth=4, num_classes=1000),
-    "128x128_classifier": EncoderConfig(**_settings(128), classifier_width=128, num_classes=1000),
-    "256x256_classifier": EncoderConfig(**_settings(256), classifier_width=128, num_classes=1000),
-    "512x512_classifier": EncoderConfig(**_settings(512), classifier_width=128, num_classes=1000),
 }
 
 
@@ -81,57 +80,53 @@ def freeze(network: Network) -> Network:
 def load_weights(network: UNet | EncoderClassifier, state_dict: Mapping, source: str) -> None:
     """Copy the weights within `state_dict` into the network, in place, keeping its device and precision.
 
-    They may lie in mappings within it, with something before their keys; which were taken is said. Raises
-    ArtifactError, in one line, unless there are weights with exactly the network's keys and shapes, all finite. It
-    names `source` (the file, as the user knows it), the first keys that differ and, for published weights, the
-    settings to change.
+    They may lie in mappings within it, with something before their keys; the choice is logged. Raises ArtifactError
+    unless there are weights with exactly the network's keys and shapes, all finite: with `source` (the file, as the
+    user knows it), the first keys that differ and, for published weights, the settings to change.
     """
     own = network.state_dict()
     wanted = shapes(own)
     found = find_weights(state_dict, wanted, source)
     if not found.fit:
-        there, under = shapes(found.tensors), f"under '{dotted(found.place)}': " if found.place else ""
+        there, under = shapes(found.tensors), f"under '{found.place.rstrip('.')}': " if found.place else ""
         raise ArtifactError(
             f"{source}: {under}not the weights of this network: {_difference(there, wanted)}"
             f"{_remedy(there, network.config)}"
         )
     refuse_unusable(found.tensors, own, source)
     network.load_state_dict(found.tensors)
-    notes = found.notes + _converted(found.tensors, own)
-    if notes:
-        logger.info(f"{source}: {'; '.join(notes)}")
-
-
-def _converted(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    pairs = {(tensors[key].dtype, own[key].dtype) for key in own if tensors[key].dtype != own[key].dtype}
-    return [f"has {before}, computes in {after}".replace("torch.", "") for before, after in sorted(pairs, key=str)]
+    types = sorted({(str(found.tensors[key].dtype), str(own[key].dtype)) for key in own})
+    converted = [f"has {before}, computes in {after}" for before, after in types if before != after]
+    if notes := [*found.notes, *converted]:
+        logger.info(f"{source}: {'; '.join(notes).replace('torch.', '')}")
 
 
 def _difference(found: Shapes, wanted: Shapes) -> str:
-    reshaped = [
-        f"{key} is {found[key]}, wanted {wanted[key]}" for key in wanted if found.get(key, wanted[key]) != wanted[key]
-    ]
+    shared = found.keys() & wanted.keys()
     kinds = {
-        "missing": [key for key in wanted if key not in found],
-        "unexpected": [key for key in found if key not in wanted],
-        "other shape": reshaped,
+        "missing": [key for key in wanted if key not in shared],
+        "unexpected": [key for key in found if key not in shared],
+        "other shape": [
+            f"{key} is {found[key]}, wanted {wanted[key]}"
+            for key in wanted
+            if key in shared and found[key] != wanted[key]
+        ],
     }
     return "; ".join(f"{kind}: {listed(entries, most=3)}" for kind, entries in kinds.items() if entries)
 
 
 def _remedy(found: Shapes, config: NetworkConfig) -> str:
     """The settings to change, if these are the shapes of published weights; else the kind, if another."""
-    for name, published in PUBLISHED.items():
-        if found != published_shapes(name):
-            continue
-        if type(published) is not type(config):
-            return f"; it fits the published {name}"
-        keys = [key for key in type(config).model_fields if getattr(published, key) != getattr(config, key)]
-        changes = [_as_configured(key, getattr(published, key), getattr(config, key)) for key in keys]
+    name = next((name for name in PUBLISHED if found == published_shapes(name)), None)
+    if name and type(PUBLISHED[name]) is type(config):
+        pairs = {key: (value, getattr(config, key)) for key, value in PUBLISHED[name]}
+        changes = [_as_configured(key, value, now) for key, (value, now) in pairs.items() if value != now]
         return f"; it fits the published {name}: set {', '.join(changes)}"
+    if name:
+        return f"; it fits the published {name}"
     own = "a denoiser" if isinstance(config, UNetConfig) else "a classifier"
-    kinds = (kind for start, kind in _KINDS.items() if any(key.startswith(start) for key in found))
-    return f"; these are the weights of {kind}" if (kind := next(kinds, own)) != own else ""
+    kind = next((kind for start, kind in _KINDS.items() if any(f".{start}" in f".{key}" for key in found)), own)
+    return f"; these are the weights of {kind}" if kind != own else ""
 
 
 def _as_configured(key: str, value: object, instead_of: object) -> str:

@@ -13,9 +13,9 @@ SPATIAL_CHANNELS = 7  # as many as sFID takes from Inception's mixed_6 (ADM's ev
 
 
 class EncoderFeatures(NamedTuple):
-    """What the classifier sees in a batch of images, all in float32."""
+    """The features of a batch of images, all in float32."""
 
-    pooled: Tensor  # (B, C): what the last linear layer sees, as Inception's pool_3 is
+    pooled: Tensor  # (B, C): the input of the last linear layer, as Inception's pool_3 is
     spatial: Tensor  # (B, 7, h, w): the first channels of the middle block's output
     logits: Tensor  # (B, num_classes)
 
@@ -23,9 +23,8 @@ class EncoderFeatures(NamedTuple):
 class EncoderClassifier(HalfUNet):
     """Classifies noisy images; the gradient of its log-probabilities at x_t guides the sampler (ADM sec. 4.1).
 
-    With `config.temperatures` L it has two buffers more, which no training changes: `temperatures` (L,), by which the
-    logits are divided at each noise level (Guo et al., 2017), and `temperature_edges` (L - 1,), the first step of
-    each level after the first.
+    With `config.temperatures` L it has two buffers more: `temperatures` (L,), which divide the logits at each noise
+    level (Guo et al., 2017), and `temperature_edges` (L - 1,), the first step of each level after the first.
     """
 
     config: EncoderConfig
@@ -47,7 +46,7 @@ class EncoderClassifier(HalfUNet):
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """x_t (B, C, image_size, image_size), t (B,) in original steps -> logits (B, num_classes) in float32."""
-        return self._tempered(full_precision(self.out, self._encode(x_t, t)), t)
+        return self._temperature_scaled(full_precision(self.out, self._encode(x_t, t)), t)
 
     def features(self, x: Tensor, t: Tensor) -> EncoderFeatures:
         """Features of images x (B, C, image_size, image_size) in [-1, 1] at steps t (B,); t = 0 for clean images."""
@@ -55,11 +54,11 @@ class EncoderClassifier(HalfUNet):
         activated = self.out[:2](middle)
         head = self.out[2]
         pooled = head.pool(activated) if isinstance(head, AttentionPool) else head(activated).flatten(1)
-        logits = self._tempered(self.out[2:](activated), t)
+        logits = self._temperature_scaled(self.out[2:](activated), t)
         return EncoderFeatures(pooled, middle[:, :SPATIAL_CHANNELS], logits)
 
-    def _tempered(self, logits: Tensor, t: Tensor) -> Tensor:
-        """The logits (B, num_classes), divided by the temperatures of their noise levels where there are any."""
+    def _temperature_scaled(self, logits: Tensor, t: Tensor) -> Tensor:
+        """The logits, divided by the temperatures of their noise levels where there are any."""
         if not self.config.temperatures:
             return logits
         level = (t[:, None] >= self.temperature_edges).sum(dim=1)

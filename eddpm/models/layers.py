@@ -13,6 +13,8 @@ from torch import Tensor, nn
 MAX_PERIOD = 10_000  # of the time embedding, in timesteps
 TRUNK = ("input_blocks", "middle_block", "output_blocks")
 
+Resampling = Literal["up", "down"]
+
 
 class GroupNorm(nn.GroupNorm):
     """Group normalisation with ADM's 32 groups, computed in the precision of its own weights and returned in x's.
@@ -36,16 +38,10 @@ def zeroed(module: nn.Module) -> nn.Module:
 
 def timestep_embedding(t: Tensor, dim: int) -> Tensor:
     """Sinusoids of the timestep (DDPM, as in ADM): t (B,) -> (B, dim) in float32, cosines first; dim is even."""
-    half = dim // 2
     # float32 throughout, as in ADM: at t = 999 the rounding of the frequencies shows in the fourth digit.
-    exponents = torch.arange(half, dtype=torch.float32, device=t.device) / half
+    exponents = torch.arange(dim // 2, dtype=torch.float32, device=t.device) / (dim // 2)
     phases = t[:, None].float() * torch.exp(-math.log(MAX_PERIOD) * exponents)
     return torch.cat([phases.cos(), phases.sin()], dim=1)
-
-
-# Changes of resolution ----------------------------------------------------------------------------------------------
-
-Resampling = Literal["up", "down"]
 
 
 def resample(x: Tensor, direction: Resampling | None) -> Tensor:
@@ -77,9 +73,6 @@ class Downsample(nn.Module):
         return self.op(x)
 
 
-# Blocks -------------------------------------------------------------------------------------------------------------
-
-
 class ResidualBlock(nn.Module):
     """BigGAN's residual block, conditioned on the embedding: AdaGN (ADM sec. 3.1) or, without it, addition.
 
@@ -97,8 +90,7 @@ class ResidualBlock(nn.Module):
         direction: Resampling | None = None,
     ):
         super().__init__()
-        self.scale_shift = scale_shift
-        self.direction = direction
+        self.scale_shift, self.direction = scale_shift, direction
         self.in_layers = nn.Sequential(
             GroupNorm(in_channels), nn.SiLU(), nn.Conv2d(in_channels, out_channels, 3, padding=1)
         )
@@ -147,9 +139,7 @@ class AttentionBlock(nn.Module):
 
     def __init__(self, channels: int, num_heads: int, *, new_order: bool):
         super().__init__()
-        assert channels % num_heads == 0, f"{channels} channels do not split into {num_heads} heads"
-        self.num_heads = num_heads
-        self.new_order = new_order
+        self.num_heads, self.new_order = num_heads, new_order
         self.norm = GroupNorm(channels)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.proj_out = zeroed(nn.Conv1d(channels, channels, 1))
@@ -168,7 +158,6 @@ class AttentionPool(nn.Module):
 
     def __init__(self, size: int, channels: int, num_heads: int, num_outputs: int):
         super().__init__()
-        assert channels % num_heads == 0, f"{channels} channels do not split into {num_heads} heads"
         self.num_heads = num_heads
         self.positional_embedding = nn.Parameter(torch.randn(channels, size**2 + 1) / channels**0.5)
         self.qkv_proj = nn.Conv1d(channels, 3 * channels, 1)
@@ -178,11 +167,11 @@ class AttentionPool(nn.Module):
         return self.c_proj(self.pool(x)[:, :, None]).squeeze(2)
 
     def pool(self, x: Tensor) -> Tensor:
-        """What is projected: (B, channels)."""
+        """The input of the projection: (B, channels)."""
         x = x.flatten(2)
         x = torch.cat([x.mean(dim=2, keepdim=True), x], dim=2) + self.positional_embedding
         query, key, value = split_heads(self.qkv_proj(x), self.num_heads, new_order=True)
-        # The other positions' answers would be dropped, so they are not asked.
+        # The answers to the other positions would be dropped.
         return F.scaled_dot_product_attention(query[:, :, :1], key, value).flatten(1)
 
 
@@ -193,9 +182,6 @@ class ConditionedSequential(nn.Sequential):
         for layer in self:
             x = layer(x, emb) if isinstance(layer, ResidualBlock) else layer(x)
         return x
-
-
-# Precision ----------------------------------------------------------------------------------------------------------
 
 
 def full_precision(module: nn.Module, x: Tensor) -> Tensor:
@@ -210,10 +196,9 @@ def set_trunk_dtype(network: nn.Module, dtype: torch.dtype) -> None:
     Norms, embeddings, the blocks' linear layers and the head keep their precision. Inputs and outputs stay float32.
     Within torch.autocast the same parts compute in half precision, of weights that stay float32 and can be trained.
     """
-    for part in TRUNK:
-        for module in getattr(network, part, nn.Identity()).modules():
-            if isinstance(module, nn.Conv1d | nn.Conv2d):
-                module.to(dtype)
+    for name, module in network.named_modules():
+        if name.startswith(TRUNK) and isinstance(module, nn.Conv1d | nn.Conv2d):
+            module.to(dtype)
 
 
 def trunk_dtype(network: nn.Module) -> torch.dtype:

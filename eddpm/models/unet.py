@@ -21,80 +21,55 @@ from eddpm.models.layers import (
 
 def heads(config: UNetConfig | EncoderConfig, channels: int) -> int:
     """Number of heads of an attention over `channels`: so many, or so wide, as the settings say."""
-    if config.num_head_channels is None:
-        return config.num_heads
-    assert channels % config.num_head_channels == 0, (
-        f"num_head_channels {config.num_head_channels} does not divide the {channels} channels of an attention block"
-    )
-    return channels // config.num_head_channels
-
-
-class BlockMaker:
-    """Makes the blocks of one network: holds the options which they share."""
-
-    def __init__(self, config: UNetConfig | EncoderConfig, width: int, dropout: float):
-        self.config = config
-        self.emb_channels = 4 * width
-        self.dropout = dropout
-
-    def residual(self, in_channels: int, out_channels: int, direction: Resampling | None = None) -> ResidualBlock:
-        return ResidualBlock(
-            in_channels,
-            out_channels,
-            self.emb_channels,
-            scale_shift=self.config.use_scale_shift_norm,
-            dropout=self.dropout,
-            direction=direction,
-        )
-
-    def attention(self, channels: int) -> AttentionBlock:
-        new_order = self.config.use_new_attention_order
-        return AttentionBlock(channels, heads(self.config, channels), new_order=new_order)
-
-    def step(self, in_channels: int, out_channels: int, size: int) -> list[nn.Module]:
-        """A residual block, and attention after it where maps of `size` pixels are to have it."""
-        layers: list[nn.Module] = [self.residual(in_channels, out_channels)]
-        if size in self.config.attention_resolutions:
-            layers.append(self.attention(out_channels))
-        return layers
-
-    def resampling(self, channels: int, direction: Resampling) -> nn.Module:
-        if self.config.resblock_updown:
-            return self.residual(channels, channels, direction)
-        return Upsample(channels) if direction == "up" else Downsample(channels)
+    return channels // config.num_head_channels if config.num_head_channels else config.num_heads
 
 
 class HalfUNet(nn.Module):
-    """Time embedding, downsampling blocks and middle block: what denoiser and classifier have in common.
+    """Time embedding, downsampling blocks and middle block: the parts that denoiser and classifier share.
 
-    Level k has maps of image_size / 2**k pixels with `widths[k]` channels. `maker` makes further blocks of the kind.
+    Level k has maps of image_size / 2**k pixels with `widths[k]` channels.
     """
 
     diffusion: DiffusionConfig | None = None  # the noise that it was trained with, where that is known
 
     def __init__(self, config: UNetConfig | EncoderConfig, width: int, depth: int, dropout: float = 0.0):
         super().__init__()
-        self.config = config
-        self.width = width
+        self.config, self.width, self.dropout = config, width, dropout
         self.widths = [int(mult * width) for mult in config.channel_mult]
         self.sizes = [config.image_size // 2**level for level in range(len(self.widths))]
-        self.maker = BlockMaker(config, width, dropout)
 
         self.time_embed = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, 4 * width))
         channels = self.widths[0]
         steps: list[list[nn.Module]] = [[nn.Conv2d(config.image_channels, channels, 3, padding=1)]]
         for level, (level_width, size) in enumerate(zip(self.widths, self.sizes, strict=True)):
             if level > 0:
-                steps.append([self.maker.resampling(channels, "down")])
+                steps.append([self.resampling(channels, "down")])
             for _ in range(depth):
-                steps.append(self.maker.step(channels, level_width, size))
+                steps.append(self.step(channels, level_width, size))
                 channels = level_width
         self.input_blocks = nn.ModuleList(ConditionedSequential(*layers) for layers in steps)
         self.middle_block = ConditionedSequential(
-            self.maker.residual(channels, channels),
-            self.maker.attention(channels),
-            self.maker.residual(channels, channels),
+            self.residual(channels, channels), self.attention(channels), self.residual(channels, channels)
         )
+
+    def residual(self, in_channels: int, out_channels: int, direction: Resampling | None = None) -> ResidualBlock:
+        scale_shift, dropout = self.config.use_scale_shift_norm, self.dropout
+        return ResidualBlock(
+            in_channels, out_channels, 4 * self.width, scale_shift=scale_shift, dropout=dropout, direction=direction
+        )
+
+    def attention(self, channels: int) -> AttentionBlock:
+        return AttentionBlock(channels, heads(self.config, channels), new_order=self.config.use_new_attention_order)
+
+    def step(self, in_channels: int, out_channels: int, size: int) -> list[nn.Module]:
+        """A residual block, and attention after it where maps of `size` pixels are to have it."""
+        attends = size in self.config.attention_resolutions
+        return [self.residual(in_channels, out_channels), *([self.attention(out_channels)] if attends else [])]
+
+    def resampling(self, channels: int, direction: Resampling) -> nn.Module:
+        if self.config.resblock_updown:
+            return self.residual(channels, channels, direction)
+        return Upsample(channels) if direction == "up" else Downsample(channels)
 
     def embed_time(self, t: Tensor) -> Tensor:
         """Timesteps t (B,), 0 to diffusion_steps - 1 -> (B, 4 * width), in the full precision of the network."""
@@ -122,10 +97,10 @@ class UNet(HalfUNet):
         steps: list[list[nn.Module]] = []
         for level in reversed(range(len(self.widths))):
             for _ in range(depth + 1):
-                steps.append(self.maker.step(channels + skips.pop(), self.widths[level], self.sizes[level]))
+                steps.append(self.step(channels + skips.pop(), self.widths[level], self.sizes[level]))
                 channels = self.widths[level]
             if level > 0:
-                steps[-1].append(self.maker.resampling(channels, "up"))
+                steps[-1].append(self.resampling(channels, "up"))
         self.output_blocks = nn.ModuleList(ConditionedSequential(*layers) for layers in steps)
 
         outputs = config.image_channels * (2 if config.learn_sigma else 1)

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.diffusion.schedule import make_schedule, respace
 
 
@@ -24,12 +23,6 @@ def test_cosine_alpha_bar_follows_the_squared_cosine():
     assert make_schedule("cosine").betas.max().item() == 0.999
 
 
-@pytest.mark.parametrize("name", ["linear", "cosine"])
-@pytest.mark.parametrize("steps", [50, 1000])
-def test_noise_ends_near_pure(name, steps):
-    assert make_schedule(name, steps).alpha_bar[-1] < 1e-4
-
-
 @pytest.mark.parametrize(
     ("steps", "kept"),
     [
@@ -40,20 +33,12 @@ def test_noise_ends_near_pure(name, steps):
         ("1", [0]),
         ("2,1,1", [0, 333, 334, 667]),
         ("1000", list(range(1000))),
+        # Ten strides of 49.95 sum to a hair below 499.5, where the product would round up.
+        ("21", [*range(0, 500, 50), 499, 549, 599, 649, 699, 749, 799, 849, 899, 949, 999]),
     ],
 )
 def test_respacing_keeps_the_timesteps_of_adm(steps, kept):
     assert respace(make_schedule("linear"), steps).timesteps.tolist() == kept
-
-
-def test_sections_round_the_running_sum_as_adm_does():
-    """21 steps: ten strides of 49.95 sum to a hair below 499.5, where the product would round up."""
-    assert kept_timesteps(1000, "21")[10] == 499
-
-
-def test_250_steps_reach_both_ends():
-    timesteps = respace(make_schedule("linear"), "250").timesteps
-    assert (len(timesteps), timesteps[0], timesteps[-1]) == (250, 0, 999)
 
 
 @pytest.mark.parametrize("steps", ["250", "ddim25", "10,5,5"])

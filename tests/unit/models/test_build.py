@@ -73,21 +73,6 @@ def test_imagenet_configurations_name_the_published_checkpoints_of_their_very_ne
     assert sum(entry.checkpoint is not None for entry in entries.values()) == (3 if size == 256 else 2)
 
 
-def test_the_configuration_of_128_pixels_builds_the_stored_parameters(monkeypatch):
-    project = imagenet(128, monkeypatch)
-    assert shapes_of(project.unet("cadm")) == STORED["128x128_diffusion"]
-    assert shapes_of(project.encoder("ect")) == STORED["128x128_classifier"]
-
-
-@pytest.mark.parametrize(("build", "config"), [(build_denoiser, SMALL_UNET), (build_classifier, SMALL_ENCODER)])
-def test_frozen_networks_are_ready_for_use_and_others_for_training(build, config):
-    frozen, trainable = build(config, frozen=True), build(config)
-    assert not frozen.training
-    assert not any(parameter.requires_grad for parameter in frozen.parameters())
-    assert trainable.training
-    assert all(parameter.requires_grad for parameter in trainable.parameters())
-
-
 def test_weights_are_copied_into_the_precision_of_the_network():
     source, network = build_classifier(SMALL_ENCODER), build_classifier(SMALL_ENCODER)
     set_trunk_dtype(network, torch.bfloat16)
@@ -97,24 +82,12 @@ def test_weights_are_copied_into_the_precision_of_the_network():
         assert torch.equal(value, source.state_dict()[key].to(value.dtype)), key
 
 
-def test_wrong_shape_is_named_with_both_shapes():
-    network = build_denoiser(SMALL_UNET)
-    state_dict = network.state_dict() | {"out.2.bias": torch.zeros(6)}
-    assert "out.2.bias is (6,), wanted (2,)" in refusal(network, state_dict)
-
-
 def test_missing_and_unexpected_keys_are_named():
     network = build_denoiser(SMALL_UNET)
     state_dict = network.state_dict()
     state_dict["time_embedding.0.weight"] = state_dict.pop("time_embed.0.weight")
     message = refusal(network, state_dict)
     assert message.endswith("missing: time_embed.0.weight; unexpected: time_embedding.0.weight")  # and no remedy
-
-
-def test_only_the_first_three_of_many_keys_are_named():
-    network = build_denoiser(SMALL_UNET)
-    keys = list(network.state_dict())
-    assert refusal(network, {}).endswith(f"missing: {keys[0]}, {keys[1]}, {keys[2]} and {len(keys) - 3} more")
 
 
 def test_a_layer_of_another_network_is_named_where_the_checkpoint_wraps_it():
@@ -132,13 +105,6 @@ def test_nothing_is_loaded_where_something_differs():
     state_dict = {key: torch.ones_like(value) for key, value in before.items()} | {"out.2.bias": torch.ones(6)}
     refusal(network, state_dict)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
-
-
-def test_published_weights_suggest_the_settings_to_change():
-    published = PUBLISHED["64x64_classifier"]
-    network = on_meta(published.model_copy(update={"classifier_depth": 2}))
-    message = refusal(network, weights_of_shape(STORED["64x64_classifier"]))
-    assert message.endswith("; it fits the published 64x64_classifier: set classifier_depth 4")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from golden_cases import CASES, load_case, relative_error
 from torch import Tensor
 
 from eddpm.config.schema import EncoderConfig
-from eddpm.models.build import build_classifier
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.layers import set_trunk_dtype
 
@@ -70,13 +69,6 @@ def test_features_are_the_maps_that_their_names_say():
     assert torch.equal(features.logits, case.classifier(x, t))
 
 
-def test_features_of_a_half_precision_trunk_are_float32():
-    classifier = EncoderClassifier(config())
-    set_trunk_dtype(classifier, torch.bfloat16)
-    features = classifier.features(torch.randn(2, 1, 8, 8), torch.zeros(2, dtype=torch.long))
-    assert {feature.dtype for feature in features} == {torch.float32}
-
-
 @pytest.mark.parametrize(("pool", "last"), [("attention", "out.2.c_proj"), ("adaptive", "out.3")])
 def test_logits_are_linear_in_the_pooled_features(pool, last):
     classifier = EncoderClassifier(config(classifier_pool=pool, num_classes=5))
@@ -115,14 +107,6 @@ def test_any_size_channels_and_classes(changes):
     assert classifier(x_t, torch.tensor([0, 999])).shape == (2, settings.num_classes)
 
 
-def test_guiding_needs_no_gradients_of_parameters():
-    classifier = build_classifier(config(), frozen=True)
-    x_t = torch.randn(2, 1, 8, 8, requires_grad=True)
-    target_log_prob(classifier, x_t, torch.tensor([3, 4]), torch.tensor([1, 2])).backward()
-    assert x_t.grad.abs().max() > 0
-    assert all(parameter.grad is None for parameter in classifier.parameters())
-
-
 # Temperatures -----------------------------------------------------------------------------------------------------
 
 
@@ -135,12 +119,6 @@ def tempered_pair(**changes) -> tuple[EncoderClassifier, EncoderClassifier]:
     temperatures = {"temperatures": torch.tensor([2.0, 4.0, 8.0]), "temperature_edges": torch.tensor([300, 600])}
     tempered.load_state_dict(plain.state_dict() | temperatures)
     return plain, tempered
-
-
-def test_temperatures_are_two_entries_of_the_state_dict_and_no_parameters():
-    plain, tempered = EncoderClassifier(config()), EncoderClassifier(config(temperatures=3))
-    assert tempered.state_dict().keys() - plain.state_dict().keys() == {"temperatures", "temperature_edges"}
-    assert dict(tempered.named_parameters()).keys() == dict(plain.named_parameters()).keys()
 
 
 def test_temperatures_of_a_new_classifier_change_nothing():
@@ -163,30 +141,3 @@ def test_logits_are_divided_by_the_temperature_of_their_noise_level():
     assert torch.equal(tempered_features.logits, features.logits / divisors)
     assert torch.equal(tempered_features.pooled, features.pooled)
     assert torch.equal(tempered_features.spatial, features.spatial)
-
-
-def test_a_single_temperature_is_that_of_every_step():
-    plain, _ = tempered_pair()
-    tempered = EncoderClassifier(config(temperatures=1))
-    tempered.load_state_dict(plain.state_dict() | {"temperatures": torch.tensor([5.0])}, strict=False)
-    x_t, t = torch.randn(2, 1, 8, 8), torch.tensor([0, 999])
-    assert torch.equal(tempered(x_t, t), plain(x_t, t) / 5)
-
-
-def test_a_temperature_divides_the_gradient_of_the_logits():
-    plain, tempered = tempered_pair()
-    x_t, t = torch.randn(2, 1, 8, 8), torch.tensor([0, 999])
-
-    def slope_of_a_logit(classifier):
-        x_in = x_t.clone().requires_grad_()
-        return torch.autograd.grad(classifier(x_in, t)[:, 3].sum(), x_in)[0]
-
-    torch.testing.assert_close(slope_of_a_logit(tempered)[0], slope_of_a_logit(plain)[0] / 2)
-    torch.testing.assert_close(slope_of_a_logit(tempered)[1], slope_of_a_logit(plain)[1] / 8)
-
-
-def test_temperatures_stay_float32_in_a_half_precision_trunk():
-    _, tempered = tempered_pair()
-    set_trunk_dtype(tempered, torch.bfloat16)
-    assert tempered.temperatures.dtype == torch.float32
-    assert tempered(torch.randn(2, 1, 8, 8), torch.tensor([0, 999])).dtype == torch.float32

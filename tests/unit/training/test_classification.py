@@ -85,11 +85,6 @@ def test_weighting_by_snr_is_the_constraint_times_snr_over_one_plus_snr():
     assert weighted[4] == 0
 
 
-def test_constant_weight_knows_no_noise_level():
-    logits = some_logits()
-    assert torch.equal(loss(logits, alpha_bar=torch.zeros(5), ect_weight=0.2), loss(logits, ect_weight=0.2))
-
-
 # Rivals -----------------------------------------------------------------------------------------------------------
 
 
@@ -99,16 +94,11 @@ def test_label_smoothing_is_cross_entropy_with_soft_targets():
     torch.testing.assert_close(loss(logits, label_smoothing=0.1), -(targets * logits.log_softmax(-1)).sum(-1))
 
 
-@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
 def test_focal_loss_is_its_formula(gamma):
     logits = some_logits()
     p = logits.softmax(-1).gather(-1, Y[:, None]).squeeze(-1)
     torch.testing.assert_close(loss(logits, focal_gamma=gamma), -((1 - p) ** gamma) * p.log())
-
-
-def test_focal_loss_of_no_gamma_is_cross_entropy():
-    logits = some_logits()
-    torch.testing.assert_close(focal_loss(logits, Y, 0.0), F.cross_entropy(logits, Y, reduction="none"))
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])

