@@ -55,9 +55,14 @@ class ShardPlan:
         return self.folder / f"{self.name}.json"
 
     @property
+    def kinds(self) -> dict[str, tuple[type, tuple[int, ...]]]:
+        """The type, and the shape of a row, of each array."""
+        kinds = {"images": (np.uint8, self.shape), "labels": (np.int64, ())}
+        return kinds | {"sizes": (np.int64, (2,)), "pixels": (np.uint8, ())} if self.uncropped else kinds
+
+    @property
     def arrays(self) -> dict[str, Path]:
-        kinds = ("images", "labels", "sizes", "pixels") if self.uncropped else ("images", "labels")
-        return {kind: array_path(self.folder, self.name, kind) for kind in kinds}
+        return {kind: array_path(self.folder, self.name, kind) for kind in self.kinds}
 
     @property
     def identity(self) -> str:
@@ -93,11 +98,8 @@ def make_shard(plan: ShardPlan) -> None:
     plan.record.unlink(missing_ok=True)  # so that it never stands beside arrays of another make
     images, unreadable, notes = 0, [], Counter()
     size, channels = plan.shape[0], plan.shape[-1]
-    kinds = {"images": (np.uint8, plan.shape), "labels": (np.int64, ())}
-    if plan.uncropped:
-        kinds |= {"sizes": (np.int64, (2,)), "pixels": (np.uint8, ())}
     with ExitStack() as files:
-        add = {kind: files.enter_context(growing_array(plan.arrays[kind], *kinds[kind])) for kind in kinds}
+        add = {kind: files.enter_context(growing_array(path, *plan.kinds[kind])) for kind, path in plan.arrays.items()}
         for entry in plan.entries:
             try:
                 image, noted = plan.source.read(entry, channels)
