@@ -63,7 +63,7 @@ class Container(ABC):
         """A file, opened."""
 
     def read(self, name: str, most: int = LARGEST_FILE) -> bytes:
-        """The first `most` bytes of a file. Raises whatever the file system or the archive does."""
+        """The first `most` bytes of a file. Raises the errors of the file system or the archive."""
         with self._open(name) as file:
             size = self.files[name][0]
             if min(size, most) >= LARGEST_FILE:

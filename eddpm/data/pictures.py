@@ -40,12 +40,12 @@ class Picture(NamedTuple):
 
 
 def is_image(name: str) -> bool:
-    """Whether a file of this name is an image of a format that is read."""
+    """True for the names of images of the formats that are read."""
     return Image.registered_extensions().get(os.path.splitext(name)[1].lower()) in _formats()
 
 
 def starts_like_image(start: bytes) -> bool:
-    """Whether a file that begins with these bytes is an image of a format that is read."""
+    """True for the first bytes of images of the formats that are read."""
     accepts = [Image.OPEN[name][1] for name in _formats()]
     return len(start) >= 16 and any(accept(start[:16]) is True for accept in accepts if accept)
 
@@ -60,7 +60,7 @@ def _formats() -> tuple[str, ...]:
 def open_image(data: bytes) -> Iterator[Image.Image]:
     """An image as it is stored, to be decoded within the block. Raises ValueError where it is none, or Pillow's errors.
 
-    Within the block, Pillow neither warns of large images nor refuses them: there is a limit of our own.
+    Within the block, Pillow neither warns of large images nor refuses them: PIXELS is the limit.
     """
     start = data[:HEAD]
     if (reason := impostor(start)) and not starts_like_image(start):  # the plain kinds of PPM are text
@@ -113,7 +113,7 @@ def convert(stored: Image.Image, channels: int) -> Picture:
 
 
 def _unless_damaged(look: Callable[[], bool], otherwise: bool) -> bool:
-    """What `look` finds beside the first frame; damage there does not touch the image."""
+    """The result of a look at tags or further frames, whose damage does not touch the image."""
     try:
         return look()
     except Exception:

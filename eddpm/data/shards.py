@@ -41,7 +41,7 @@ FORMAT = 2  # of shards; with another number all are made again
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """What one shard is to hold, and where."""
+    """The content of one shard, and its place."""
 
     folder: Path
     name: str
@@ -71,7 +71,7 @@ class ShardPlan:
         return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
 
     def is_made(self) -> bool:
-        """Whether the shard is there, whole, and made from what it would be made from now."""
+        """True if the shard is there and whole, and would be made from the same images and settings now."""
         try:
             record = read_json(self.record, "identity", "images")
             open_shard(self.folder, self.name, (record["images"], *self.shape), self.uncropped)
@@ -94,7 +94,7 @@ def plan_shards(config: DatasetConfig, folder: Path, part: Part) -> list[ShardPl
 
 
 def make_shard(plan: ShardPlan) -> None:
-    """Write the images of one shard, which are never in memory together; then its record, with what is to be said."""
+    """Write the images of one shard, which are never in memory together; then its record, with their notes."""
     plan.record.unlink(missing_ok=True)  # so that it never stands beside arrays of another make
     images, unreadable, notes = 0, [], Counter()
     size, channels = plan.shape[0], plan.shape[-1]
