@@ -58,13 +58,13 @@ def serving(folder: Path) -> Iterator[Path]:
 def serve(folder: Path) -> None:
     """Answer the stand-ins of `folder`; each fork leaves this function to end as its program does."""
     # With all that jobs import.
+    import eddpm.stages.report
     import snakemake.cli
     import torch
 
     import eddpm.cli
     import eddpm.stages.measure
     import eddpm.stages.prepare
-    import eddpm.stages.report
     import eddpm.stages.train
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
