@@ -1,4 +1,4 @@
-"""What sampling costs: from how fast a job goes to the time of a run, a shard, and the size of shards."""
+"""Time of jobs: from the speed of sampling to the time of an image and a job, and the size of shards."""
 
 import functools
 
@@ -40,12 +40,3 @@ def job_minutes(seconds: float, attempt: int) -> int:
     """
     minutes = round(1.5 * seconds / 60 + 10)
     return min(minutes * 2 ** (attempt - 1), max(minutes, MOST_MINUTES))
-
-
-def job_megabytes(held: float, attempt: int) -> int:
-    """Memory to ask a cluster for, given the bytes of images or features that a job holds.
-
-    8 GB for torch and the largest published networks, read and built, and the data twice, since parts are joined;
-    twice that in each further attempt.
-    """
-    return round(8000 + 2 * held / 1e6) * 2 ** (attempt - 1)

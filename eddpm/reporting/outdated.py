@@ -1,35 +1,36 @@
-"""Whether what lies below the working directory is still what a project says: from files alone, while jobs run.
+"""Files below the working directory that are not what a project says any more: from files alone, while jobs run.
 
-As the workflow decides it, an output is outdated where the settings that were frozen beside it, or beside anything that
-it is made from, are not the project's any more, and where something that it is made from is newer. A file that is not
-there stands for what it is made from: samples may be cleared away once they are measured. Samples and metrics also name
-the settings and weights that they come from, and metrics their row: that tells of another network of the same shape.
+As in the workflow, a file is outdated where the settings that were frozen for it, or for one of its origins, are not
+the project's any more, and where one of its origins is newer. A file that is not there stands for its own origins:
+samples may be cleared away once they are measured. Samples and metrics also name their settings and weights.
 
-Snakemake's own records are not read. A change that leaves no trace in files is therefore not seen: another source of a
-file that has been fetched, an older reference batch, rules and code. And a file that was only touched counts as
-changed, even where Snakemake remembers that its contents are the same.
+Snakemake's own records are not read. So a change that leaves no trace in files is not seen: another source of a file
+that has been fetched, an older reference batch, rules and code. And a file that was only touched counts as changed.
 """
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
 
-from eddpm.config.assets import FOLDER, asset_file, weights_file
+from eddpm.config import paths
+from eddpm.config.assets import file_of, space_downloads, weights_file
 from eddpm.config.frozen import difference, frozen_parts, frozen_text, samples_identity
 from eddpm.config.project import TEMPERATURE_SCALED, Project
-from eddpm.config.schema import INCEPTION_FILE, SampleConfig
+from eddpm.config.schema import SampleConfig
 from eddpm.config.settings import Settings, load_settings
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.files import read_json, sha256
 
 NEVER = float("-inf")
 
+FaultOf = Callable[[Path], str | None]  # the reason why the contents of a file are not what they should be
+
 
 class State(NamedTuple):
-    """A file; where it is not there, the newest of those that it is made from."""
+    """A file; where it is not there, the newest of its origins."""
 
     path: Path
     time: float  # of its last change, in seconds; NEVER where there is nothing at all
@@ -41,117 +42,94 @@ class Files:
     """The files of a project below the working directory, each looked at once."""
 
     def __init__(self, project: Project):
-        self._project, self._results = project, Path(f"results/{project.experiment}")
-        self._parts = frozen_parts(project)
-        self._states: dict[Path, State] = {}
-        self._digests: dict[Path, str | None] = {}
-        self._identities: dict[str, str | None] = {}
+        self._project = project
+        self._made = {path: (origins, fault_of) for path, origins, fault_of in self._made_files()}
+        self._states: dict[str, State] = {}
+        self._digest, self.identity = cache(_digest), cache(self._identity)
+
+    def at(self, pattern: str, **names: str) -> str:
+        """The path of a file of the project, of a pattern of config/paths.py."""
+        return pattern.format(experiment=self._project.experiment, **names)
 
     def origin(self, run: str) -> State:
         """The settings and networks that a run is sampled from: the newest of them, with the first fault."""
-        return _newest([self._run_settings(run), *(self._weights(*network) for network in self._networks(run))])
-
-    def identity(self, run: str) -> str | None:
-        """The identity that samples of the run carry; None while weights are missing, or the scale."""
-        if run not in self._identities:
-            config = self._config(run)
-            digests = [self._digest(Path(weights_file(self._project, *network))) for network in self._networks(run)]
-            self._identities[run] = samples_identity(config, digests) if config and all(digests) else None
-        return self._identities[run]
+        return _newest(map(self._state, self._sampled_from(run)))
 
     def shard(self, run: str, shard: str) -> State:
         """The samples of a shard, unread: they may be those of other images."""
-        return self._made(self._results / f"runs/{run}/samples/{shard}.npz", lambda: [self.origin(run)])
+        return self._state(self.at(paths.SAMPLES, run=run, shard=shard))
 
     def metrics(self, run: str) -> State:
         """The measurements of a run."""
-        path = self._results / f"runs/{run}/metrics.json"
-        return self._made(path, partial(self._measured_from, run), partial(self._other_run, run))
+        return self._state(self.at(paths.METRICS, run=run))
 
-    def is_measured(self, run: str) -> bool:
-        """Whether the measurements of a run are there, and made from what the project says."""
-        state = self.metrics(run)
-        return state.there and not state.fault
+    def _identity(self, run: str) -> str | None:
+        """The identity that samples of the run carry; None while weights are missing, or the scale."""
+        config, (_, *weights) = self._config(run), self._sampled_from(run)
+        digests = [self._digest(Path(path)) for path in weights]
+        return samples_identity(config, digests) if config and all(digests) else None
 
-    # What they are made from ------------------------------------------------------------------------------------------
-
-    def _measured_from(self, run: str) -> list[State]:
-        evaluation = self._project.evaluation
-        reference = _seen(Path(asset_file(evaluation.reference))) if evaluation.reference else self._dataset()
-        inception = [_seen(FOLDER / INCEPTION_FILE)] if "inception" in evaluation.spaces else []
-        spaces = [self._weights("classifiers", name) for name in self._project.space_classifiers]
-        shards = [self.shard(run, shard) for shard in self._project.shards(run)]
-        return [self._settings("evaluation"), *shards, reference, *inception, *spaces]
-
-    def _run_settings(self, run: str) -> State:
-        if run not in self._project.best_runs:
-            return self._settings(f"runs/{run}")
-        path = self._results / f"runs/{run}/settings.yaml"
-        return self._made(path, partial(self._chosen_from, run), partial(self._other_grid, run))
-
-    def _chosen_from(self, run: str) -> list[State]:
-        """The metrics of a sweep. Where some of them are missing, the grid has grown since the choice."""
-        swept = {scale: self.metrics(scale) for scale in self._project.sweep_of(self._project.best_runs[run].method)}
-        if any(state.there for state in swept.values()):
-            for scale, state in swept.items():
-                if not state.there and not state.fault:
-                    swept[scale] = state._replace(fault=f"{scale} is not measured")
-        return [self._settings(f"runs/{run}/choice"), *swept.values()]
-
-    def _networks(self, run: str) -> list[tuple[str, str]]:
-        row = self._project.all_runs[run]
-        return [("denoisers", row.denoiser), *([("classifiers", row.classifier)] if row.classifier else [])]
-
-    def _weights(self, kind: str, name: str) -> State:
-        return self._made(Path(weights_file(self._project, kind, name)), partial(self._trained_from, kind, name))
-
-    def _trained_from(self, kind: str, name: str) -> list[State]:
-        if name.endswith(TEMPERATURE_SCALED):
-            plain = self._weights(kind, name.removesuffix(TEMPERATURE_SCALED))
-            return [self._settings(f"{kind}/{name}/levels"), self._dataset(), plain]
-        training = getattr(self._project, kind)[name].training
-        if not training:
-            return []
-        start = [self._start(training.init_from)] if training.init_from else []
-        return [self._settings(f"{kind}/{name}"), self._dataset(), *start]
-
-    def _start(self, file: str) -> State:
-        """A checkpoint that a training starts from, which may be of another one."""
-        for kind in ("denoisers", "classifiers"):
-            for name in getattr(self._project, kind):
-                if weights_file(self._project, kind, name) == file:
-                    return self._weights(kind, name)
-        return _seen(Path(file))
-
-    def _dataset(self) -> State:
-        path = Path(f"resources/datasets/{self._project.experiment}/dataset.json")
-        return self._made(path, lambda: [self._settings("dataset")])
-
-    def _settings(self, part: str) -> State:
-        """Those that were frozen, beside those that would be now."""
-        path = self._results / part / "settings.yaml"
-        return self._made(path, list, partial(_other_settings, self._parts[part]))
-
-    def _made(
-        self, path: Path, inputs: Callable[[], Iterable[State]], fault_of: Callable[[Path], str | None] | None = None
-    ) -> State:
-        """A file with the first fault: of its inputs, its age, or what it holds."""
+    def _state(self, path: str) -> State:
+        """A file with its first fault: of its origins, its age, or its contents."""
         if path not in self._states:
-            self._states[path] = State(path, NEVER)  # in case of a circle: networks that start from each other
-            made, newest = _seen(path), _newest(inputs())
-            if not made.there:
-                made = newest._replace(there=False)
-            elif not newest.fault and newest.time > made.time:
-                made = made._replace(fault=f"{path}: older than {newest.path}")
-            elif not newest.fault and fault_of:
-                made = made._replace(fault=fault_of(path))
-            self._states[path] = made._replace(fault=newest.fault or made.fault)
+            self._states[path] = State(Path(path), NEVER)  # in case of a circle: networks that start from each other
+            origins, fault_of = self._made.get(path, ((), None))
+            made, newest = _seen(Path(path)), _newest(map(self._state, origins))
+            fault = newest.fault
+            if made.there and not fault:
+                older = f"{path}: older than {newest.path}" if newest.time > made.time else None
+                fault = older or (fault_of(made.path) if fault_of else None)
+            self._states[path] = (made if made.there else newest)._replace(there=made.there, fault=fault)
         return self._states[path]
 
-    # What they hold ---------------------------------------------------------------------------------------------------
+    def _made_files(self) -> Iterator[tuple[str, list[str], FaultOf | None]]:
+        """The files that the workflow makes, up to metrics, each with its origins, as in the rules, and `FaultOf`."""
+        project, at, weights = self._project, self.at, partial(weights_file, self._project)
+        for part, settings in frozen_parts(project).items():
+            yield at(paths.SETTINGS, part=part), [], partial(_other_settings, settings)
+        dataset = at(paths.DATASET)
+        yield dataset, [at(paths.SETTINGS, part="dataset")], None
+        for kind in ("denoisers", "classifiers"):
+            for name, entry in getattr(project, kind).items():
+                if entry.training:
+                    start = filter(None, [entry.training.init_from])
+                    yield weights(kind, name), [at(paths.SETTINGS, part=f"{kind}/{name}"), dataset, *start], None
+        for name in project.guiding_classifiers:
+            if name.endswith(TEMPERATURE_SCALED):
+                levels = at(paths.SETTINGS, part=f"classifiers/{name}/levels")
+                plain = weights("classifiers", name.removesuffix(TEMPERATURE_SCALED))
+                yield weights("classifiers", name), [levels, dataset, plain], None
+        measured_by = [
+            at(paths.SETTINGS, part="evaluation"),
+            file_of(project, "evaluation.reference") if project.evaluation.reference else dataset,
+            *space_downloads(project).values(),
+            *(weights("classifiers", name) for name in project.space_classifiers),
+        ]
+        for run in project.all_runs:
+            shards = [at(paths.SAMPLES, run=run, shard=shard) for shard in project.shards(run)]
+            yield from ((shard, self._sampled_from(run), None) for shard in shards)
+            yield at(paths.METRICS, run=run), [*shards, *measured_by], partial(self._other_run, run)
+        for run, row in project.best_runs.items():
+            sweep = [at(paths.METRICS, run=scale) for scale in project.sweep_of(row.method)]
+            choice = at(paths.SETTINGS, part=f"runs/{run}/choice")
+            yield at(paths.RUN_SETTINGS, run=run), [choice, *sweep], partial(self._other_grid, run)
+
+    def _sampled_from(self, run: str) -> list[str]:
+        """The settings of a run and the weights of its denoiser, and of its classifier if there is one."""
+        row, weights = self._project.all_runs[run], partial(weights_file, self._project)
+        classifier = [weights("classifiers", row.classifier)] if row.classifier else []
+        return [self.at(paths.RUN_SETTINGS, run=run), weights("denoisers", row.denoiser), *classifier]
+
+    def _config(self, run: str) -> SampleConfig | None:
+        """The settings of a run; None while its scale is not chosen."""
+        if run not in self._project.best_runs:
+            return self._project.sample(run)
+        try:
+            return load_settings(SampleConfig, Path(self.at(paths.RUN_SETTINGS, run=run)))
+        except ConfigError:
+            return None
 
     def _other_run(self, run: str, path: Path) -> str | None:
-        """How the metrics of a run tell that they are not the project's."""
         try:
             found = read_json(path, "run", "num_images")
         except ArtifactError as error:
@@ -165,48 +143,20 @@ class Files:
             return f"{path}: {difference(old, new)}"
         if "features" in found and set(found["features"]) != set(self._project.evaluation.spaces):
             return f"{path}: measured in other feature spaces"
-        return f"{path}: of other settings or weights" if differ(found.get("identity"), self.identity(run)) else None
+        return other_identity(path, found.get("identity"), self.identity(run))
 
     def _other_grid(self, run: str, path: Path) -> str | None:
-        config, grid = self._config(run), self._project.sweep.grid(self._project.best_runs[run].method)
-        return None if config and config.scale in grid else f"{path}: its scale is not in the grid any more"
-
-    def _config(self, run: str) -> SampleConfig | None:
-        """The settings of a run; None while its scale is not chosen."""
-        if run not in self._project.best_runs:
-            return self._project.sample(run)
-        try:
-            return load_settings(SampleConfig, self._results / f"runs/{run}/settings.yaml")
-        except ConfigError:
-            return None
-
-    def _digest(self, weights: Path) -> str | None:
-        """The SHA-256 of weights, of fetched ones as it was recorded; None where they are missing."""
-        if weights not in self._digests:
-            record, state = Path(f"{weights}.sha256"), _seen(weights)
-            is_known = state.there and _seen(record).time >= state.time
-            recorded = record.read_text(encoding="utf-8").split() if is_known else []
-            self._digests[weights] = next(iter(recorded), None) or (sha256(weights) if state.there else None)
-        return self._digests[weights]
+        method, config = self._project.best_runs[run].method, self._config(run)
+        if not config or config.scale not in self._project.sweep.grid(method):
+            return f"{path}: its scale is not in the grid any more"
+        # All metrics may have been cleared away; where only some are missing, the grid has grown since the choice.
+        measured = {self.metrics(scale).there for scale in self._project.sweep_of(method)}
+        return f"{path}: chosen before all scales of the grid were measured" if len(measured) == 2 else None
 
 
-def differ(named: str | None, wanted: str | None) -> bool:
-    """Whether two identities are both known, and not the same."""
-    return None not in (named, wanted) and named != wanted
-
-
-def _seen(path: Path) -> State:
-    try:
-        time = max(path.stat().st_mtime, path.lstat().st_mtime)  # of a link, too, as Snakemake has it
-    except OSError:
-        return State(path, NEVER)
-    return State(path, time, there=True)
-
-
-def _newest(states: Iterable[State]) -> State:
-    states = [State(Path(), NEVER), *states]
-    fault = next((state.fault for state in states if state.fault), None)
-    return max(states, key=lambda state: state.time)._replace(fault=fault)
+def other_identity(path: Path, named: str | None, wanted: str | None) -> str | None:
+    """The fault of a file that names another identity, where both are known."""
+    return f"{path}: of other settings or weights" if None not in (named, wanted) and named != wanted else None
 
 
 def _other_settings(settings: Settings, path: Path) -> str | None:
@@ -218,3 +168,24 @@ def _other_settings(settings: Settings, path: Path) -> str | None:
     except yaml.YAMLError:
         return f"{path}: not valid YAML"
     return None if old == new else f"{path}: {difference(old, new)}"
+
+
+def _digest(weights: Path) -> str | None:
+    """The SHA-256 of weights, of fetched ones as it was recorded; None where they are missing."""
+    record, state = Path(f"{weights}.sha256"), _seen(weights)
+    is_known = state.there and _seen(record).time >= state.time
+    recorded = record.read_text(encoding="utf-8").split() if is_known else []
+    return next(iter(recorded), None) or (sha256(weights) if state.there else None)
+
+
+def _seen(path: Path) -> State:
+    try:
+        return State(path, max(path.stat().st_mtime, path.lstat().st_mtime), there=True)  # also that of a link
+    except OSError:
+        return State(path, NEVER)
+
+
+def _newest(states: Iterable[State]) -> State:
+    states = [State(Path(), NEVER), *states]
+    fault = next((state.fault for state in states if state.fault), None)
+    return max(states, key=lambda state: state.time)._replace(fault=fault)

@@ -1,4 +1,4 @@
-"""Guided sampling of a shard of a run's images."""
+"""Guided sampling of a shard of images, of one run or of several."""
 
 import logging
 import shutil
@@ -33,46 +33,53 @@ TRACED = ("entropy", "target_probability", "gradient_norm", "log10_scale", "guid
 
 
 def sample_shard(
-    settings: Path, denoiser: Path, classifier: Path | None, start: int, stop: int, batch_size: int, samples: Path
+    settings: list[Path],
+    denoiser: Path,
+    classifier: Path | None,
+    start: int,
+    stop: int,
+    batch_size: int,
+    samples: list[Path],
 ) -> None:
-    """Write images [start, stop) of a run, with their labels, numbers, and the sums of the guidance's trace.
+    """Write images [start, stop) of each run, with their labels, numbers, and the sums of the guidance's trace.
 
-    Finished batches are kept beside `samples` until it is whole, so a killed job loses at most one batch.
+    `settings` and `samples` have one file per run. Finished batches are kept beside `samples` until the last run is
+    whole, since a killed job loses all of its outputs: it loses at most one batch.
     """
-    sample_batches(settings, denoiser, classifier, start, stop, batch_size, samples)
-    forget_batches(samples)
-
-
-def forget_batches(samples: Path) -> None:
-    """Remove the batches that a shard was made of."""
-    shutil.rmtree(samples.with_suffix(".unfinished"), ignore_errors=True)
-
-
-def sample_batches(
-    settings: Path, denoiser: Path, classifier: Path | None, start: int, stop: int, batch_size: int, samples: Path
-) -> None:
-    """`sample_shard`, but the batches are still there after it."""
-    config = load_settings(SampleConfig, settings)
+    if len(settings) != len(samples):
+        raise ConfigError(f"{len(settings)} --settings and {len(samples)} --samples; give one of each for every run")
     if not 0 <= start < stop or batch_size < 1:
-        raise ConfigError(
-            f"{config.name}: images {start} to {stop} by {batch_size}; give --start < --stop, --batch-size > 0"
-        )
-    sampler = GuidedSampler(config, denoiser, classifier)
-    unfinished = samples.with_suffix(".unfinished")
-    identity = samples_identity(config, [sha256(path) for path in (denoiser, classifier) if path])
-    batches = _finished_batches(unfinished, identity, start, stop)
+        raise ConfigError(f"images {start} to {stop} by {batch_size}; give --start < --stop, --batch-size > 0")
+    configs = [load_settings(SampleConfig, path) for path in settings]
+    for config, path in zip(configs, samples, strict=True):
+        sampler = GuidedSampler(config, denoiser, classifier)
+        identity = samples_identity(config, [sha256(weights) for weights in (denoiser, classifier) if weights])
+        _sample_run(sampler, identity, range(start, stop), batch_size, path)
+    for path in samples:
+        shutil.rmtree(_unfinished(path), ignore_errors=True)
+
+
+def _unfinished(samples: Path) -> Path:
+    """The folder of a shard's finished batches."""
+    return samples.with_suffix(".unfinished")
+
+
+def _sample_run(sampler: "GuidedSampler", identity: str, span: range, batch_size: int, samples: Path) -> None:
+    """Write these images of one run; the batches are still there after it."""
+    batches = _finished_batches(_unfinished(samples), identity, span)
     done = {int(i) for batch in batches for i in batch["index"]}
-    todo = np.array([i for i in range(start, stop) if i not in done], dtype=np.int64)
-    logger.info(f"{config.name}: {len(todo)} of {stop - start} images to sample on {device_name(sampler.device)}")
+    todo = np.array([i for i in span if i not in done], dtype=np.int64)
+    name, device = sampler.config.name, device_name(sampler.device)
+    logger.info(f"{name}: {len(todo)} of {len(span)} images to sample on {device}")
     for batch in _sample(sampler, todo, batch_size):
-        write_npz(unfinished / f"{batch['index'][0]:08d}.npz", **batch, identity=np.array(identity))
+        write_npz(_unfinished(samples) / f"{batch['index'][0]:08d}.npz", **batch, identity=np.array(identity))
         batches.append(batch)
     batches.sort(key=lambda batch: batch["index"][0])
     _write_shard(samples, batches, sampler.schedule, identity)
 
 
 def _sample(sampler: "GuidedSampler", todo: np.ndarray, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of the images `todo`; where a batch is too large for the GPU's memory, half as large from there on."""
+    """Batches of the images `todo`; from a batch that is too large for the GPU's memory on, half as large."""
     with progress(total=len(todo), unit="image") as bar:
         while len(todo):
             index = todo[:batch_size]
@@ -80,7 +87,7 @@ def _sample(sampler: "GuidedSampler", todo: np.ndarray, batch_size: int) -> Iter
             try:
                 batch = sampler.sample(index)
             except torch.cuda.OutOfMemoryError:
-                batch = None  # and on below, where the error no longer holds what there was of the batch
+                batch = None  # below, where the error no longer holds the tensors of the batch
             if batch is None:
                 batch_size = _smaller(len(index), sampler)
                 continue
@@ -90,13 +97,13 @@ def _sample(sampler: "GuidedSampler", todo: np.ndarray, batch_size: int) -> Iter
 
 
 def _smaller(size: int, sampler: "GuidedSampler") -> int:
-    """How many images to sample at once where `size` were too many for the GPU's memory."""
+    """The next size of a batch where `size` images were too many for the GPU's memory."""
     if size == 1:
         raise ConfigError(
             f"{sampler.config.name}: one image is too large for the memory of {device_name(sampler.device)};"
             " take a larger GPU, or half precision"
         )
-    torch.cuda.empty_cache()  # what is left of the larger batch may lie in pieces
+    torch.cuda.empty_cache()  # the memory of the larger batch may lie in pieces
     logger.info(f"{size} images are too many for the memory of this GPU; goes on with {size // 2} at once")
     return size // 2
 
@@ -109,10 +116,7 @@ class GuidedSampler:
             raise ConfigError(f"{config.name}: settings and --classifier disagree on whether there is one; give both")
         self.config, self.device = config, pick_device()
         full = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
-        try:
-            self.schedule = respace(full, config.steps)
-        except ValueError as error:
-            raise ConfigError(f"{config.name}: steps '{config.steps}': {error}") from None
+        self.schedule = respace(full, config.steps)
         self._denoiser = self._load(build_denoiser(config.denoiser, frozen=True), denoiser)
         self._classifier = classifier and self._load(build_classifier(config.classifier, frozen=True), classifier)
 
@@ -208,9 +212,8 @@ class FiniteSteps:
         return self._counts.cpu().numpy()
 
 
-def _finished_batches(folder: Path, identity: str, start: int, stop: int) -> list[dict[str, np.ndarray]]:
-    batches = []
-    missing = set(range(start, stop))
+def _finished_batches(folder: Path, identity: str, span: range) -> list[dict[str, np.ndarray]]:
+    batches, missing = [], set(span)
     for path in sorted(folder.glob("*.npz")):
         try:
             batch = read_npz(path, "identity", "images", "labels", "index", "trace")

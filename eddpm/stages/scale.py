@@ -1,8 +1,4 @@
-"""A method over the grid of scales, and the choice of its best one.
-
-A small sweep shares a job per method: starting a process takes as long as sampling a scale. The choice needs no torch,
-which is therefore imported by those who do.
-"""
+"""The choice of the best scale of a sweep."""
 
 from pathlib import Path
 
@@ -11,21 +7,6 @@ from eddpm.config.schema import ChoiceConfig
 from eddpm.config.settings import load_settings
 from eddpm.errors import ArtifactError
 from eddpm.io.files import read_json, write_text
-
-
-def sample_sweep(
-    settings: list[Path], denoiser: Path, classifier: Path, stop: int, batch_size: int, samples: list[Path]
-) -> None:
-    """Sample images [0, stop) of each run of a sweep; `settings` and `samples` have one file per scale.
-
-    A killed job loses all of its outputs, so the batches of every scale are kept until the last one is sampled.
-    """
-    from eddpm.stages.sample import forget_batches, sample_batches
-
-    for run_settings, path in zip(settings, samples, strict=True):
-        sample_batches(run_settings, denoiser, classifier, 0, stop, batch_size, path)
-    for path in samples:
-        forget_batches(path)
 
 
 def choose_scale(settings: Path, metrics: list[Path], run_settings: Path) -> None:

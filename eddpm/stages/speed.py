@@ -1,4 +1,4 @@
-"""How fast the device at hand samples a run: the figures behind `eddpm plan` and the size of shards."""
+"""How fast the device at hand samples a run: the figures behind the time and the size of shards."""
 
 import time
 from collections.abc import Callable

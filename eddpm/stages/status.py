@@ -1,7 +1,6 @@
-"""How far an experiment is, from its files alone: nobody is asked, so it works while jobs run, on any machine."""
+"""Progress of an experiment, from its files alone: it works while jobs run, on any machine."""
 
 import csv
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,37 +9,31 @@ from typing import Annotated, NamedTuple
 
 from tabulate import tabulate
 
+from eddpm.config import paths
+from eddpm.config.jobs import SamplingJob, sampling_job
 from eddpm.config.outputs import runs_of
 from eddpm.config.project import Project
 from eddpm.config.projectfile import load_project
-from eddpm.config.runs import slug
 from eddpm.config.settings import read_yaml
 from eddpm.errors import ArtifactError
 from eddpm.io.arrays import image_numbers
 from eddpm.io.names import listed
-from eddpm.reporting.outdated import Files, differ
+from eddpm.reporting.outdated import Files, other_identity
 from eddpm.stages import ProjectFile
 
-COLUMNS = ("run", "images", "images/s", "hours", "hours left", "failed")
+COLUMNS = ("run", "images", "images/s", "hours", "hours left", "GB left", "failed")
 LOG_TAIL = 16_384  # bytes
 
 
-class Job(NamedTuple):
-    """Where the job that samples a shard writes, and what it makes."""
-
-    log: Path
-    benchmark: Path
-    num_images: int
-
-
 class Progress(NamedTuple):
-    """What there is of a run, and what it took."""
+    """The images of a run, and the time they take."""
 
-    done: int  # images
+    done: int
     wanted: int
     seconds: float  # of jobs that have finished
     image_seconds: float | None  # measured: the median over finished shards
     seconds_left: float
+    bytes_left: int
     failures: dict[Path, str]  # log -> its error, of jobs whose shards are not there
     outdated: str | None  # why images that are there are to be made again
 
@@ -49,7 +42,7 @@ def status(
     config: ProjectFile,
     targets: Annotated[Sequence[str], "named ones: all, ablations, ablation_NAME (all)"] = ("all",),
 ) -> None:
-    """Print a row per run: images, images per second, job-hours so far and left; then the errors of failed jobs.
+    """Print a row per run: images, images per second, job-hours so far and left, disk; then the errors of failed jobs.
 
     The runs are those in the tables of named targets, such as `all`.
     """
@@ -57,22 +50,16 @@ def status(
     files = Files(project)
     wanted = dict.fromkeys(run for target in targets for run in runs_of(project, target))
     runs = {run: progress(project, files, run) for run in wanted}
-    total = Progress(
-        done=sum(run.done for run in runs.values()),
-        wanted=sum(run.wanted for run in runs.values()),
-        seconds=sum(run.seconds for run in runs.values()),
-        image_seconds=None,
-        seconds_left=sum(run.seconds_left for run in runs.values()),
-        failures={log: error for run in runs.values() for log, error in run.failures.items()},
-        outdated=None,
-    )
-    rows = [_row(name, run) for name, run in {**runs, "all of these": total}.items()]
-    print(tabulate(rows, COLUMNS, colalign=("left", *["right"] * 5), disable_numparse=True))
-    print("\nhours: of a job, on one GPU where it has one; so far: of finished jobs, the last try of each.")
-    if any(run.image_seconds is None and run.seconds_left for run in runs.values()):
-        print(f"~: nothing measured yet; by {speed_source(project)}.")
+    rows = [_row(name, [run]) for name, run in runs.items()] + [_row("all of these", list(runs.values()))]
+    print(tabulate(rows, COLUMNS, colalign=("left", *["right"] * 6), disable_numparse=True))
+    print("\nhours: of sampling, on one GPU where a job has one; so far: of finished jobs, the last try of each.")
+    print("GB: of samples. Training and measuring are not estimated.")
+    if any(map(_is_estimated, runs.values())):
+        published = "published speeds of ADM at 256 pixels on an A100; `eddpm measure-speed` measures yours"
+        source = "the speed that the config gives (sampling.speed)" if project.sampling.speed else published
+        print(f"~: nothing measured yet; by {source}.")
     print_outdated({name: run.outdated for name, run in runs.items() if run.outdated})
-    for log, error in total.failures.items():
+    for log, error in {log: error for run in runs.values() for log, error in run.failures.items()}.items():
         print(f"failed: {log}: {error}")
 
 
@@ -85,42 +72,43 @@ def print_outdated(faults: dict[str, str]) -> None:
 
 def progress(project: Project, files: Files, run: str) -> Progress:
     """The state of a run, by slug, below the working directory: images count that the workflow will keep."""
-    present = _names(Path(f"results/{project.experiment}/runs/{run}/samples"))
     done, seconds, rates, failures, outdated = 0, 0.0, [], {}, None
-    for shard, (start, stop) in project.shards(run).items():
-        job = job_of(project, run, shard)
-        took = _seconds(job.benchmark) * (stop - start) / job.num_images  # a sweep's job makes shards of several runs
+    for shard, span in project.shards(run).items():
+        job = sampling_job(project, run, shard)
+        took = _seconds(Path(job.benchmark)) / len(job.runs)
         seconds += took
-        kept, fault = _kept(project, files, run, shard, present)
+        kept, fault = _kept(files, job, run, shard, range(*span))
         done += kept
         outdated = outdated or fault
-        if kept == stop - start and f"{shard}.npz" in present:
+        if kept == len(range(*span)) and files.shard(run, shard).there:
             rates += [took / kept] if took else []
-        elif error := last_error(job.log):
-            failures[job.log] = error
-    wanted = project.all_runs[run].num_images
-    rate = median(rates) if rates else None
-    expected = rate or project.image_seconds(project.all_runs[run])
-    return Progress(done, wanted, seconds, rate, (wanted - done) * expected, failures, outdated)
+        elif error := last_error(Path(job.log)):
+            failures[Path(job.log)] = error
+    row, rate = project.all_runs[run], median(rates) if rates else None
+    left = row.num_images - done
+    seconds_left = left * (rate or project.image_seconds(row))
+    bytes_left = left * (project.dataset.image_size**2 * project.dataset.image_channels + 16)  # label and number
+    return Progress(done, row.num_images, seconds, rate, seconds_left, bytes_left, failures, outdated)
 
 
-def _kept(project: Project, files: Files, run: str, shard: str, present: set[str]) -> tuple[int, str | None]:
-    """How many images of a shard will be kept, and why others that lie there will not."""
-    path = Path(f"results/{project.experiment}/runs/{run}/samples/{shard}.npz")
-    span, fault, begun = range(*project.shards(run)[shard]), None, f"{shard}.unfinished" in present
-    if path.name in present:
-        fault = files.shard(run, shard).fault or _other_images(path, span, files.identity(run))
-        if not begun:  # as long as its batches are there, they are gone on from
-            fault = fault or _made_again_with(project, files, run)
+def _kept(files: Files, job: SamplingJob, run: str, shard: str, span: range) -> tuple[int, str | None]:
+    """The images of a shard that will be kept, and why others that lie there will not."""
+    path, state, fault = Path(files.at(paths.SAMPLES, run=run, shard=shard)), files.shard(run, shard), None
+    batches = path.with_suffix(".unfinished")
+    begun = batches.is_dir()
+    if state.there:
+        fault = state.fault or _other_images(path, span, files.identity(run))
+        if not begun:  # else the job goes on from its batches
+            fault = fault or _made_again_with(files, job, shard)
         if not fault:
             return len(span), None
     if begun and not files.origin(run).fault:
-        return _batched(path.with_suffix(".unfinished"), span, files.identity(run)), fault
+        return _batched(batches, span, files.identity(run)), fault
     return 0, fault or (files.origin(run).fault if begun else None)
 
 
 def _other_images(path: Path, span: range, identity: str | None) -> str | None:
-    """How the shard at `path` tells that it is not of these images, settings and weights."""
+    """The reason why a shard is not of these images, settings and weights."""
     try:
         index, named = image_numbers(path)
     except ArtifactError as error:
@@ -128,17 +116,15 @@ def _other_images(path: Path, span: range, identity: str | None) -> str | None:
     if index.tolist() != list(span):
         had = f"{index[0]} to {index[-1]}" if len(index) else "none"
         return f"{path}: images {had}, now {span[0]} to {span[-1]}"
-    return f"{path}: of other settings or weights" if differ(named, identity) else None
+    return other_identity(path, named, identity)
 
 
-def _made_again_with(project: Project, files: Files, run: str) -> str | None:
-    """Of a scale whose job samples the others, too: why that job runs again."""
-    if not _shares_a_job(project, run):
-        return None
-    for other in project.sweep_of(project.sweep_runs[run].method):
-        state = files.shard(other, "0000")
+def _made_again_with(files: Files, job: SamplingJob, shard: str) -> str | None:
+    """The reason why a job runs again, for all of its runs."""
+    for run in job.runs:
+        state = files.shard(run, shard)
         if state.fault or not state.there:
-            return state.fault or f"shares a job with {other}, whose samples are missing"
+            return state.fault or f"shares a job with {run}, whose samples are missing"
     return None
 
 
@@ -155,45 +141,19 @@ def _batched(folder: Path, span: range, identity: str | None) -> int:
     return len(span) - len(missing)
 
 
-def _shares_a_job(project: Project, run: str) -> bool:
-    return project.sweep_shares_jobs and run in project.sweep_runs
-
-
-def job_of(project: Project, run: str, shard: str) -> Job:
-    """The job that samples a shard: one of its own, or that of its method's sweep."""
-    if _shares_a_job(project, run):
-        rule, name = "sample_sweep", slug(project.sweep_runs[run].method)
-        num_images = project.sweep.num_images * len(project.sweep.grids[0])
-    else:
-        rule, name = "sample_shard", f"{run}/{shard}"
-        start, stop = project.shards(run)[shard]
-        num_images = stop - start
-    place = f"{project.experiment}/{rule}/{name}"
-    return Job(Path(f"logs/{place}.log"), Path(f"benchmarks/{place}.tsv"), num_images)
-
-
 def last_error(log: Path) -> str | None:
     """The error that a log ends with: the line of a verb that stopped, or of an exception; None where there is none."""
     try:
-        with open(log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_TAIL))
-            lines = file.read().decode(errors="replace").splitlines()
+        lines = log.read_bytes()[-LOG_TAIL:].decode(errors="replace").splitlines()
     except FileNotFoundError:
         return None
     lines = [line for line in lines if line.strip()]
     if lines and re.match(r"eddpm [a-z-]+: ", lines[-1]):
         return lines[-1]
     tracebacks = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
-    # An exception's message may go on for lines after the one that says most.
+    # An exception's message may go on for lines after the first, which says most.
     after = lines[tracebacks[-1] + 1 :] if tracebacks else []
     return next((line for line in after if not line.startswith(" ")), None)
-
-
-def speed_source(project: Project) -> str:
-    """Whose figures `cost` goes by."""
-    if project.sampling.speed:
-        return "the speed that the config gives (sampling.speed)"
-    return "published speeds of ADM at 256 pixels on an A100; `eddpm measure-speed` measures yours"
 
 
 def number(value: float) -> str:
@@ -201,26 +161,23 @@ def number(value: float) -> str:
     return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
-def _row(name: str, run: Progress) -> Iterator[str]:
-    estimated = "~" if run.image_seconds is None and run.seconds_left and name != "all of these" else ""
+def _is_estimated(run: Progress) -> bool:
+    return run.image_seconds is None and run.seconds_left > 0
+
+
+def _row(name: str, runs: list[Progress]) -> Iterator[str]:
+    """The cells of some runs together."""
     yield name
-    yield f"{run.done:,} of {run.wanted:,}"
-    yield number(1 / run.image_seconds) if run.image_seconds else ""
-    yield number(run.seconds / 3600)
-    yield estimated + number(run.seconds_left / 3600)
-    yield str(len(run.failures)) if run.failures else ""
-
-
-def _names(folder: Path) -> set[str]:
-    """What lies in a folder, asked once: far cheaper on a shared file system than a question per shard."""
-    try:
-        return set(os.listdir(folder))
-    except FileNotFoundError:
-        return set()
+    yield f"{sum(run.done for run in runs):,} of {sum(run.wanted for run in runs):,}"
+    yield number(1 / runs[0].image_seconds) if len(runs) == 1 and runs[0].image_seconds else ""
+    yield number(sum(run.seconds for run in runs) / 3600)
+    yield "~" * any(map(_is_estimated, runs)) + number(sum(run.seconds_left for run in runs) / 3600)
+    yield number(sum(run.bytes_left for run in runs) / 1e9)
+    yield str(len({log for run in runs for log in run.failures}) or "")
 
 
 def _seconds(benchmark: Path) -> float:
-    """What Snakemake measured of a job; 0 where it has not, or is writing it now."""
+    """Snakemake's measurement of a job; 0 where there is none, or it is being written."""
     try:
         with open(benchmark, newline="", encoding="utf-8") as file:
             return sum(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))

@@ -6,13 +6,12 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-import yaml
 from pictures import CIFAR10
-from tiny import tiny_project, tiny_values, write_settings
-from workspace import RUNS
+from tiny import tiny_project, write_settings
 
 from eddpm.evaluation.features import Extractor
-from eddpm.stages.features import collect
+from eddpm.io.batches import ImageFile
+from eddpm.stages.features import features_of
 from eddpm.stages.prepare import prepare_dataset
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -38,50 +37,6 @@ def test_what_is_timed_side_by_side_gives_the_same(ours, other, capsys):
     a, b = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert a["value"] == pytest.approx(b["value"], rel=1e-6)
     assert min(a["seconds"], b["seconds"]) > 0
-
-
-def test_a_bare_machine_makes_what_the_workflow_makes_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
-    """CIFAR-10's photographs with small networks, at a hundredth of the size: every verb, tables and figures."""
-    values = tiny_values()
-    for entry in (*values["denoisers"].values(), *values["classifiers"].values()):
-        entry["training"] |= {"iterations": 300}
-        entry["network"] |= {"channel_mult": [1, 1, 1]}
-    for entry in values["denoisers"].values():
-        entry["network"] |= {"learn_sigma": True}
-    values["dataset"] = {"source": str(CIFAR10), "image_size": 16, "image_channels": 3, "num_classes": 10}
-    runs = RUNS.replace("\tce\t", "\tce+temperature\t").replace("\t8\n", "\t4000\n").replace("\t16\n", "\t4000\n")
-    (tmp_path / "runs.tsv").write_text(runs)
-    sampling, sweep = {"shard_size": 40, "batch_size": 40}, values["sweep"] | {"scales": [1], "num_images": 4000}
-    values |= {"experiment": "small", "runs": "runs.tsv", "sampling": sampling, "sweep": sweep}
-    # Not the pixels: a covariance of 3072 dimensions for each of the runs takes longer than all else.
-    values["evaluation"] = {"spaces": ["classifier:clean"], "replicates": 0}
-    values["sweep"]["best"] = {"minimise": "classifier:clean/fid"}
-    values["dataset"]["validation_fraction"] = 0.08
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
-    monkeypatch.chdir(tmp_path)
-    bare = script("bare_machine")
-    monkeypatch.setattr("sys.argv", ["bare_machine.py", "--config", "config.yaml", "--fraction", "0.01"])
-
-    def killed(machine):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(bare, "draw", killed)
-        with pytest.raises(KeyboardInterrupt):
-            bare.main()
-    results = tmp_path / "results/small"
-    trained = (results / "denoisers/uadm/model.safetensors").stat().st_mtime_ns
-    bare.main()
-    assert (results / "denoisers/uadm/model.safetensors").stat().st_mtime_ns == trained
-    assert json.loads((results / "classifiers/ce/log.jsonl").read_text().splitlines()[-1])["step"] == 3
-    main_table = (results / "tables/main.md").read_text()
-    assert "UADM(5)-G " in main_table
-    assert "40 images per row" in main_table
-    assert {path.stem for path in (results / "figures").iterdir()} == {"samples", "trace", "noise_levels", "scales"}
-    printed = capsys.readouterr().out
-    assert main_table in printed
-    assert "| fit-temperature" in printed
-    assert "cpu" in printed
 
 
 def table_printed(module, monkeypatch, capsys, *arguments: str) -> list[list[str]]:
@@ -128,7 +83,7 @@ def test_memory_does_not_grow_with_the_number_of_images_beyond_their_features(tm
     for count in (500, 3000):
         memory.write_images(tmp_path / "samples.npz", count, 64)
         tracemalloc.start()
-        collect([tmp_path / "samples.npz"], [space], keep_spatial=False)
+        features_of(ImageFile(tmp_path / "samples.npz"), [space], keep_spatial=False)
         peaks[count] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     features = (3000 - 500) * memory.DIMENSIONS * 4

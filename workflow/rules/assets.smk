@@ -3,17 +3,17 @@
 
 rule fetch_asset:
     output:
-        asset="resources/assets/{asset}",
+        asset=paths.ASSET,
     log:
         "logs/fetch_asset/{asset}.log",
     localrule: True
     conda:
         this_environment
     params:
-        source=asset_source,
-        digest=asset_digest,
+        source=lambda wildcards: ASSETS[wildcards.asset].source,
+        digest=lambda wildcards: ASSETS[wildcards.asset].sha256 or [],
         # Below the working directory, where it stays, wherever the file itself is stored.
-        record="resources/assets/{asset}.sha256",
+        record=paths.RECORD,
     shell:
         "python -m eddpm fetch-asset --source {params.source:q} --digest {params.digest}"
         " --asset {output.asset:q} --record {params.record:q} > {log:q} 2>&1"

@@ -1,14 +1,16 @@
-# What a noise-aware classifier knows by noise level, and its tempered form.
+# Noise-aware classifiers by noise level, and their temperature-scaled forms.
 
 
 rule measure_classifier:
     input:
         settings="results/{experiment}/classifiers/{guide}/levels/settings.yaml",
-        dataset="resources/datasets/{experiment}/dataset.json",
+        dataset=paths.DATASET,
         shards=SHARDS,
-        classifier=guide_weights,
+        classifier=lambda wildcards: weights_file(
+            project, "classifiers", wildcards.guide
+        ),
     output:
-        levels="results/{experiment}/classifiers/{guide}/noise_levels.jsonl",
+        levels=paths.NOISE_LEVELS,
     log:
         "logs/{experiment}/measure_classifier/{guide}.log",
     conda:
@@ -25,9 +27,11 @@ rule measure_classifier:
 rule fit_temperature:
     input:
         settings="results/{experiment}/classifiers/{classifier}+temperature/levels/settings.yaml",
-        dataset="resources/datasets/{experiment}/dataset.json",
+        dataset=paths.DATASET,
         shards=SHARDS,
-        classifier=classifier_weights,
+        classifier=lambda wildcards: weights_file(
+            project, "classifiers", wildcards.classifier
+        ),
     output:
         model="results/{experiment}/classifiers/{classifier}+temperature/model.safetensors",
     log:

@@ -1,16 +1,26 @@
 # Settings of every stage, and the data set.
 
 
+def kind_of_settings(wildcards):
+    return wildcards.part.partition("/")[0]
+
+
 rule freeze_settings:
     output:
-        settings="results/{experiment}/{part}/settings.yaml",
+        settings=report(
+            paths.SETTINGS,
+            caption="../report/settings.rst",
+            category="Settings",
+            subcategory=kind_of_settings,
+            labels={"settings": "{part}"},
+        ),
     log:
         "logs/{experiment}/freeze_settings/{part}.log",
     localrule: True
     conda:
         this_environment
     params:
-        settings=frozen_settings,
+        settings=lambda wildcards: frozen_text(SETTINGS[wildcards.part]),
     shell:
         "printf '%s' {params.settings:q} > {output.settings} 2> {log}"
 
@@ -19,9 +29,9 @@ rule prepare_dataset:
     input:
         settings="results/{experiment}/dataset/settings.yaml",
     output:
-        dataset="resources/datasets/{experiment}/dataset.json",
+        dataset=paths.DATASET,
         shards=list(map(directory, SHARDS)),
-        unreadable="resources/datasets/{experiment}/unreadable.tsv",
+        unreadable=f"{paths.DATA}/unreadable.tsv",
     log:
         "logs/{experiment}/prepare_dataset.log",
     benchmark:

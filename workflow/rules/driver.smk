@@ -1,4 +1,4 @@
-# What a snakemake makes sure of before its first job: that it is alone, and that nothing is missing.
+# Checks before the first job: that this snakemake is alone here, and that nothing is missing.
 import contextlib
 import shutil
 import subprocess
@@ -16,11 +16,15 @@ from eddpm.config.assets import (
 from eddpm.io.lock import DirectoryLock
 
 
+def tell(line):
+    print(line, file=sys.stderr)
+
+
 def refuse_second_driver():
-    """DirectoryLock this folder until the process ends, so that after a kill the same command goes on."""
-    global hold  # released with its object
+    """Lock this folder until the process ends, so that after a kill the same command goes on."""
+    global driver_lock  # released with its object
     try:
-        hold = DirectoryLock(Path(".snakemake"))
+        driver_lock = DirectoryLock(Path(".snakemake"))
     except EddpmError as error:
         raise WorkflowError(str(error)) from None
 
@@ -38,9 +42,9 @@ def refuse_slurm_without_its_programs():
 
 
 def end_leftover_processes():
-    """End the jobs that a snakemake which was killed in this folder has left running on this machine.
+    """End the jobs that a killed snakemake has left running here; SIGTERM has a training save its state first.
 
-    SIGTERM has a training save its state first. They would go on beside their successors.
+    They would go on beside their successors.
     """
     left = [
         process
@@ -48,34 +52,26 @@ def end_leftover_processes():
         if (process.info["environ"] or {}).get("EDDPM_JOB_OF") == str(Path.cwd())
     ]
     if left:
-        print(
-            f"Ending processes of a former snakemake here: {', '.join(str(process.pid) for process in left)}",
-            file=sys.stderr,
-        )
-    for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, hanging = psutil.wait_procs(left, timeout=60)
-    for process in hanging:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(hanging, timeout=60)
+        names = ", ".join(str(process.pid) for process in left)
+        tell(f"Ending processes of a former snakemake here: {names}")
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end(process)
+        _, left = psutil.wait_procs(left, timeout=60)
 
 
 def cancel_leftover_jobs():
-    """End the Slurm jobs of a former snakemake in this folder that was killed before it could.
+    """End the Slurm jobs that a killed snakemake has left in the queue.
 
     They would sample beside their successors; and where one fails, Snakemake removes its output, whoever finished it.
     """
     left = leftover_jobs()
     if left:
-        print(
-            f"Cancelling Slurm jobs of a former snakemake here: {', '.join(left)}",
-            file=sys.stderr,
-        )
+        tell(f"Cancelling Slurm jobs of a former snakemake here: {', '.join(left)}")
     deadline = time.monotonic() + 120
     while left:
-        # Those that have just ended are no error.
+        # Jobs that have just ended are no error.
         subprocess.run(["scancel", *left], capture_output=True)
         if time.monotonic() > deadline:
             raise WorkflowError(
@@ -86,16 +82,15 @@ def cancel_leftover_jobs():
 
 
 def leftover_jobs():
-    """The Slurm jobs that Snakemake submitted from this folder: by their comments, which are its own."""
+    """The Slurm jobs that Snakemake submitted from this folder, by its own comments."""
     if not shutil.which("squeue"):
         return []
     listed = subprocess.run(
-        ["squeue", "--me", "--noheader", "--format=%A %k %Z"],
-        capture_output=True,
+        ["squeue", "--me", "--noheader", "--format=%A %k %Z"], capture_output=True
     )
     if listed.returncode and submits_to_slurm():
         raise WorkflowError(f"squeue: {os.fsdecode(listed.stderr).strip()}")
-    # As Python has the names of folders, whatever their encoding.
+    # Folders in any encoding, as Python reads them.
     jobs = [line.split(" ", 2) for line in os.fsdecode(listed.stdout).splitlines()]
     return [
         job
@@ -106,23 +101,20 @@ def leftover_jobs():
 
 
 def refuse_missing_files():
-    """Name all at once that planned jobs wait for and nobody can fetch, before any job starts."""
+    """Name all files at once that planned jobs wait for and nobody can fetch, before any job starts."""
     planned = [str(file) for job in workflow.dag.needrun_jobs() for file in job.output]
     # Where outputs are stored elsewhere, or made by a module, their paths have a prefix.
     missing = [
-        file
+        file.message
         for file in missing_files(project)
         if any(path.endswith(file.output) for path in planned)
     ]
     if missing:
-        raise WorkflowError(
-            "files that the project names are missing:",
-            *(file.message for file in missing),
-        )
+        raise WorkflowError("files that the project names are missing:", *missing)
 
 
 def refuse_bad_files():
-    """What jobs would stumble over late: files from outside that are not what they should be, published numbers."""
+    """Files from outside that are not what they should be, and published numbers: jobs would find out late."""
     from eddpm.reporting.published import read_published
 
     try:
@@ -137,4 +129,4 @@ def refuse_bad_files():
 # Said at every start, a dry run's too, while something is not there; what is stored elsewhere cannot be seen here.
 if workflow.is_main_process and not workflow.storage_settings.default_storage_provider:
     for line in not_here_yet(project):
-        print(line, file=sys.stderr)
+        tell(line)

@@ -4,15 +4,15 @@
 rule measure_samples:
     input:
         settings="results/{experiment}/evaluation/settings.yaml",
-        run="results/{experiment}/runs/{run}/settings.yaml",
+        run=paths.RUN_SETTINGS,
         samples=run_shards,
         features=run_features,
         weights=space_weights,
         references=SPACE_REFERENCES,
     output:
-        metrics="results/{experiment}/runs/{run}/metrics.json",
-        trace="results/{experiment}/runs/{run}/trace.csv",
-        grid="results/{experiment}/runs/{run}/grid.png",
+        metrics=paths.METRICS,
+        trace=paths.TRACE,
+        grid=paths.GRID,
     log:
         "logs/{experiment}/measure_samples/{run}.log",
     wildcard_constraints:
@@ -22,7 +22,7 @@ rule measure_samples:
     threads: 1
     resources:
         runtime=minutes,
-        mem_mb=run_features_megabytes,
+        mem_mb=megabytes,
     shell:
         "python -m eddpm measure-samples --settings {input.settings} --runs {input.run}"
         " --samples {input.samples} --features {input.features}"

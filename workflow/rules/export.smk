@@ -5,7 +5,7 @@ rule export_npz:
     input:
         samples=run_shards,
     output:
-        exported="results/{experiment}/runs/{run}/samples.npz",
+        exported=paths.EXPORTED,
     log:
         "logs/{experiment}/export_npz/{run}.log",
     conda:

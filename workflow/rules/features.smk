@@ -5,7 +5,7 @@ rule extract_references:
     input:
         settings="results/{experiment}/evaluation/settings.yaml",
         dataset=reference_images,
-        shards=reference_shards,
+        shards=[] if project.evaluation.reference else SHARDS,
         weights=space_weights,
     output:
         references=SPACE_REFERENCES,
@@ -26,10 +26,10 @@ rule extract_references:
 rule extract_features:
     input:
         settings="results/{experiment}/evaluation/settings.yaml",
-        samples="results/{experiment}/runs/{run}/samples/{shard}.npz",
+        samples=paths.SAMPLES,
         weights=space_weights,
     output:
-        features="results/{experiment}/runs/{run}/features/{shard}.npz",
+        features=paths.FEATURES,
     log:
         "logs/{experiment}/extract_features/{run}/{shard}.log",
     conda:
@@ -37,7 +37,7 @@ rule extract_features:
     threads: 1
     resources:
         runtime=minutes,
-        mem_mb=shard_features_megabytes,
+        mem_mb=megabytes,
     shell:
         "python -m eddpm extract-features --settings {input.settings}"
         " --samples {input.samples} --weights {input.weights:q}"

@@ -3,11 +3,11 @@
 
 rule sample_shard:
     input:
-        settings="results/{experiment}/runs/{run}/settings.yaml",
+        settings=paths.RUN_SETTINGS,
         denoiser=run_denoiser,
         classifier=run_classifier,
     output:
-        samples="results/{experiment}/runs/{run}/samples/{shard}.npz",
+        samples=paths.SAMPLES,
     log:
         "logs/{experiment}/sample_shard/{run}/{shard}.log",
     benchmark:
@@ -21,10 +21,10 @@ rule sample_shard:
         # A resource, since another batch size changes no image and should sample none again.
         batch_size=project.sampling.batch_size,
         runtime=shard_minutes,
-        mem_mb=shard_megabytes,
+        mem_mb=megabytes,
     params:
-        start=shard_start,
-        stop=shard_stop,
+        start=lambda wildcards: project.shards(wildcards.run)[wildcards.shard][0],
+        stop=lambda wildcards: project.shards(wildcards.run)[wildcards.shard][1],
     shell:
         "python -m eddpm sample-shard --settings {input.settings}"
         " --denoiser {input.denoiser:q} --classifier {input.classifier:q}"

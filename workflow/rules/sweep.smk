@@ -3,11 +3,11 @@
 
 rule sample_sweep:
     input:
-        settings=of_each_scale("settings.yaml"),
+        settings=of_each_scale(paths.RUN_SETTINGS),
         denoiser=run_denoiser,
         classifier=run_classifier,
     output:
-        samples=of_each_scale("samples/0000.npz"),
+        samples=of_each_scale(paths.SAMPLES),
     log:
         "logs/{experiment}/sample_sweep/{run}.log",
     benchmark:
@@ -20,27 +20,27 @@ rule sample_sweep:
     resources:
         batch_size=project.sampling.batch_size,
         runtime=sweep_minutes,
-        mem_mb=sweep_megabytes,
+        mem_mb=megabytes,
     params:
         stop=project.sweep.num_images,
     shell:
-        "python -m eddpm sample-sweep --settings {input.settings}"
+        "python -m eddpm sample-shard --settings {input.settings}"
         " --denoiser {input.denoiser:q} --classifier {input.classifier:q}"
-        " --stop {params.stop} --batch-size {resources.batch_size}"
+        " --start 0 --stop {params.stop} --batch-size {resources.batch_size}"
         " --samples {output.samples} > {log} 2>&1 || leave_word $? {log}"
 
 
 rule measure_sweep:
     input:
         settings="results/{experiment}/evaluation/settings.yaml",
-        runs=of_each_scale("settings.yaml"),
-        samples=of_each_scale("samples/0000.npz"),
+        runs=of_each_scale(paths.RUN_SETTINGS),
+        samples=of_each_scale(paths.SAMPLES),
         weights=space_weights,
         references=SPACE_REFERENCES,
     output:
-        metrics=of_each_scale("metrics.json"),
-        traces=of_each_scale("trace.csv"),
-        grids=of_each_scale("grid.png"),
+        metrics=of_each_scale(paths.METRICS),
+        traces=of_each_scale(paths.TRACE),
+        grids=of_each_scale(paths.GRID),
     log:
         "logs/{experiment}/measure_sweep/{run}.log",
     wildcard_constraints:
@@ -50,7 +50,7 @@ rule measure_sweep:
     threads: 1
     resources:
         runtime=minutes,
-        mem_mb=sweep_features_megabytes,
+        mem_mb=megabytes,
     shell:
         "python -m eddpm measure-samples --settings {input.settings} --runs {input.runs}"
         " --samples {input.samples} --weights {input.weights:q} --references {input.references}"
@@ -62,7 +62,7 @@ rule choose_scale:
         settings="results/{experiment}/runs/{run}/choice/settings.yaml",
         metrics=sweep_metrics,
     output:
-        settings="results/{experiment}/runs/{run}/settings.yaml",
+        settings=paths.RUN_SETTINGS,
     log:
         "logs/{experiment}/choose_scale/{run}.log",
     wildcard_constraints:

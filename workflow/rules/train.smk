@@ -4,9 +4,9 @@
 rule train_denoiser:
     input:
         settings="results/{experiment}/denoisers/{denoiser}/settings.yaml",
-        dataset="resources/datasets/{experiment}/dataset.json",
+        dataset=paths.DATASET,
         shards=SHARDS,
-        init_from=denoiser_start,
+        init_from=lambda wildcards: start_of(project.denoisers[wildcards.denoiser]),
     output:
         model="results/{experiment}/denoisers/{denoiser}/model.safetensors",
         history="results/{experiment}/denoisers/{denoiser}/log.jsonl",
@@ -25,7 +25,9 @@ rule train_denoiser:
         # It saves its state at the end of that, and a retry goes on.
         runtime=MOST_MINUTES,
         mem_mb=megabytes,
-        microbatch=denoiser_microbatch,
+        microbatch=lambda wildcards: images_at_once(
+            project.denoisers[wildcards.denoiser]
+        ),
     shell:
         "launch {resources.gpu} python -m eddpm train-denoiser --settings {input.settings}"
         " --dataset {input.dataset} --init-from {input.init_from:q}"
@@ -36,9 +38,9 @@ rule train_denoiser:
 rule train_classifier:
     input:
         settings="results/{experiment}/classifiers/{classifier}/settings.yaml",
-        dataset="resources/datasets/{experiment}/dataset.json",
+        dataset=paths.DATASET,
         shards=SHARDS,
-        init_from=classifier_start,
+        init_from=lambda wildcards: start_of(project.classifiers[wildcards.classifier]),
     output:
         model="results/{experiment}/classifiers/{classifier}/model.safetensors",
         history="results/{experiment}/classifiers/{classifier}/log.jsonl",
@@ -56,7 +58,9 @@ rule train_classifier:
         # It saves its state at the end of that, and a retry goes on.
         runtime=MOST_MINUTES,
         mem_mb=megabytes,
-        microbatch=classifier_microbatch,
+        microbatch=lambda wildcards: images_at_once(
+            project.classifiers[wildcards.classifier]
+        ),
     shell:
         "launch {resources.gpu} python -m eddpm train-classifier --settings {input.settings}"
         " --dataset {input.dataset} --init-from {input.init_from:q}"

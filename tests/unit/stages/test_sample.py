@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from samples import read_samples
 from tiny import write_settings
 
 from eddpm.config.frozen import samples_identity
@@ -10,7 +11,6 @@ from eddpm.config.schema import SampleConfig
 from eddpm.diffusion.images import to_uint8
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.arrays import read_npz, write_npz
-from eddpm.io.batches import read_samples
 from eddpm.io.files import load_checkpoint, save_model, sha256
 from eddpm.stages import sample as stage
 
@@ -25,7 +25,7 @@ def sample(tiny, tmp_path):
         path = tmp_path / name / f"{start}.npz"
         classifier = tiny.weights[row.classifier] if row.classifier else None
         weights = denoiser or tiny.weights[row.denoiser]
-        stage.sample_shard(settings, weights, classifier, start, stop, batch_size, path)
+        stage.sample_shard([settings], weights, classifier, start, stop, batch_size, [path])
         return path
 
     return sample
@@ -170,7 +170,7 @@ def test_settings_written_before_there_were_options_give_the_same_shard(tiny, sa
     assert len(path.read_text().splitlines()) - len(lines) == len(options)
     path.write_text("\n".join(lines))
     old = path.with_name("old.npz")
-    stage.sample_shard(path, tiny.weights["uadm"], tiny.weights["ce"], 0, 2, 2, old)
+    stage.sample_shard([path], tiny.weights["uadm"], tiny.weights["ce"], 0, 2, 2, [old])
     assert old.read_bytes() == wanted.read_bytes()
 
 
@@ -222,7 +222,39 @@ def test_killed_shard_goes_on_where_it_was(sample, sample_killed, monkeypatch, a
     assert [path.name for path in resumed.parent.glob("*unfinished*")] == []
 
 
-def test_restart_with_another_batch_size_keeps_what_is_finished(sample, sample_killed):
+SCALES = ["uadm25-g-at-1", "uadm25-g-at-4"]
+
+
+def test_a_job_of_several_runs_gives_what_they_give_alone_and_samples_none_again_after_a_kill(
+    tiny, sample, tmp_path, monkeypatch
+):
+    settings = [write_settings(tmp_path / f"{run}.yaml", tiny.project.sample(run)) for run in SCALES]
+    samples, weights = [tmp_path / f"{run}.npz" for run in SCALES], (tiny.weights["uadm"], tiny.weights["ce"])
+    wanted = [sample(run, 0, 4, 4, run).read_bytes() for run in SCALES]
+    guided, calls = stage.GuidedSampler.sample, []
+
+    def killed_at_the_second(self, index):
+        calls.append(self.config.scale)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return guided(self, index)
+
+    monkeypatch.setattr(stage.GuidedSampler, "sample", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        stage.sample_shard(settings, *weights, 0, 4, 4, samples)
+    samples[0].unlink()  # as Snakemake does with the outputs of a killed job
+    stage.sample_shard(settings, *weights, 0, 4, 4, samples)
+    assert calls == [1, 4, 4]
+    assert [path.read_bytes() for path in samples] == wanted
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_each_run_has_a_file_for_its_samples(tiny, tmp_path):
+    with pytest.raises(ConfigError, match="2 --settings and 1 --samples"):
+        stage.sample_shard([tmp_path, tmp_path], tiny.weights["uadm"], None, 0, 4, 4, [tmp_path])
+
+
+def test_a_restart_with_another_batch_size_keeps_finished_batches(sample, sample_killed):
     wanted = read_samples(sample("uadm25-g", 0, 8, 8, "whole"))
     sample_killed(1, "uadm25-g", 0, 8, 2, "killed")
     resumed = read_samples(sample("uadm25-g", 0, 8, 5, "killed"))
@@ -272,7 +304,7 @@ def test_weights_of_another_shape_are_refused_before_sampling(tiny, sample, tmp_
 
 def test_steps_that_the_schedule_cannot_take_are_refused(tiny, sample):
     config = tiny.project.sample("uadm25-g").model_copy(update={"steps": "ddim300"})
-    with pytest.raises(ConfigError, match=r"UADM\(25\)-G: steps 'ddim300': no integer stride"):
+    with pytest.raises(ConfigError, match=r"settings\.yaml: steps 'ddim300': no integer stride"):
         sample("uadm25-g", 0, 2, 2, config=config)
 
 
