@@ -3,7 +3,7 @@
 import functools
 import logging
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -33,12 +33,12 @@ def _settings(image_size: int) -> dict:
     }
 
 
-def _denoiser(image_size: int, num_classes: int | None = 1000, **options) -> UNetConfig:
+def _denoiser(image_size: int, num_classes: int | None = 1000, **options: Any) -> UNetConfig:
     options = {"num_channels": 256, "num_head_channels": 64} | options
     return UNetConfig(**_settings(image_size), num_classes=num_classes, **options)
 
 
-def _classifier(image_size: int, **options) -> EncoderConfig:
+def _classifier(image_size: int, **options: Any) -> EncoderConfig:
     return EncoderConfig(**_settings(image_size), classifier_width=128, num_classes=1000, **options)
 
 

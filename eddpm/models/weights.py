@@ -7,7 +7,7 @@ whatever stands before the keys of the network, with dots between.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
@@ -44,7 +44,7 @@ def find_weights(state: Mapping, wanted: Shapes, source: str) -> Weights:
         )
     counts = Counter(place for key in weights for place in _places(key) if key[len(place) :] in wanted)
     whole = [place for place, count in counts.items() if count == len(wanted)]
-    at = {place: _at(place, weights, whole) for place in whole or [max(counts, key=counts.get, default="")]}
+    at = {place: _at(place, weights, whole) for place in whole or [max(counts, key=counts.__getitem__, default="")]}
     fitting = [place for place in at if shapes(at[place]) == wanted]
     averages = [place for place in fitting if _is_average(place)]
     if len(averages or fitting) > 1:
@@ -99,7 +99,7 @@ def _flat(state: Mapping, place: str = "") -> dict[str, object]:
     return entries
 
 
-def _is_weight(value: object) -> bool:
+def _is_weight(value: object) -> TypeGuard[Tensor]:
     return isinstance(value, Tensor) and (value.ndim > 0 or value.is_floating_point())
 
 
