@@ -13,9 +13,9 @@ import numpy as np
 from metrics import peak
 
 from eddpm.evaluation.features import Extractor, Features
-from eddpm.evaluation.metrics import measure
-from eddpm.io.batches import write_sample_batch
-from eddpm.stages.features import collect
+from eddpm.evaluation.metrics import Pair, measure
+from eddpm.io.batches import ImageFile, write_sample_batch
+from eddpm.stages.features import features_of
 
 DIMENSIONS = 48  # 4x4 patch means of 3 channels
 
@@ -34,8 +34,8 @@ def patch_means(images: np.ndarray) -> Features:
 
 def evaluate(path: Path) -> None:
     """What `eddpm evaluate` does in a space of patch means; prints the peak of this process in MB."""
-    found = collect([path], [Extractor("patches", {}, patch_means)], keep_spatial=False)["patches"]
-    measure(found, found, 3)
+    found = features_of(ImageFile(path), [Extractor("patches", {}, patch_means)], keep_spatial=False)["patches"]
+    measure(Pair(found, found, 3))
     print(peak())
 
 

@@ -52,10 +52,10 @@ def standard_errors(sets):
     from eddpm.evaluation.bootstrap import REPLICATES, half_samples
     from eddpm.evaluation.features import FeatureSet
     from eddpm.evaluation.frechet import GaussianStats
-    from eddpm.evaluation.metrics import standard_errors
+    from eddpm.evaluation.metrics import Pair, standard_errors
 
     reference, samples = (FeatureSet(each.numpy(), GaussianStats.of(each.numpy()), None, None) for each in sets)
-    return list(standard_errors(samples, reference, 3, half_samples(len(samples.pooled), REPLICATES)).values())
+    return list(standard_errors(Pair(samples, reference, 3), half_samples(len(samples.pooled), REPLICATES)).values())
 
 
 def run(name: str, images: int, dimensions: int) -> None:

@@ -20,7 +20,7 @@ from eddpm.errors import EddpmError, remedy
 
 # verb -> module of eddpm.stages, summary
 VERBS = {
-    "evaluate": ("measure", "measure any images against any others"),
+    "evaluate": ("evaluate", "measure any images against any others"),
     "measure-speed": ("speed", "measure how fast the device at hand samples a run"),
     "status": ("status", "the progress of each run of a project, and what failed"),
     "tables": ("tables", "write the tables of what is measured so far, and print the first"),
@@ -35,14 +35,13 @@ VERBS = {
     "sample-shard": ("sample", "sample images [start, stop) of a run, or of several with the same networks"),
     "choose-scale": ("scale", "complete a run's settings with the best scale of a sweep"),
     "fetch-asset": ("fetch", "fetch and check a published file"),
-    "extract-references": ("features", "features and statistics of the reference images in every space"),
+    "extract-references": ("references", "features and statistics of the reference images in every space"),
     "extract-features": ("features", "features of a shard of samples in every space"),
     "measure-samples": ("measure", "measure the samples of runs against the references"),
     "export-npz": ("export", "join a run's shards into the file that OpenAI's evaluator reads"),
-    "make-table": ("report", "a table of measured runs as csv, markdown and LaTeX"),
-    "compare-published": ("report", "measured runs beside published numbers as csv, markdown and LaTeX"),
-    "plot-figure": ("report", "a figure as PNG and PDF"),
-    "make-report": ("page", "tables, figures, settings, provenance and cost on one HTML page"),
+    "make-table": ("tables", "a table of measured runs as csv, markdown, LaTeX and HTML"),
+    "compare-published": ("tables", "measured runs beside published numbers as csv, markdown, LaTeX and HTML"),
+    "plot-figure": ("figures", "a figure as PNG and PDF"),
 }
 
 

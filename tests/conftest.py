@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from forks import serving
 from xdist.scheduler import LoadScopeScheduling
 
 from eddpm.io.log import show_log
@@ -30,6 +31,13 @@ class ByFile(LoadScopeScheduling):
 def _shown_log():
     """As the command line has it; a test that runs a verb in this process changes nothing for the next one."""
     show_log()
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory):
+    """A folder of programs for PATH, which start at once."""
+    with serving(tmp_path_factory.mktemp("forks")) as programs:
+        yield programs
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -24,7 +24,7 @@ IMAGES = {"UADM": 8, "CADM(25)-G+EDS": 4, "CADM-G+EDS+ECT": 4}  # by row of the 
 STATISTICS = {"mu": 2048, "mu_s": 7 * 17 * 17}  # of a reference batch of ADM's, with their dimensions
 
 
-def miniature(folder: Path, size: int = 256) -> Workspace:
+def miniature(folder: Path, programs: Path, size: int = 256) -> Workspace:
     """The configuration of `size` at an eighth of its pixels, and narrower yet: four classes, two steps, three rows.
 
     The published files are random, and there in each way that a user has: denoisers and reference batch put where a
@@ -32,7 +32,7 @@ def miniature(folder: Path, size: int = 256) -> Workspace:
     known SHA-256. There are no photographs yet.
     """
     published = folder / "published"
-    workspace = Workspace(folder, **_values(published, REPO / f"config/imagenet{size}"))
+    workspace = Workspace(folder, programs=programs, **_values(published, REPO / f"config/imagenet{size}"))
     _write_checkpoints(workspace)
     images = np.stack([random_picture(size // SHRUNK, size // SHRUNK, seed=seed) for seed in range(8)])
     means = {name: np.zeros(size) for name, size in STATISTICS.items()}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample, linear, softmax
 
-from eddpm.config.schema import INCEPTION_FILE
+from eddpm.config.spaces import INCEPTION
 
 
 class Conv(nn.Module):
@@ -113,5 +113,5 @@ def write_inception(folder: Path, network: nn.Module | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     network = InceptionStandIn() if network is None else network
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch's, of its own format
-        torch.jit.script(network.eval()).save(str(folder / INCEPTION_FILE))
-    return folder / INCEPTION_FILE
+        torch.jit.script(network.eval()).save(str(folder / INCEPTION.file))
+    return folder / INCEPTION.file

@@ -18,16 +18,17 @@ CADM(5)-G+EDS+ECT\tcadm\tect\tddpm\t5\tentropy\t2\t0\t8
 
 
 class Workspace:
-    """A folder with a tiny config, and snakemake to run in it."""
+    """A folder with a tiny config, and snakemake to run in it: that of `programs`, such as the `forks` of tests."""
 
-    def __init__(self, folder: Path, runs: str = RUNS, **changes):
+    def __init__(self, folder: Path, runs: str = RUNS, programs: Path | None = None, **changes):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.write_runs(runs)
         self.values = {**tiny_values(), "runs": "runs.tsv", **changes}
         self.values["sweep"] = {**self.values["sweep"], "scales": [1, 4]}
         self.write_config()
-        self.environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        path = [*([programs] if programs else []), Path(sys.executable).parent, os.environ["PATH"]]
+        self.environment = os.environ | {"PATH": ":".join(map(str, path))}
 
     def write_config(self, **changes) -> None:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.values | changes))
@@ -48,7 +49,7 @@ class Workspace:
 
     def eddpm(self, *arguments: str) -> str:
         """What a verb prints of this project."""
-        command = [sys.executable, "-m", "eddpm", *arguments, "--config", "config.yaml"]
+        command = ["python", "-m", "eddpm", *arguments, "--config", "config.yaml"]
         environment = self.environment | {"PYTHONPATH": str(REPO)}
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=True)
         return done.stdout

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from eddpm.config import paths
 from eddpm.config.project import Project
-from eddpm.config.schema import INCEPTION_FILE
+from eddpm.config.spaces import classifier_of, space_of
 from eddpm.config.userpaths import why_absent
 from eddpm.errors import ArtifactError
 from eddpm.io.filekinds import is_a_folder, refuse_impostor
@@ -49,14 +49,15 @@ def assets(project: Project) -> list[Asset]:
         for name, entry in getattr(project, kind).items()
         if entry.checkpoint
     ]
-    evaluation, inception = project.evaluation, []
+    evaluation = project.evaluation
     if evaluation.reference:
         named.append(("evaluation.reference", evaluation.reference, evaluation.reference_sha256))
-    if "inception" in evaluation.spaces:
-        origin = evaluation.inception
-        inception.append(Asset("evaluation.inception", str(FOLDER / INCEPTION_FILE), origin.source, origin.sha256))
-    beside = [source for _, source, _ in named] + [asset.file for asset in inception]
-    return [Asset(key, asset_file(source, beside), source, digest) for key, source, digest in named] + inception
+    of_spaces = []
+    for space, file in space_downloads(project).items():
+        origin = getattr(evaluation, space, space_of(space).download)  # the project may name another, with its digest
+        of_spaces.append(Asset(f"evaluation.{space}", file, origin.source, origin.sha256))
+    beside = [source for _, source, _ in named] + [asset.file for asset in of_spaces]
+    return [Asset(key, asset_file(source, beside), source, digest) for key, source, digest in named] + of_spaces
 
 
 def asset_file(source: str, beside: Iterable[str] = ()) -> str:
@@ -89,6 +90,23 @@ def weights_file(project: Project, kind: str, name: str) -> str:
     if name in getattr(project, kind) and getattr(project, kind)[name].checkpoint:
         return file_of(project, f"{kind}.{name}.checkpoint")
     return paths.WEIGHTS.format(experiment=project.experiment, kind=kind, network=name)
+
+
+def space_downloads(project: Project) -> dict[str, str]:
+    """Where the files lie that feature spaces need and the workflow fetches, by space."""
+    rows = {space: space_of(space).download for space in project.evaluation.spaces}
+    return {space: str(FOLDER / download.file) for space, download in rows.items() if download}
+
+
+def space_files(project: Project) -> list[str]:
+    """The files of weights behind the feature spaces, in the order of the spaces that have some."""
+    spaces = [space for space in project.evaluation.spaces if space_of(space).weights]
+    return [
+        weights_file(project, "classifiers", classifier_of(space))
+        if classifier_of(space)
+        else space_downloads(project)[space]
+        for space in spaces
+    ]
 
 
 def missing_files(project: Project) -> list[Missing]:

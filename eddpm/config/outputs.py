@@ -1,4 +1,4 @@
-"""What an experiment shows: its tables and figures, and the target that makes each."""
+"""The tables and figures of an experiment, and the target that makes each."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,14 +7,78 @@ from eddpm.config.project import Project
 from eddpm.config.runs import Run, Sweep
 from eddpm.errors import ConfigError
 
-PUBLISHED_CAPTION = "The runs of the table beside published numbers, each with its source."
+PUBLISHED_CAPTION = (
+    "The runs of the table beside published numbers, each with its source. A difference is ours minus the published"
+    " number, to the published digits. Published numbers have no standard error: that of a difference is ours."
+)
 
 
 class Table(NamedTuple):
-    """The rows of a table, by slug, and what they are."""
+    """The rows of a table, by slug, and its caption."""
 
     runs: dict[str, Run]
     caption: str
+
+
+class Figure(NamedTuple):
+    """A kind of inputs, see `figure_inputs`, and a caption. `plot_NAME` of eddpm/reporting/plots.py draws it."""
+
+    inputs: str
+    caption: str
+
+
+FIGURES = {
+    "samples": Figure(
+        "samples",
+        "Images of the runs of the main table, a row per run. The images of a column share their noise and their class:"
+        " look down a column to see the effect of the method.",
+    ),
+    "noise_levels": Figure(
+        "noise_levels",
+        "Each noise-aware classifier on validation images by noise level, with noise on the left: its accuracy, its"
+        " confidence (the probability of the most probable class), the entropy of its prediction (1: it knows nothing,"
+        " 0: it is certain), its expected calibration error (0 is best) and the norm of its gradient.",
+    ),
+    "trace": Figure(
+        "traces",
+        "Guidance along the sampling steps, averaged over the images of a run, from noise on the left to images on the"
+        " right: the entropy of the classifier's prediction (1: it knows nothing), the norm of its raw gradient, the"
+        " scale that multiplies it, and the norm of the resulting guidance. Vanishing guidance falls in the last panel;"
+        " EDS answers by raising the scale.",
+    ),
+    "fronts": Figure(
+        "sweep",
+        "The price of accuracy for each method over the grid of scales: distance to the training images, precision and"
+        " recall in pixel space, which knows no classes. A point is a scale. At the same accuracy, the better method"
+        " has the lower FID, the higher precision and the higher recall.",
+    ),
+    "precision_recall": Figure(
+        "sweep",
+        "Precision against recall over the grid of scales, a panel per feature space, a line per method; a point is a"
+        " scale. The further up and right a line lies, the less diversity the method gives up for images like those of"
+        " the data.",
+    ),
+    "scales": Figure(
+        "sweep",
+        "Every metric against the guidance scale, a line per method; arrows point to the better, bars are standard"
+        " errors. The same scale guides more with EDS than without: compare the best values of the methods, not their"
+        " values at one scale.",
+    ),
+}
+
+
+def figure_inputs(project: Project, figure: str) -> dict[str, str]:
+    """The files that a figure is drawn from, below results/EXPERIMENT/, by label.
+
+    Samples and traces are those of the runs table, noise levels those of its guiding classifiers.
+    """
+    runs = project.table_runs.items()
+    return {
+        "samples": {row.run: f"runs/{run}/samples/0000.npz" for run, row in runs},
+        "traces": {row.run: f"runs/{run}/trace.csv" for run, row in runs if row.classifier},
+        "noise_levels": {name: f"classifiers/{name}/noise_levels.jsonl" for name in project.table_guiding_classifiers},
+        "sweep": {"sweep": "tables/sweep.csv"},
+    }[FIGURES[figure].inputs]
 
 
 def tables_of(project: Project) -> dict[str, Table]:

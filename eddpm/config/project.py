@@ -7,9 +7,11 @@ settings.
 
 from collections.abc import Iterable
 from functools import cached_property
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from eddpm.config.metrics import of_labels, of_space
 from eddpm.config.resources import Speed, image_seconds, shard_size
 from eddpm.config.runs import Ablation, Run, Sweep
 from eddpm.config.schema import (
@@ -37,9 +39,11 @@ from eddpm.config.schema import (
     UNetConfig,
 )
 from eddpm.config.settings import Settings, parse_settings
+from eddpm.config.spaces import classifier_of
 from eddpm.config.userpaths import UserPath
 
 TEMPERATURE_SCALED = "+temperature"  # ends the name of a classifier whose logits are divided by fitted temperatures
+RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
 TEMPERATURES = 10  # noise levels that have one each
 
 
@@ -93,6 +97,15 @@ class Sampling(Settings):
         return self
 
 
+def _check_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError("is the name of another table; rename it")
+    return name
+
+
+AblationName = Annotated[Name, AfterValidator(_check_reserved)]
+
+
 class Project(Settings):
     """A checked project file with its table of runs."""
 
@@ -105,8 +118,14 @@ class Project(Settings):
     evaluation: EvaluationConfig
     runs: tuple[Run, ...]
     sweep: Sweep
-    ablations: dict[Name, Ablation] = Field(default_factory=dict)
+    ablations: dict[AblationName, Ablation] = Field(default_factory=dict)
     published: UserPath | None = None  # a table of published numbers, to set the runs' beside
+
+    @property
+    def networks(self) -> dict[str, Denoiser | Classifier]:
+        """Every network by its place in the project file: denoisers.NAME, classifiers.NAME."""
+        kinds = {"denoisers": self.denoisers, "classifiers": self.classifiers}
+        return {f"{kind}.{name}": entry for kind, entries in kinds.items() for name, entry in entries.items()}
 
     # The runs -----------------------------------------------------------------------------------------------------
 
@@ -255,17 +274,13 @@ class Project(Settings):
     @property
     def metric_names(self) -> list[str]:
         """What is measured of every run, as in the tables."""
-        of_any, of_network = ["fid", "kid", "precision", "recall"], ["sfid", "inception_score"]
-        names = ["accuracy"] if self.space_classifiers else []
-        for space in self.evaluation.spaces:
-            names += [f"{space}/{name}" for name in of_any + (of_network if space != "pixels" else [])]
-        return names
+        names = of_labels() if self.space_classifiers else []
+        return names + [f"{space}/{name}" for space in self.evaluation.spaces for name in of_space(space)]
 
     @property
     def space_classifiers(self) -> list[str]:
         """The classifiers whose features measure samples, in the order of the spaces."""
-        spaces = self.evaluation.spaces
-        return [space.removeprefix("classifier:") for space in spaces if space.startswith("classifier:")]
+        return list(filter(None, map(classifier_of, self.evaluation.spaces)))
 
     def measure(self) -> MeasureConfig:
         evaluation = self.evaluation
@@ -276,10 +291,10 @@ class Project(Settings):
         )
 
     def _space(self, name: str) -> SpaceConfig:
-        classifier = name.removeprefix("classifier:")
+        classifier = classifier_of(name)
         return SpaceConfig(
             name=name,
-            classifier=None if classifier == name else self.encoder(classifier),
+            classifier=self.encoder(classifier) if classifier else None,
             inception_resize=self.evaluation.inception.resize if name == "inception" else None,
         )
 

@@ -2,26 +2,25 @@
 
 import csv
 import io
+import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from eddpm.config.assets import Asset, asset_file, assets
 from eddpm.config.project import TEMPERATURE_SCALED, Project
-from eddpm.config.runs import Run, slug
-from eddpm.config.settings import parse_settings, read_text, refuse_page
+from eddpm.config.runs import Run
+from eddpm.config.settings import parse_settings, read_text
 from eddpm.config.userpaths import expand, why_absent
-from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
 
 DEFAULT = "config/digits/config.yaml"  # the project that snakemake runs where none is named
-RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
 
 
 def find(file: str) -> Path:
-    """A file of a configuration: from the folder where one works or, where none is there, from the checkout's root."""
+    """A file of a configuration: below the working directory or, where none is there, in the checkout."""
     here = Path(expand(file))
     shipped = Path(__file__).parents[2] / here
     return shipped if os.path.exists(shipped) and not os.path.exists(here) else here
@@ -32,11 +31,10 @@ def load_project(values: dict[str, Any], place: str) -> Project:
 
     Raises ConfigError on the first unknown key, impossible value, duplicate run, or name that is defined nowhere.
     """
-    values = dict(values)
-    table = values.get("runs")
+    values, table = dict(values), values.get("runs")
     if isinstance(table, str):
-        table = str(find(table))
-        values["runs"] = [row.model_dump() for row in _read_runs(Path(table))]
+        table = find(table)
+        values["runs"] = _read_runs(table)
     elif "runs" in values:
         raise ConfigError(f"{place}: runs: value {table!r}: give the path of the runs table")
     if isinstance(values.get("published"), str):
@@ -49,172 +47,137 @@ def load_project(values: dict[str, Any], place: str) -> Project:
             project.encoder(name)
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}") from None
-    _check_table(project, place, str(table))
-    _check_measuring(project, place)
-    _check_sweep(project, place, str(table))
-    _check_ablations(project, place)
-    _check_weights(project, place)
-    _check_paths(project, place)
+    mistakes = (
+        _in_table(project, place, str(table)),
+        _in_evaluation(project, place),
+        _in_sweep(project, place),
+        _in_ablations(project, place),
+        _in_weights(project, place),
+    )
+    if first := next(itertools.chain(*mistakes), None):
+        raise ConfigError(first)
     return project
 
 
 def _read_runs(path: Path) -> list[Run]:
-    refuse_page(path)
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t")
     try:
-        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t")
-        rows = [(reader.line_num, row) for row in reader]
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error}{why_absent(str(path))}); `runs` is a path from the folder where one"
-            " works, the root of the checkout"
-        ) from None
-    except (ValueError, csv.Error) as error:
+        rows = [(f"{path} line {reader.line_num}", row) for row in reader]
+    except csv.Error as error:
         raise ConfigError(f"{path}: cannot be read ({error}); cells are separated by tabs") from None
-    for column, count in Counter(reader.fieldnames or []).items():
+    if not rows:
+        raise ConfigError(f"{path}: has no rows; add one line per run")
+    for column, count in Counter(reader.fieldnames).items():
         if count > 1:
             raise ConfigError(f"{path} line 1: column '{column}' is there {count} times; drop all but one")
-    runs = []
-    for line, row in rows:
-        cells = {column: cell for column, cell in row.items() if cell != ""}
-        if "method" in row:
-            raise ConfigError(f"{path}: column 'method' is of generated rows; remove it")
-        if None in cells or None in cells.values():
-            raise ConfigError(f"{path} line {line}: has more or fewer cells than the header; separate them by tabs")
-        if cells.get("guidance") == "none":
-            cells.setdefault("scale", "0")
-        runs.append(parse_settings(Run, {"classifier": None, **cells}, f"{path} line {line}"))
-    if not runs:
-        raise ConfigError(f"{path}: has no rows; add one line per run")
-    return runs
+    if "method" in reader.fieldnames:
+        raise ConfigError(f"{path}: column 'method' is of generated rows; remove it")
+    return [_run(row, where) for where, row in rows]
 
 
-def _check_known(kind: str, name: str, names: Iterable[str], place: str, where: str) -> None:
-    if name not in names:
-        raise ConfigError(f"{where}: {kind} '{name}' is not in {place}; known: {', '.join(names)}")
+def _run(row: dict[str | None, Any], where: str) -> Run:
+    if None in row or None in row.values():
+        raise ConfigError(f"{where}: has more or fewer cells than the header; separate them by tabs")
+    cells = {column: cell for column, cell in row.items() if cell != ""}
+    if cells.get("guidance") == "none":
+        cells.setdefault("scale", "0")
+    return parse_settings(Run, {"classifier": None, **cells}, where)
 
 
-def _check_row(project: Project, row: Run, place: str, where: str) -> None:
-    """A row of the table, or of an ablation."""
-    _check_known("denoiser", row.denoiser, project.denoisers, place, where)
-    if row.classifier:
-        _check_known("classifier", row.classifier.removesuffix(TEMPERATURE_SCALED), project.classifiers, place, where)
-    elif row.guidance != "none":
-        raise ConfigError(f"{where}: guidance '{row.guidance}' needs a classifier; name one or write none")
+# Values that do not go together: a message about each --------------------------------------------------------------
+
+
+def _unknown(names: Iterable[str], known: Iterable[str], before: str, fault: str) -> Iterator[str]:
+    for name in names:
+        if name not in known:
+            yield f"{before} '{name}' {fault}; known: {', '.join(known)}"
+
+
+def _in_row(project: Project, row: Run, place: str, where: str) -> Iterator[str]:
+    """Of a row of the table, or of an ablation."""
+    classifiers = [row.classifier.removesuffix(TEMPERATURE_SCALED)] if row.classifier else []
+    yield from _unknown([row.denoiser], project.denoisers, f"{where}: denoiser", f"is not in {place}")
+    yield from _unknown(classifiers, project.classifiers, f"{where}: classifier", f"is not in {place}")
     if row.num_images <= project.evaluation.nearest_neighbours:
-        raise ConfigError(f"{where}: {row.num_images} images are too few for nearest_neighbours; ask for more")
-    if row.scale == "best":
-        raise ConfigError(f"{where}: scale 'best' is for generated rows; give a number")
-    try:
-        kept_timesteps(project.diffusion.diffusion_steps, row.steps)
-    except ValueError as error:
-        raise ConfigError(f"{where}: steps '{row.steps}': {error}; take other steps") from None
+        yield f"{where}: {row.num_images} images are too few for nearest_neighbours; ask for more"
     project.sample_row(row, where)
 
 
-def _check_table(project: Project, place: str, table: str) -> None:
-    seen: dict[str, str] = {}
+def _in_table(project: Project, place: str, table: str) -> Iterator[str]:
+    generated = project.sweep_runs.keys() | project.best_runs.keys()
+    others: dict[str, str] = {}
     for row in project.runs:
         where = f"{table} row '{row.run}'"
-        if not row.slug or " at " in row.run or " with " in row.run:
-            raise ConfigError(
-                f"{where}: a name needs a letter or digit, and no ' at ' or ' with ' (of generated rows); rename it"
-            )
-        if row.slug in seen:
-            raise ConfigError(f"{where}: would share its folder with '{seen[row.slug]}'; rename one")
-        seen[row.slug] = row.run
+        if row.slug in others:
+            yield f"{where}: would share its folder with '{others[row.slug]}'; rename one"
+        if row.slug in generated:
+            yield f"{where}: would share its folder with a generated row; rename it"
+        others[row.slug] = row.run
         if row.guidance != "none" and row.seed == project.sweep.seed:
-            raise ConfigError(f"{where}: seed {row.seed} is the sweep's; scales are chosen on other images, change one")
-        _check_row(project, row, place, where)
+            yield f"{where}: seed {row.seed} is the sweep's; scales are chosen on other images, change one"
+        yield from _in_row(project, row, place, where)
 
 
-def _check_sweep(project: Project, place: str, table: str) -> None:
+def _in_evaluation(project: Project, place: str) -> Iterator[str]:
+    spaces = project.evaluation.spaces
+    if len(set(spaces)) < len(spaces):
+        yield f"{place}: evaluation.spaces: one of {spaces} comes twice; drop it"
+    before, fault = f"{place}: evaluation.spaces: classifier", f"is not in {place}"
+    yield from _unknown(project.space_classifiers, project.classifiers, before, fault)
+    if project.published and not Path(project.published).is_file():
+        reason = f"does not exist{why_absent(project.published)}"
+        yield f"{place}: published: '{project.published}' {reason}; give its path, or null"
+    if project.published and "inception" not in spaces:
+        yield f"{place}: published: these numbers are of the space inception; add it to evaluation.spaces"
+
+
+def _in_sweep(project: Project, place: str) -> Iterator[str]:
     sweep = project.sweep
     if isinstance(sweep.scales, dict):
         guided = [row.run for row in project.runs if row.guidance != "none"]
-        for run in sweep.scales:
-            if run not in guided:
-                raise ConfigError(f"{place}: sweep.scales: '{run}' is no guided row; known: {', '.join(guided)}")
-    for grid in sweep.grids:
-        if len({slug(f"{scale:g}") for scale in grid}) < len(grid):
-            raise ConfigError(f"{place}: sweep.scales: two of {grid} share a name; drop one")
-    for run in project.table_runs.keys() & (project.sweep_runs.keys() | project.best_runs.keys()):
-        name = project.table_runs[run].run
-        raise ConfigError(f"{table} row '{name}': would share its folder with a generated row; rename it")
+        yield from _unknown(sweep.scales, guided, f"{place}: sweep.scales:", "is no guided row")
     if sweep.num_images <= project.evaluation.nearest_neighbours:
-        raise ConfigError(f"{place}: sweep.num_images: too few for evaluation.nearest_neighbours; ask for more")
-    measured = dict.fromkeys(project.metric_names)
-    for name in (sweep.best.minimise, *sweep.best.at_least):
-        if name not in measured:
-            raise ConfigError(f"{place}: sweep.best: metric '{name}' is not measured; known: {', '.join(measured)}")
+        yield f"{place}: sweep.num_images: too few for evaluation.nearest_neighbours; ask for more"
+    bounded = (sweep.best.minimise, *sweep.best.at_least)
+    yield from _unknown(bounded, dict.fromkeys(project.metric_names), f"{place}: sweep.best: metric", "is not measured")
 
 
-def _check_ablations(project: Project, place: str) -> None:
+def _in_ablations(project: Project, place: str) -> Iterator[str]:
     rows = {row.run: row for row in project.runs}
     folders = project.table_runs | project.sweep_runs | project.best_runs
     for name, ablation in project.ablations.items():
         where = f"{place}: ablations.{name}"
-        if name in RESERVED:
-            raise ConfigError(f"{where}: is the name of another table; rename it")
+        yield from _unknown(ablation.vary, project.runs[0].columns, f"{where}.vary: column", "is unknown")
+        yield from _unknown(ablation.rows, rows, f"{where}.rows:", "is no row of the table")
         for base in ablation.rows:
-            if base not in rows:
-                raise ConfigError(f"{where}.rows: '{base}' is no row of the table; known: {', '.join(rows)}")
-            for column in ablation.vary:
-                if column not in (columns := rows[base].columns):
-                    raise ConfigError(f"{where}.vary: unknown column '{column}'; known: {', '.join(columns)}")
             try:
                 variants = list(ablation.variants(rows[base]))
             except ConfigError as error:
                 raise ConfigError(f"{where}: {error}") from None
             for variant in variants:
-                _check_row(project, variant, place, f"{where}: row '{variant.run}'")
+                yield from _in_row(project, variant, place, f"{where}: row '{variant.run}'")
                 if folders.setdefault(variant.slug, variant) != variant:
-                    raise ConfigError(f"{where}: row '{variant.run}': would share its folder with another; drop one")
+                    yield f"{where}: row '{variant.run}': would share its folder with another; drop one"
 
 
-def _check_measuring(project: Project, place: str) -> None:
-    spaces = project.evaluation.spaces
-    if len(set(spaces)) < len(spaces):
-        raise ConfigError(f"{place}: evaluation.spaces: one of {spaces} comes twice; drop it")
-    for name in project.space_classifiers:
-        _check_known("classifier", name, project.classifiers, place, f"{place}: evaluation.spaces")
-    if project.published and not Path(project.published).is_file():
-        reason = f"does not exist{why_absent(project.published)}"
-        raise ConfigError(f"{place}: published: '{project.published}' {reason}; give its path, or null")
-    if project.published and "inception" not in spaces:
-        raise ConfigError(f"{place}: published: these numbers are of the space inception; add it to evaluation.spaces")
-
-
-def _check_weights(project: Project, place: str) -> None:
+def _in_weights(project: Project, place: str) -> Iterator[str]:
     kept = assets(project)
-    for kind, entries in (("denoisers", project.denoisers), ("classifiers", project.classifiers)):
-        for name, entry in entries.items():
-            if entry.training and entry.training.random_crop and not project.dataset.uncropped:
-                raise ConfigError(
-                    f"{place}: {kind}.{name}.training.random_crop: needs more than the centre of an image;"
-                    " set dataset.uncropped: true"
-                )
-            start = entry.training and entry.training.init_from
-            files = {asset.file for asset in kept if asset_file(asset.source) == start}
-            if files and start not in files:
-                raise ConfigError(
-                    f"{place}: {kind}.{name}.training.init_from: '{start}' is what several sources would be called;"
-                    f" name one of {', '.join(sorted(files))}"
-                )
+    paths = {"published": project.published} | {asset.key: asset.name for asset in kept}  # of inputs and outputs
+    for key, entry in project.networks.items():
+        training, start = entry.training, entry.training and entry.training.init_from
+        if training and training.random_crop and not project.dataset.uncropped:
+            reason = "needs more than the centre of an image; set dataset.uncropped: true"
+            yield f"{place}: {key}.training.random_crop: {reason}"
+        files = sorted({asset.file for asset in kept if asset_file(asset.source) == start})
+        if files and start not in files:
+            reason = f"'{start}' is what several sources would be called; name one of {', '.join(files)}"
+            yield f"{place}: {key}.training.init_from: {reason}"
+        paths[f"{key}.training.init_from"] = start
     named: dict[str, Asset] = {}
     for asset in kept:
         other = named.setdefault(asset.source, asset)
         if other.sha256 != asset.sha256:
-            raise ConfigError(
-                f"{place}: {asset.key}: has another sha256 than {other.key}, of one file; give both the same"
-            )
-
-
-def _check_paths(project: Project, place: str) -> None:
-    """Those that become inputs and outputs of rules."""
-    paths = [("published", project.published or ""), *((asset.key, asset.name) for asset in assets(project))]
-    for kind, entries in (("denoisers", project.denoisers), ("classifiers", project.classifiers)):
-        for name, entry in entries.items():
-            paths.append((f"{kind}.{name}.training.init_from", (entry.training and entry.training.init_from) or ""))
-    for key, path in paths:
-        if set(path) & set("{}"):
-            raise ConfigError(f"{place}: {key}: '{path}' has braces, which Snakemake takes for wildcards; rename it")
+            yield f"{place}: {asset.key}: has another sha256 than {other.key}, of one file; give both the same"
+    for key, path in paths.items():
+        if path and set(path) & set("{}"):
+            yield f"{place}: {key}: '{path}' has braces, which Snakemake takes for wildcards; rename it"

@@ -5,12 +5,24 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from eddpm.config.schema import REQUIRED_COLUMNS, Criterion, Positive, PositiveFloat, RunColumns, Seed
 from eddpm.config.settings import Settings, in_order, parse_settings
 
-Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+
+def slug(name: str) -> str:
+    """The path-safe form of a run's name: UADM(25)-G+EDS+ECT is uadm25-g-eds-ect."""
+    return re.sub(r"[^a-z0-9.]+", "-", re.sub(r"[()]", "", name.lower())).strip("-.")
+
+
+def _check_scales(scales: tuple[float, ...]) -> tuple[float, ...]:
+    if len({slug(f"{scale:g}") for scale in scales}) < len(scales):
+        raise ValueError("two scales share a name; drop one")
+    return scales
+
+
+Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1), AfterValidator(_check_scales)]
 # Tagged, so that a mistake is told of the kind that was written.
 Grids = Annotated[
     Annotated[Scales, Tag("[grid]")] | Annotated[dict[str, Scales], Field(min_length=1), Tag("[grids]")],
@@ -18,14 +30,28 @@ Grids = Annotated[
 ]
 
 
+def _check_name(name: str) -> str:
+    if not slug(name) or " at " in name or " with " in name:
+        raise ValueError("a name needs a letter or digit, and no ' at ' or ' with ' (of generated rows); rename it")
+    return name
+
+
 class Run(RunColumns):
     """One row of the runs table, or one generated from it."""
 
-    run: Annotated[str, Field(min_length=1)]  # the paper's name
+    run: Annotated[str, AfterValidator(_check_name)]  # the paper's name
     denoiser: str
     classifier: str | None
     num_images: Positive
     method: str = ""  # of a generated row: the row of the table it varies
+
+    @model_validator(mode="after")
+    def _can_be_sampled(self):
+        if self.guidance != "none" and self.classifier is None:
+            raise ValueError(f"guidance '{self.guidance}' needs a classifier; name one or write none")
+        if self.scale == "best":
+            raise ValueError("scale 'best' is for generated rows; give a number")
+        return self
 
     @property
     def slug(self) -> str:
@@ -36,11 +62,6 @@ class Run(RunColumns):
         """The values of the columns that ablations can vary, in the one order that names are made in."""
         first = ("denoiser", "classifier", *REQUIRED_COLUMNS, "num_images")
         return in_order(self.model_dump(exclude={"run", "method"}), first)
-
-
-def slug(name: str) -> str:
-    """The path-safe form of a run's name: UADM(25)-G+EDS+ECT is uadm25-g-eds-ect."""
-    return re.sub(r"[^a-z0-9.]+", "-", re.sub(r"[()]", "", name.lower())).strip("-.")
 
 
 class Sweep(Settings):

@@ -16,7 +16,9 @@ from pydantic import (
 )
 
 from eddpm.config.settings import Settings, in_order
+from eddpm.config.spaces import INCEPTION, PATTERN, space_of
 from eddpm.config.userpaths import UserPath
+from eddpm.diffusion.respacing import kept_timesteps
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -25,11 +27,6 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-# The 2015 Inception network of FID, as the TorchScript that clean-fid reads.
-INCEPTION_FILE = "inception-2015-12-05.pt"
-INCEPTION_URL = f"https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{INCEPTION_FILE}"
-INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 
 
 def _check_respacing(steps: str) -> str:
@@ -247,6 +244,10 @@ class SampleConfig(RunColumns):
 
     @model_validator(mode="after")
     def _timesteps_exist(self):
+        try:
+            kept_timesteps(self.diffusion.diffusion_steps, self.steps)
+        except ValueError as error:
+            raise ValueError(f"steps '{self.steps}': {error}; take other steps") from None
         last = self.diffusion.diffusion_steps - 1
         if self.eds_timesteps and int(self.eds_timesteps.partition("-")[2]) > last:
             raise ValueError(f"eds_timesteps '{self.eds_timesteps}' lies beyond the last timestep; end it at {last}")
@@ -262,20 +263,19 @@ class SampleConfig(RunColumns):
 class InceptionConfig(Settings):
     """The network behind the space "inception"."""
 
-    source: UserPath = INCEPTION_URL  # a URL, or the path of the file
-    sha256: Sha256 = INCEPTION_SHA256
+    source: UserPath = INCEPTION.source  # a URL, or the path of the file
+    sha256: Sha256 = INCEPTION.sha256
     # How images come to 299 pixels: as in ADM's evaluator, or antialiased (Parmar et al., 2022). FIDs of both differ.
     resize: Literal["legacy_tensorflow", "clean"] = "legacy_tensorflow"
 
 
 Replicates = Annotated[int, Field(ge=2)] | Literal[0]
-_SPACES = "^(pixels|inception|efficientnet-lite0|classifier:[a-z0-9][a-z0-9._-]*)$"
 
 
 class EvaluationConfig(Settings):
     """Feature spaces that samples are measured in; accuracy is judged by the first classifier among them."""
 
-    spaces: tuple[Annotated[str, Field(pattern=_SPACES)], ...] = Field(min_length=1)
+    spaces: tuple[Annotated[str, Field(pattern=PATTERN)], ...] = Field(min_length=1)
     nearest_neighbours: Positive = 3
     replicates: Replicates | None = None  # of standard errors; null: by num_images
     reference: UserPath | None = None  # a reference batch as ADM publishes them; null: the training images
@@ -292,8 +292,8 @@ class SpaceConfig(Settings):
 
     @property
     def has_weights(self) -> bool:
-        """Whether a file of weights belongs to it (that of EfficientNet comes with its package)."""
-        return self.classifier is not None or self.inception_resize is not None
+        """A file of weights belongs to it."""
+        return space_of(self.name).weights
 
 
 class MeasureConfig(Settings):

@@ -4,7 +4,6 @@ import codecs
 import difflib
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -12,6 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from eddpm.config.userpaths import why_absent
 from eddpm.errors import ConfigError
 from eddpm.io.filekinds import HEAD, impostor
 
@@ -77,16 +77,6 @@ def _settings_in(annotation: Any) -> type[Settings] | None:
     return next(filter(None, map(_settings_in, get_args(annotation))), None)
 
 
-def refuse_page(path: Path) -> None:
-    """Raises ConfigError where a web page, or a pointer to a file, was saved as a text file; knows no other faults."""
-    if not Path(path).is_file():
-        return
-    with suppress(OSError), open(path, "rb") as file:
-        start = file.read(HEAD)
-        if start and (reason := impostor(start, text=True)):
-            raise ConfigError(f"{path}: {reason}")
-
-
 def load_settings(cls: type[AnySettings], path: Path) -> AnySettings:
     """Read a settings file (YAML) strictly."""
     return parse_settings(cls, read_yaml(path), str(path))
@@ -107,17 +97,23 @@ def in_order(values: dict[str, Any], first: Iterable[str]) -> dict[str, Any]:
 def read_text(path: Path) -> str:
     """A text that a user has written: UTF-8, or UTF-16 with a mark at its start, as spreadsheets save text in Unicode.
 
-    Raises OSError, and ValueError with the place where the text is of another encoding.
+    Raises ConfigError where that is missing, or another kind of file, or of another encoding.
     """
-    data = Path(path).read_bytes()
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        reason = f"{error.strerror}{why_absent(str(path))}"
+        raise ConfigError(f"{path}: cannot be read ({reason}); give a path from the working directory") from None
+    if data and (reason := impostor(data[:HEAD], text=True)):
+        raise ConfigError(f"{path}: {reason}")
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"byte {data[error.start]:#x} in line {line} is no UTF-8: save it as UTF-8") from None
+        raise ConfigError(f"{path}: byte {data[error.start]:#x} in line {line} is no UTF-8; save it as UTF-8") from None
     if "\0" in text:
-        raise ValueError("it is no text, or in an encoding that does not say which: save it as UTF-8")
+        raise ConfigError(f"{path}: is no text, or of an unknown encoding; save it as UTF-8")
     return text
 
 
@@ -135,13 +131,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> dict:
-    """A mapping that a user has written. Raises ConfigError on whatever else, and on a key that comes twice."""
-    refuse_page(path)
+    """A mapping that a user has written. Raises ConfigError on anything else, and on a key that comes twice."""
     try:
         values = yaml.load(read_text(path), _Loader)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, a key twice, or a date that is none
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a key twice, or a date that is none
         reason = " ".join(str(error).split())
         remedy = "indent by spaces, not tabs" if r"'\t'" in reason else "mend the file"
         raise ConfigError(f"{path}: not valid YAML ({reason}); {remedy}") from None

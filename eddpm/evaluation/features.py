@@ -1,6 +1,6 @@
 """Features of images: what a feature space gives, and a pass over a whole set in little memory."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from eddpm.evaluation.frechet import GaussianStats
 
 
 class Features(NamedTuple):
-    """What one batch of N images gives, float32; None where the space has no such features."""
+    """The features of a batch of N images, float32; None where the space has no such features."""
 
     pooled: np.ndarray  # (N, D) for FID, precision and recall
     spatial: np.ndarray | None = None  # (N, S) for sFID
@@ -42,8 +42,8 @@ class Extractor:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """What is kept of a whole set of images, or of N of them: of the spatial features, which are large, the statistics
-    will do. These are of the whole set in any case."""
+    """The features of N images, or of some of them. Statistics are of all: of the spatial features, which are large,
+    they are mostly kept alone."""
 
     pooled: np.ndarray  # float32 (N, D)
     pooled_stats: GaussianStats
@@ -88,13 +88,3 @@ class FeatureCollector:
             probabilities=self._arrays.get("probabilities"),
             spatial=self._arrays.get("spatial"),
         )
-
-
-def collect_features(
-    extract: Extractor, batches: Iterable[np.ndarray], num_images: int, keep_spatial: bool = False
-) -> FeatureSet:
-    """The features of num_images > 0 images, uint8 (n, H, W, C) a batch."""
-    collector = FeatureCollector(num_images, keep_spatial)
-    for images in batches:
-        collector.add(extract(images))
-    return collector.finish()

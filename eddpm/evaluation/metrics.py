@@ -1,10 +1,14 @@
-"""All metrics of samples against a reference, by their names in the results: those of OpenAI's evaluator."""
+"""The functions of the metrics (config/metrics.py): those of OpenAI's evaluator, KID and accuracy."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from eddpm.config.metrics import METRICS
 from eddpm.errors import ArtifactError
 from eddpm.evaluation.bootstrap import standard_error
 from eddpm.evaluation.features import FeatureSet
@@ -12,6 +16,8 @@ from eddpm.evaluation.frechet import Gaussian, GaussianStats, frechet_distance, 
 from eddpm.evaluation.inception_score import SPLIT_SIZE, inception_score
 from eddpm.evaluation.kid import kid, kid_replicates
 from eddpm.evaluation.manifold import precision_recall, precision_recall_replicates
+
+Values = float | np.ndarray | list[float] | tuple[float, ...]
 
 
 class Reference(NamedTuple):
@@ -26,59 +32,108 @@ class Reference(NamedTuple):
     spatial_stats: Gaussian | GaussianStats | None = None
 
 
-def measure(
-    samples: FeatureSet, reference: FeatureSet | Reference, k: int, device: str | torch.device = "cpu"
-) -> dict[str, float]:
-    """The metrics that the feature space supports: fid, sfid, kid, inception_score, precision, recall.
+@dataclass(frozen=True)
+class Pair:
+    """Samples and a reference in one feature space."""
 
-    sfid and inception_score come where the space has spatial features and class probabilities; sfid, kid, precision and
-    recall where the reference has what they need. `k` is the neighbour whose distance is the radius for precision and
-    recall. Lower is better for fid, sfid (>= 0) and kid (about 0 for equal distributions), higher for inception_score
-    (>= 1), precision and recall (in [0, 1]). ArtifactError where the spaces differ.
-    """
-    spatial = [each.spatial_stats is not None for each in (samples, reference)]
-    if any(spatial) and not all(spatial) and reference.pooled is not None:
-        lacking = "the reference" if spatial[0] else "the samples"
-        raise ArtifactError(f"sfid: {lacking} have no spatial features; extract both with one extractor")
-    metrics = {"fid": _distance(samples.pooled_stats, reference.pooled_stats)}
-    if all(spatial):
-        metrics["sfid"] = _distance(samples.spatial_stats, reference.spatial_stats)
-    if reference.pooled is not None:
-        pooled, reference_pooled = (torch.as_tensor(each.pooled, device=device) for each in (samples, reference))
-        metrics["kid"] = kid(reference_pooled, pooled)
-    if samples.probabilities is not None:
-        metrics["inception_score"] = inception_score(samples.probabilities)
-    if reference.pooled is not None:
-        metrics["precision"], metrics["recall"] = precision_recall(reference_pooled, pooled, k)
-    return metrics
+    samples: FeatureSet
+    reference: FeatureSet | Reference
+    k: int  # the neighbour whose distance is the radius for precision and recall
+    labels: np.ndarray | None = None  # of the samples, where their accuracy is asked for
+    device: str | torch.device = "cpu"
+
+    def pooled(self) -> tuple[Tensor, Tensor]:
+        """Of the reference's images, and of the samples."""
+        return tuple(torch.as_tensor(each.pooled, device=self.device) for each in (self.reference, self.samples))
+
+    def given(self) -> set[str]:
+        """The needs of metrics that are met. ArtifactError where the spaces differ."""
+        spatial = [each.spatial_stats is not None for each in (self.samples, self.reference)]
+        if any(spatial) and not all(spatial) and self.reference.pooled is not None:
+            lacking = "the reference" if spatial[0] else "the samples"
+            raise ArtifactError(f"sfid: {lacking} have no spatial features; extract both with one extractor")
+        given = {
+            "pooled": True,
+            "spatial": all(spatial),
+            "probabilities": self.samples.probabilities is not None,
+            "images": self.reference.pooled is not None,
+            "labels": self.labels is not None,
+        }
+        return {need for need, is_met in given.items() if is_met}
 
 
-def standard_errors(
-    samples: FeatureSet,
-    reference: FeatureSet | Reference,
-    k: int,
-    halves: np.ndarray,
-    device: str | torch.device = "cpu",
-) -> dict[str, float]:
-    """The standard error of each of `measure`'s metrics over the choice of sampled images, the reference held fixed.
+def measure(pair: Pair) -> dict[str, float]:
+    """The metrics that the feature space and the reference support, by name."""
+    return {name: float(value) for name, value in _computed(pair, None)}
+
+
+def standard_errors(pair: Pair, halves: np.ndarray) -> dict[str, float]:
+    """The standard error of each of these metrics over the choice of sampled images, the reference held fixed.
 
     `halves` are random halves of the samples (bootstrap.py) of more than k images, bool (replicates, N). The spatial
     features must have been kept.
     """
-    count, pooled = len(samples.pooled), torch.as_tensor(samples.pooled, device=device)
-    stats = reference.pooled_stats
-    values = {"fid": frechet_replicates(pooled, stats.mean, stats.covariance, halves)}
-    if samples.spatial is not None and reference.spatial_stats is not None:
-        stats, spatial = reference.spatial_stats, torch.as_tensor(samples.spatial, device=device)
-        values["sfid"] = frechet_replicates(spatial, stats.mean, stats.covariance, halves)
-    if reference.pooled is not None:
-        reference_pooled = torch.as_tensor(reference.pooled, device=device)
-        values["kid"] = kid_replicates(reference_pooled, pooled, halves)
-    if samples.probabilities is not None:
-        values["inception_score"] = [inception_score(samples.probabilities[half], SPLIT_SIZE // 2) for half in halves]
-    if reference.pooled is not None:
-        values["precision"], values["recall"] = precision_recall_replicates(reference_pooled, pooled, halves, k).T
-    return {name: standard_error(of_halves, count) for name, of_halves in values.items()}
+    return {name: standard_error(values, len(pair.samples.pooled)) for name, values in _computed(pair, halves)}
+
+
+def _computed(pair: Pair, halves: np.ndarray | None) -> Iterator[tuple[str, Values]]:
+    given = pair.given()
+    for names, function in FUNCTIONS.items():
+        if all(METRICS[name].needs <= given for name in names):
+            values = function(pair, halves)
+            yield from zip(names, [values] if len(names) == 1 else values, strict=True)
+
+
+# A function gives the metric of all samples (halves: None), or its values (replicates,) on halves of them -----------
+
+
+def _accuracy(pair: Pair, halves: np.ndarray | None) -> Values:
+    right = correct(pair.samples.probabilities, pair.labels)
+    return right.mean() if halves is None else [right[half].mean() for half in halves]
+
+
+def _fid(pair: Pair, halves: np.ndarray | None) -> Values:
+    return _frechet(pair, "pooled", halves)
+
+
+def _sfid(pair: Pair, halves: np.ndarray | None) -> Values:
+    return _frechet(pair, "spatial", halves)
+
+
+def _frechet(pair: Pair, features: str, halves: np.ndarray | None) -> Values:
+    samples, reference = (getattr(each, f"{features}_stats") for each in (pair.samples, pair.reference))
+    if halves is None:
+        return frechet_distance(samples.mean, samples.covariance, reference.mean, reference.covariance)
+    points = torch.as_tensor(getattr(pair.samples, features), device=pair.device)
+    return frechet_replicates(points, reference.mean, reference.covariance, halves)
+
+
+def _kid(pair: Pair, halves: np.ndarray | None) -> Values:
+    return kid(*pair.pooled()) if halves is None else kid_replicates(*pair.pooled(), halves)
+
+
+def _inception_score(pair: Pair, halves: np.ndarray | None) -> Values:
+    probabilities = pair.samples.probabilities
+    if halves is None:
+        return inception_score(probabilities)
+    return [inception_score(probabilities[half], SPLIT_SIZE // 2) for half in halves]
+
+
+def _precision_recall(pair: Pair, halves: np.ndarray | None) -> Values:
+    if halves is None:
+        return precision_recall(*pair.pooled(), pair.k)
+    return precision_recall_replicates(*pair.pooled(), halves, pair.k).T
+
+
+FUNCTIONS = {
+    ("accuracy",): _accuracy,
+    ("fid",): _fid,
+    ("sfid",): _sfid,
+    ("kid",): _kid,
+    ("inception_score",): _inception_score,
+    ("precision", "recall"): _precision_recall,
+}
+assert [name for names in FUNCTIONS for name in names] == list(METRICS)
 
 
 def correct(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -101,7 +156,3 @@ def correct(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
             " use a classifier of this data set"
         )
     return np.argmax(probabilities, axis=1) == labels
-
-
-def _distance(samples: Gaussian | GaussianStats, reference: Gaussian | GaussianStats) -> float:
-    return frechet_distance(samples.mean, samples.covariance, reference.mean, reference.covariance)

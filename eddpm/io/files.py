@@ -19,7 +19,7 @@ def atomic(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` that becomes `path` when the block ends well, and vanishes when it does not.
 
     Its bytes are on disk before its name is: a machine that goes down leaves no empty `path`. Raises ArtifactError
-    where the disk is full, or `path` must not be written.
+    where the disk is full, or nothing may be written there.
     """
     path = Path(path)
     # By host and process: on a shared file system a job that was given up may still be writing on another node.
@@ -32,11 +32,8 @@ def atomic(path: Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         finally:
-            with suppress(OSError):  # it may not be there; and what went wrong with writing it is what counts
+            with suppress(OSError):  # it may not be there; and the error of writing it counts
                 temporary.unlink()
-
-
-# Networks ---------------------------------------------------------------------------------------------------------
 
 
 def save_model(path: Path, state_dict: dict, metadata: dict[str, str] | None = None) -> None:
@@ -53,7 +50,7 @@ def save_model(path: Path, state_dict: dict, metadata: dict[str, str] | None = N
 def load_checkpoint(path: Path) -> dict:
     """Read a safetensors file, or one of torch's (published weights, unfinished training), by its content.
 
-    Runs no code in it. Raises ArtifactError if it is another file, damaged, or holds more than tensors.
+    Runs no code in it. Raises ArtifactError if it is another file, damaged, or holds more than tensors by name.
     """
     import torch
     from safetensors.torch import load_file
@@ -93,9 +90,6 @@ def save_training_state(path: Path, state: dict) -> None:
         torch.save(state, file)
 
 
-# Text -------------------------------------------------------------------------------------------------------------
-
-
 def write_text(path: Path, text: str) -> None:
     with atomic(path) as temporary:
         # The name of a file may be no Unicode.
@@ -112,10 +106,8 @@ def read_json(path: Path, *required: str) -> dict:
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArtifactError(
-            f"{path}: not readable JSON ({error}); bring it again; `snakemake --forcerun {path}` makes a file of the"
-            " workflow anew"
-        ) from None
+        remedy = f"bring it again; `snakemake --forcerun {path}` makes a file of the workflow anew"
+        raise ArtifactError(f"{path}: not readable JSON ({error}); {remedy}") from None
     if not isinstance(values, dict) or not values.keys() >= set(required):
         raise ArtifactError(f"{path}: has not the keys {', '.join(required) or 'of an object'}; is it the right file?")
     return values

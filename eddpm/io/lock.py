@@ -1,7 +1,10 @@
-"""One Snakemake at a time in a folder, on whichever host: a lock where the file system has them, and a sign of life.
+"""One Snakemake at a time in a folder, on whichever host.
 
-A lock ends with its process, but may not be seen from another host, or not exist at all; the sign of life is a file
-whose time keeps up with the file server's clock, so that hosts whose clocks differ agree on its age.
+A lock of the operating system ends with its process, but may be invisible from another host, or not exist at all. So
+the holder also gives a sign of life: a file whose time it renews. The file server's clock tells the age of the sign,
+so that hosts whose clocks differ agree. A process is refused while another holds the lock, or the sign is fresh,
+unless the lock is free and the sign is of this very host: then its process was killed. No library does both: locks
+alone fail on such file systems, and lock files of libraries outlive a killed process.
 """
 
 import atexit
@@ -19,8 +22,10 @@ ALIVE = 90  # seconds for which a sign of life holds: caches of a shared file sy
 
 
 class DirectoryLock:
-    """A folder held for this process until `release`, or its end; ConfigError where another process holds it, and
-    ArtifactError where nothing can be written there."""
+    """A folder held for this process until `release`, or its end.
+
+    Raises ConfigError where another process holds it, and ArtifactError where nothing can be written there.
+    """
 
     def __init__(self, folder: Path):
         self._folder, self._sign = folder, folder / "driver.sign"
@@ -36,7 +41,7 @@ class DirectoryLock:
         if self._age() < ALIVE and not (locked and self._holder() == socket.gethostname()):
             raise self._refusal()
         with writing(self._sign):
-            self._sign.write_text(socket.gethostname(), encoding="utf-8")
+            self._give_sign()
         self._released = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._beating.start()
@@ -49,10 +54,13 @@ class DirectoryLock:
             self._sign.unlink(missing_ok=True)
             self._lock.close()
 
+    def _give_sign(self) -> None:
+        self._sign.write_text(socket.gethostname(), encoding="utf-8")
+
     def _beat(self) -> None:
         while not self._released.wait(BEAT):
             with contextlib.suppress(OSError):  # a file system that is away for a moment: the next one will do
-                self._sign.write_text(socket.gethostname(), encoding="utf-8")
+                self._give_sign()
 
     def _age(self) -> float:
         """Seconds since the last sign of life, by the clock of the file system; infinite without one."""
@@ -65,10 +73,9 @@ class DirectoryLock:
         return os.stat(self._lock.name).st_mtime - last
 
     def _holder(self) -> str:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             return self._sign.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return ""
+        return ""
 
     def _refusal(self) -> ConfigError:
         holder = self._holder() or socket.gethostname()

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import yaml
 
 from eddpm.config import paths
-from eddpm.config.assets import file_of, weights_file
+from eddpm.config.assets import file_of, space_downloads, weights_file
 from eddpm.config.frozen import difference, frozen_parts, frozen_text, samples_identity
 from eddpm.config.project import TEMPERATURE_SCALED, Project
-from eddpm.config.schema import INCEPTION_FILE, SampleConfig
+from eddpm.config.schema import SampleConfig
 from eddpm.config.settings import Settings, load_settings
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.files import read_json, sha256
@@ -102,7 +102,7 @@ class Files:
         measured_by = [
             at(paths.SETTINGS, part="evaluation"),
             file_of(project, "evaluation.reference") if project.evaluation.reference else dataset,
-            *([at(paths.ASSET, asset=INCEPTION_FILE)] if "inception" in project.evaluation.spaces else []),
+            *space_downloads(project).values(),
             *(weights("classifiers", name) for name in project.space_classifiers),
         ]
         for run in project.all_runs:

@@ -1,88 +1,70 @@
-"""Ours beside published numbers: reading what others published of a run, and setting our measurements beside it."""
+"""Published numbers of runs: their table, and ours beside them."""
 
 import csv
 import io
 import math
-import re
-from collections import Counter
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
 
 import pandas as pd
+from pydantic import Field
 
-from eddpm.config.settings import read_text, refuse_page
+from eddpm.config.settings import Settings, parse_settings, read_text
 from eddpm.errors import ConfigError
-from eddpm.reporting.tables import MISSING, NONE, booktabs_table, latex_text, number, pipe_table, title
+from eddpm.reporting.tables import MISSING, NONE, number
 
 _NUMBERS = ["fid", "sfid", "inception_score", "precision", "recall"]
-_COLUMNS = ["run", "source", "scale", *_NUMBERS, "note"]
 COMPARED = [f"inception/{name}" for name in _NUMBERS]
 _MARKS = "*†‡§¶"
-_EXPLAINED = (
-    "A difference is ours minus the published number, to the digits that were published; the published number has no"
-    " standard error, so that of the difference is ours."
-)
+
+Text = Annotated[str, Field(min_length=1)]
+Number = Decimal | None  # with the published digits
 
 
-class Published(NamedTuple):
-    """What one source says of one run. A Decimal keeps the digits that were published; None was not published."""
+class Published(Settings):
+    """The numbers of one run in one source; None was not published."""
 
-    run: str
-    source: str
-    scale: Decimal | None
-    numbers: dict[str, Decimal | None]  # by the name of the metric
+    run: Text
+    source: Text
+    scale: Number
+    fid: Number
+    sfid: Number
+    inception_score: Number
+    precision: Number
+    recall: Number
     note: str
+
+    @property
+    def numbers(self) -> dict[str, Number]:
+        """The numbers by the names of our metrics."""
+        return {metric: getattr(self, name) for metric, name in zip(COMPARED, _NUMBERS, strict=True)}
 
 
 def read_published(path: Path) -> list[Published]:
-    """Read a tab-separated table with the columns run, source, scale, a column per metric, and note.
+    """Read a tab-separated table with the columns of Published.
 
     Raises ConfigError on a column that is unknown, missing or repeated, a cell that is no number, a row without run or
     source, and a second row of a run from one source.
     """
-    refuse_page(path)
     try:
         text = io.StringIO(read_text(path), newline="")
         reader = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
-        header, lines = reader.fieldnames or [], [(reader.line_num, cells) for cells in reader]
-    except (OSError, ValueError, csv.Error) as error:
+        lines = [(f"{path} line {reader.line_num}", cells) for cells in reader]
+    except csv.Error as error:
         raise ConfigError(f"{path}: cannot be read ({error}); give a table of published numbers") from None
-    have, want = Counter(header), Counter(_COLUMNS)
-    for column in (have - want) + (want - have):
-        raise ConfigError(
-            f"{path} line 1: column '{column}' is unknown, missing or repeated; the columns are {', '.join(_COLUMNS)}"
-        )
-    rows = {}
-    for line, cells in lines:
-        row = _published(cells, f"{path} line {line}")
+    if sorted(reader.fieldnames or []) != sorted(Published.model_fields):
+        raise ConfigError(f"{path} line 1: the columns should be {', '.join(Published.model_fields)}, each once")
+    rows: dict[tuple[str, str], Published] = {}
+    for where, cells in lines:
+        if None in cells or None in cells.values():
+            raise ConfigError(f"{where}: has more or fewer cells than the header; separate them by tabs")
+        texts = {column: cells.pop(column).strip() for column in ("run", "source", "note")}
+        row = parse_settings(Published, texts | {column: cell.strip() or None for column, cell in cells.items()}, where)
         if (row.run, row.source) in rows:
-            raise ConfigError(f"{path} line {line}: a second row of {row.run} from {row.source}; keep one")
+            raise ConfigError(f"{where}: a second row of {row.run} from {row.source}; keep one")
         rows[row.run, row.source] = row
     return list(rows.values())
-
-
-def _published(cells: dict[str, str], where: str) -> Published:
-    if None in cells or None in cells.values():
-        raise ConfigError(f"{where}: has more or fewer cells than the header; separate them by tabs")
-    if not (cells["run"] and cells["source"]):
-        raise ConfigError(f"{where}: a number has a run and a source; fill both cells")
-    scale, *numbers = (_decimal(cells[column], f"{where}: {column}") for column in ("scale", *_NUMBERS))
-    return Published(
-        cells["run"], cells["source"], scale, dict(zip(COMPARED, numbers, strict=True)), cells["note"].strip()
-    )
-
-
-def _decimal(cell: str, where: str) -> Decimal | None:
-    if not cell.strip():
-        return None
-    try:
-        value = Decimal(cell if "_" not in cell else "nan")
-    except InvalidOperation:
-        value = Decimal("nan")
-    if not value.is_finite():
-        raise ConfigError(f"{where} '{cell}' is not a number; write one, or leave the cell empty")
-    return value
 
 
 def comparison_frame(runs: list[str], measured: dict[str, dict], published: list[Published]) -> pd.DataFrame:
@@ -93,23 +75,14 @@ def comparison_frame(runs: list[str], measured: dict[str, dict], published: list
     rows = []
     for run in runs:
         scale, values, errors = _ours(measured.get(run))
-        for row in [row for row in published if row.run == run] or [None]:
-            for metric in COMPARED:
-                theirs = _float(row.numbers[metric]) if row else math.nan
-                rows.append(
-                    {
-                        "run": run,
-                        "scale": scale,
-                        "metric": metric,
-                        "ours": values[metric],
-                        "standard_error": errors[metric],
-                        "source": row.source if row else "",
-                        "published": theirs,
-                        "published_scale": _float(row.scale) if row else math.nan,
-                        "difference": values[metric] - theirs,
-                    }
-                )
-    return pd.DataFrame(rows)
+        ours = [(run, scale, metric, values[metric], errors[metric]) for metric in COMPARED]
+        for row in [row for row in published if row.run == run]:
+            rows += [(*cells, row.source, row.numbers[cells[2]], row.scale) for cells in ours]
+        if run not in {row.run for row in published}:
+            rows += [(*cells, "", None, None) for cells in ours]
+    columns = ["run", "scale", "metric", "ours", "standard_error", "source", "published", "published_scale"]
+    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(["published", "published_scale"], "float"))
+    return frame.assign(difference=frame["ours"] - frame["published"])
 
 
 def _ours(contents: dict | None) -> tuple[float, dict[str, float], dict[str, float]]:
@@ -120,36 +93,12 @@ def _ours(contents: dict | None) -> tuple[float, dict[str, float], dict[str, flo
     return contents["run"]["scale"], contents["metrics"], nothing | contents["standard_errors"]
 
 
-def _float(value: Decimal | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def comparison_markdown(runs: list[str], measured: dict[str, dict], published: list[Published], caption: str) -> str:
-    """A pipe table, with the notes on published rows and the caption below."""
-    marks = {note: mark.replace("*", r"\*") for note, mark in _marks(runs, published).items()}
-    below = "".join(f"{mark} {note}\n\n" for note, mark in marks.items())
-    return f"{pipe_table(_printed(runs, measured, published, marks))}\n\n{below}{_EXPLAINED} {caption}\n"
-
-
-def comparison_latex(runs: list[str], measured: dict[str, dict], published: list[Published], caption: str) -> str:
-    """A booktabs table with a rule between runs, and the notes on published rows below."""
-    marks = _marks(runs, published)
-    text = booktabs_table(_printed(runs, measured, published, marks), f"{_EXPLAINED} {caption}".strip())
-    text = re.sub(r"(\\\\\n)(?=[^ \\])", r"\1\\midrule" + "\n", text)
-    below = "".join(f"\\par\\footnotesize {latex_text(mark)} {latex_text(note)}\n" for note, mark in marks.items())
-    return text.replace(r"\end{table}", below + r"\end{table}")
-
-
-def _marks(runs: list[str], published: list[Published]) -> dict[str, str]:
-    """The mark of each note, in the order of the table: *, then daggers, and doubled when they are used up."""
+def comparison_cells(
+    runs: list[str], measured: dict[str, dict], published: list[Published]
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Cells as text: of each run ours, the numbers of each source, and our differences from them; and notes by mark."""
     notes = dict.fromkeys(row.note for run in runs for row in published if row.run == run and row.note)
-    return {note: _MARKS[k % len(_MARKS)] * (k // len(_MARKS) + 1) for k, note in enumerate(notes)}
-
-
-def _printed(
-    runs: list[str], measured: dict[str, dict], published: list[Published], marks: dict[str, str]
-) -> pd.DataFrame:
-    """Cells as text: of each run ours, what each source published, and how far ours is from it."""
+    marks = {note: _MARKS[k % len(_MARKS)] * (k // len(_MARKS) + 1) for k, note in enumerate(notes)}
     rows = []
     for run in runs:
         scale, values, errors = _ours(measured.get(run))
@@ -164,7 +113,8 @@ def _printed(
         for row in sources if run in measured else []:
             differences = [_difference(values[metric], row.numbers[metric]) for metric in COMPARED]
             rows.append(["", f"difference, {row.source}", "", *differences])
-    return pd.DataFrame(rows, columns=["run", "numbers", "scale", *map(title, COMPARED)])
+    cells = pd.DataFrame(rows, columns=["run", "numbers", "scale", *COMPARED])
+    return cells, {mark: note for note, mark in marks.items()}
 
 
 def _difference(ours: float, published: Decimal | None) -> str:

@@ -1,22 +1,19 @@
-"""Tables of runs: one row per run, measured or missing, every metric headed with the space it was measured in."""
+"""Tables of runs: one row per run, measured or missing, every metric headed with the space it was measured in.
 
+The cells of a table are text, with metrics by name ("pixels/fid") as columns. Each format gives them their titles.
+"""
+
+import html
 import math
 import re
 
 import pandas as pd
 
+from eddpm.config.metrics import METRICS
 from eddpm.errors import ArtifactError
 
-TITLES = {
-    "accuracy": "accuracy ↑",
-    "fid": "FID ↓",
-    "sfid": "sFID ↓",
-    "kid": "KID ↓",
-    "inception_score": "IS ↑",
-    "precision": "precision ↑",
-    "recall": "recall ↑",
-}
 NONE, MISSING = "—", "missing"  # cells without a number
+WIDTH = 120  # of a markdown table, in characters
 _OF_RUNS = ("run", "method", "scale", "seed", "num_images")  # the columns that are no metrics
 _LATEX = str.maketrans(
     {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "—": "---"}
@@ -26,6 +23,32 @@ _ESCAPED = str.maketrans(
     {character: f"\\{character}" for character in "_%&#${}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 )
+_PAGE = """\
+<!DOCTYPE html>
+<meta charset="utf-8">
+<style>
+body {{ font: 14px sans-serif; margin: 1em }}
+table {{ border-collapse: collapse }}
+th {{ text-align: left; border-bottom: 1px solid; {pointer} }}
+th, td {{ padding: 0.3em 0.7em }}
+td {{ white-space: nowrap }}
+tbody tr:nth-child(odd) {{ background: #f3f3f3 }}
+</style>
+{table}
+{below}
+"""
+# A click on a heading sorts the rows by its column, a second one the other way round; cells without a number are last.
+_SORTING = """\
+<script>
+for (const heading of document.querySelectorAll("th")) heading.onclick = () => {
+  const sign = heading.dataset.sign = -(heading.dataset.sign || -1);
+  const text = row => row.cells[heading.cellIndex].textContent;
+  const number = row => { const value = parseFloat(text(row)); return isNaN(value) ? sign * Infinity : value; };
+  const body = document.querySelector("tbody");
+  body.append(...[...body.rows].sort((a, b) => sign * (number(a) - number(b) || text(a).localeCompare(text(b)))));
+};
+</script>
+"""
 
 
 def metrics_frame(runs: list[str], measured: dict[str, dict]) -> pd.DataFrame:
@@ -56,65 +79,33 @@ def _numbers(contents: dict | None) -> dict[str, float]:
     }
 
 
-def title(metric: str) -> str:
-    """The heading of a metric: "pixels/fid" is "FID ↓ (pixels)"; one of another version keeps its own name."""
-    space, _, name = metric.rpartition("/")
-    heading = TITLES.get(name, name)
-    return f"{heading} ({space})" if space else heading
-
-
 def metric_columns(frame: pd.DataFrame) -> list[str]:
-    """All that was measured, but for the standard errors."""
+    """The columns of metrics, without their standard errors."""
     errors = {f"{column}_se" for column in frame.columns}
     return [column for column in frame.columns if column not in _OF_RUNS and column not in errors]
 
 
-def to_markdown(frame: pd.DataFrame, caption: str) -> str:
-    """A pipe table of runs and metrics with the caption below."""
-    return f"{pipe_table(_printed(frame))}\n\n{caption}\n"
-
-
-def to_latex(frame: pd.DataFrame, caption: str) -> str:
-    """A booktabs table; needs \\usepackage{booktabs}."""
-    return booktabs_table(_printed(frame), caption)
-
-
-def pipe_table(cells: pd.DataFrame) -> str:
-    """Text cells as markdown."""
-    return cells.to_markdown(index=False, disable_numparse=True)
-
-
-def booktabs_table(cells: pd.DataFrame, caption: str) -> str:
-    """Text cells as LaTeX, with true minus signs."""
-    text = cells.to_latex(index=False, escape=True, caption=latex_text(caption)).translate(_LATEX)
-    return re.sub(r"(?<=& )-(?=\d)", "$-$", text)
-
-
-def latex_text(text: str) -> str:
-    """Text as LaTeX reads it."""
-    return text.translate(_ESCAPED).translate(_LATEX)
-
-
-def _printed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Cells as text. A missing run says so in the first metric's; its scale is the one that its name tells."""
+def metrics_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Cells of a metrics frame. A missing run says so in the first metric's; its scale is the one in its name."""
     scales = [
         run.partition(" at ")[2] or NONE if math.isnan(scale) else f"{scale:g}"
         for run, scale in zip(frame["run"], frame["scale"], strict=True)
     ]
-    printed = pd.DataFrame({"run": frame["method"], "scale": scales})
+    cells = pd.DataFrame({"run": frame["method"], "scale": scales})
     for column in metric_columns(frame):
         errors = frame.get(f"{column}_se", default=[math.nan] * len(frame))
-        printed[title(column)] = [number(value, error) for value, error in zip(frame[column], errors, strict=True)]
-    if len(printed.columns) == 2:  # nothing is measured yet
-        printed["metrics"] = NONE
-    printed.loc[frame["num_images"].isna(), printed.columns[2]] = MISSING
-    return printed
+        cells[column] = [number(value, error) for value, error in zip(frame[column], errors, strict=True)]
+    if len(cells.columns) == 2:  # nothing is measured yet
+        cells["metrics"] = NONE
+    cells.loc[frame["num_images"].isna(), cells.columns[2]] = MISSING
+    return cells
 
 
-def scores(metrics: dict[str, float], standard_errors: dict[str, float]) -> str:
-    """A pipe table with a row for each metric."""
-    rows = [(title(name), number(value, standard_errors.get(name, math.nan))) for name, value in metrics.items()]
-    return pipe_table(pd.DataFrame(rows, columns=["metric", "value"]))
+def title(metric: str) -> str:
+    """The heading of a metric: "pixels/fid" is "FID ↓ (pixels)"; one of another version keeps its own name."""
+    space, _, name = metric.rpartition("/")
+    heading = METRICS[name].heading if name in METRICS else name
+    return f"{heading} ({space})" if space else heading
 
 
 def number(value: float, error: float) -> str:
@@ -128,3 +119,72 @@ def number(value: float, error: float) -> str:
         return f"{value:.3f}" if not 0 < abs(value) < 0.1 else f"{value:.2g}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def to_markdown(cells: pd.DataFrame, caption: str, notes: dict[str, str]) -> str:
+    """A pipe table, with its notes by mark and its caption below; one per feature space where it is too wide."""
+    table = pipe_table(cells)
+    if len(table.partition("\n")[0]) > WIDTH:
+        table = _tables_by_space(cells)
+    below = "".join(f"{_markdown(mark)} {note}\n\n" for mark, note in notes.items())
+    return f"{table}\n\n{below}{caption}\n"
+
+
+def pipe_table(cells: pd.DataFrame) -> str:
+    """Cells as one markdown table."""
+    return cells.rename(columns=title).map(_markdown).to_markdown(index=False, disable_numparse=True)
+
+
+def _markdown(text: str) -> str:
+    return text.replace("*", r"\*")
+
+
+def _tables_by_space(cells: pd.DataFrame) -> str:
+    """Narrow tables, the smallest first. That one has the metrics of no space, such as the accuracy, too."""
+    of_runs = list(cells)[: list(cells).index("scale") + 1]
+    metrics = cells.drop(columns=of_runs).map(lambda cell: cell.replace(" ± ", "±"))
+    groups: dict[str, list[str]] = {}
+    for name in metrics:
+        groups.setdefault(name.rpartition("/")[0], []).append(name)
+    rest = groups.pop("", [])
+    parts = []
+    for space, names in sorted(groups.items(), key=lambda group: len(group[1])):
+        short = metrics[rest + names].rename(columns=lambda name: name.rpartition("/")[2])
+        parts.append(f"Feature space {space}:\n\n{pipe_table(cells[of_runs].join(short))}")
+        rest = []
+    return "\n\n".join(parts) or pipe_table(cells)
+
+
+def to_latex(cells: pd.DataFrame, caption: str, notes: dict[str, str]) -> str:
+    """A booktabs table with true minus signs, and its notes below; needs \\usepackage{booktabs}."""
+    text = cells.rename(columns=title).to_latex(index=False, escape=True, caption=_latex(caption)).translate(_LATEX)
+    text = re.sub(r"(?<=& )-(?=\d)", "$-$", text)
+    if _grouped(cells):
+        text = re.sub(r"(\\\\\n)(?=[^ \\])", r"\1\\midrule" + "\n", text)
+    below = "".join(f"\\par\\footnotesize {_latex(mark)} {_latex(note)}\n" for mark, note in notes.items())
+    return text.replace(r"\end{table}", below + r"\end{table}")
+
+
+def _latex(text: str) -> str:
+    return text.translate(_ESCAPED).translate(_LATEX)
+
+
+def to_html(cells: pd.DataFrame, caption: str, notes: dict[str, str]) -> str:
+    """A page with the table, which sorts by a click on a heading, unless its rows belong together."""
+    table = cells.rename(columns=title).to_html(index=False, border=0)
+    lines = [f"{mark} {note}" for mark, note in notes.items()]
+    below = "\n".join(f"<p>{html.escape(line)}</p>" for line in [*lines, caption])
+    if _grouped(cells):
+        return _PAGE.format(table=table, below=below, pointer="")
+    return _PAGE.format(table=table, below=below, pointer="cursor: pointer") + _SORTING
+
+
+def _grouped(cells: pd.DataFrame) -> bool:
+    """Some rows belong to the one above, and name no run."""
+    return (cells["run"] == "").any()
+
+
+def scores(metrics: dict[str, float], standard_errors: dict[str, float]) -> str:
+    """A pipe table with a row for each metric."""
+    rows = [(title(name), number(value, standard_errors.get(name, math.nan))) for name, value in metrics.items()]
+    return pipe_table(pd.DataFrame(rows, columns=["metric", "value"]))

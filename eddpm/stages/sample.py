@@ -116,10 +116,7 @@ class GuidedSampler:
             raise ConfigError(f"{config.name}: settings and --classifier disagree on whether there is one; give both")
         self.config, self.device = config, pick_device()
         full = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
-        try:
-            self.schedule = respace(full, config.steps)
-        except ValueError as error:
-            raise ConfigError(f"{config.name}: steps '{config.steps}': {error}") from None
+        self.schedule = respace(full, config.steps)
         self._denoiser = self._load(build_denoiser(config.denoiser, frozen=True), denoiser)
         self._classifier = classifier and self._load(build_classifier(config.classifier, frozen=True), classifier)
 

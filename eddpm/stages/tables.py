@@ -1,22 +1,110 @@
-"""The tables of an experiment that is not finished: what is measured so far, and what is missing or outdated."""
+"""Tables of an experiment, from metrics that lie on disk: whole ones, or what is measured so far."""
 
 from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
 
 from eddpm.config.outputs import PUBLISHED_CAPTION, tables_of
 from eddpm.config.projectfile import load_project
 from eddpm.config.settings import read_yaml
+from eddpm.errors import ArtifactError
+from eddpm.io.files import read_json, write_text
 from eddpm.reporting.outdated import Files
-from eddpm.stages import ProjectFile
-from eddpm.stages.report import compare_published, make_table
+from eddpm.reporting.published import COMPARED, comparison_cells, comparison_frame, read_published
+from eddpm.reporting.tables import metrics_cells, metrics_frame, to_html, to_latex, to_markdown
+from eddpm.stages import Caption, Measured, ProjectFile
 from eddpm.stages.status import print_outdated
+
+Names = Annotated[list[str], "the name of each row, in order"]
+Page = Annotated[Path | None, "a page whose rows sort by a click"]
+
+
+def make_table(
+    runs: Names, metrics: Measured, caption: Caption, csv: Path, md: Path, tex: Path, html: Page = None
+) -> None:
+    """Write one table of `runs` in each format; the csv has every digit and column.
+
+    `metrics` are the metrics.json of the measured runs; the others are rows that say so.
+    """
+    measured = _measured(runs, metrics)
+    frame = metrics_frame(runs, measured)
+    text = (metrics_cells(frame), f"{caption} {_origin(runs, measured)}", {})
+    _write(frame, text, csv, md, tex, html)
+
+
+def compare_published(
+    runs: Names,
+    metrics: Measured,
+    published: Annotated[Path, "such as config/imagenet256/published.tsv"],
+    caption: Caption,
+    csv: Path,
+    md: Path,
+    tex: Path,
+    html: Page = None,
+) -> None:
+    """Write our numbers of `runs` beside published ones in each format; the csv has a row per number.
+
+    `metrics` are the metrics.json of the runs measured so far, `published` is a table as config/*/published.tsv.
+    """
+    measured = _measured(runs, metrics)
+    for path, row in zip(metrics, measured.values(), strict=True):
+        if not row["metrics"].keys() >= set(COMPARED):
+            raise ArtifactError(f"{path}: has no metrics of the space inception; add it to evaluation.spaces")
+    sources = read_published(published)
+    cells, notes = comparison_cells(runs, measured, sources)
+    frame = comparison_frame(runs, measured, sources)
+    _write(frame, (cells, f"{caption} {_origin(runs, measured)}", notes), csv, md, tex, html)
+
+
+def _write(
+    frame: pd.DataFrame,
+    text: tuple[pd.DataFrame, str, dict[str, str]],
+    csv: Path,
+    md: Path,
+    tex: Path,
+    html: Path | None,
+) -> None:
+    """A table in each format: its numbers, and its text as cells, caption and notes."""
+    write_text(csv, frame.to_csv(index=False))
+    write_text(md, to_markdown(*text))
+    write_text(tex, to_latex(*text))
+    if html:
+        write_text(html, to_html(*text))
+
+
+def _measured(runs: list[str], metrics: list[Path]) -> dict[str, dict]:
+    """The contents of metrics.json files by the name of their run."""
+    measured = {}
+    for path in metrics:
+        row = read_json(path, "run", "num_images", "metrics", "standard_errors", "provenance")
+        name = row["run"]["name"]
+        if name not in runs or name in measured:
+            fault = "given twice" if name in measured else "not among --runs"
+            raise ArtifactError(f"{path}: run '{name}' is {fault}; give one file for each run of the table at most")
+        measured[name] = row
+    return measured
+
+
+def _origin(runs: list[str], measured: dict[str, dict]) -> str:
+    """The images, commit, torch and device of the rows, each named once, and the number of missing runs."""
+    absent = len(set(runs) - measured.keys())
+    missing = f"Missing: {absent} of {len(runs)} runs." if absent else ""
+    if not measured:
+        return missing
+    rows = measured.values()
+    counts = " or ".join(f"{count:,}" for count in sorted({row["num_images"] for row in rows}))
+    commit, torch, device = (
+        ", ".join(dict.fromkeys(row["provenance"][key] for row in rows)) for key in ("commit", "torch", "device")
+    )
+    return f"{counts} images per row; commit {commit}; torch {torch}; measured on {device}. {missing}".rstrip()
 
 
 def tables(config: ProjectFile) -> None:
-    """Write every table, a row for each run, and print the main one, and why metrics that are there are left out.
+    """Write every table of an unfinished experiment, print the main one, and say which metrics are outdated.
 
-    Below results/EXPERIMENT/tables/, where the workflow writes the same; but one with missing rows in unfinished/
-    there, since the workflow would take it for finished, and make no more of its runs. Outdated metrics count as
-    missing.
+    Below results/EXPERIMENT/tables/, where the workflow writes the same; but a table with missing rows in unfinished/
+    there: the workflow would take it for finished, and make no more of its runs. Outdated metrics count as missing.
     """
     project = load_project(read_yaml(config), str(config))
     files, results = Files(project), Path(f"results/{project.experiment}/tables")
@@ -28,9 +116,8 @@ def tables(config: ProjectFile) -> None:
         faults = {run: state.fault for run, state in states.items() if state.fault}
         outdated |= faults
         note = f" Outdated, and so missing: {', '.join(table.runs[run].run for run in faults)}." if faults else ""
-        folder, other = results, results / "unfinished"
-        if len(measured) < len(names):
-            folder = other
+        finished = len(measured) == len(names)
+        folder = results if finished else results / "unfinished"
         make_table(names, measured, table.caption + note, **_formats(folder, name))
         made = [name]
         if name == "main":
@@ -39,13 +126,13 @@ def tables(config: ProjectFile) -> None:
                 published, formats = Path(project.published), _formats(folder, "published")
                 compare_published(names, measured, published, PUBLISHED_CAPTION + note, **formats)
                 made.append("published")
-        if folder != other:
-            for old in (file for name in made for file in _formats(other, name).values()):
+        if finished:
+            for old in (file for name in made for file in _formats(results / "unfinished", name).values()):
                 old.unlink(missing_ok=True)
     print(main.read_text(encoding="utf-8"))
     print_outdated(outdated)
 
 
 def _formats(folder: Path, name: str) -> dict[str, Path]:
-    """A table's files by format."""
-    return {kind: folder / f"{name}.{kind}" for kind in ("csv", "md", "tex")}
+    """The files of a table by format."""
+    return {kind: folder / f"{name}.{kind}" for kind in ("csv", "md", "tex", "html")}

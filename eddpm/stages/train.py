@@ -21,7 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 from eddpm.config.schema import TrainClassifierConfig, TrainDenoiserConfig
 from eddpm.config.settings import load_settings
 from eddpm.data.loader import labelled_batches, training_batches
-from eddpm.data.store import Store, open_store
+from eddpm.data.store import open_store
 from eddpm.diffusion.noise import draw
 from eddpm.diffusion.process import at, q_sample
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
@@ -61,11 +61,10 @@ def train_denoiser(
 ) -> None:
     """Train a denoiser of eps at uniform t (DDPM alg. 1) and, with `learn_sigma`, of its variance.
 
-    The weights kept are the moving average. `microbatch` images go through the network at once (None: all of a
-    process' share); of `threads`, those that no process needs read images.
+    The moving average of the weights is written. `microbatch` None: all of a process' share goes through the network
+    at once.
     """
-    config = load_settings(TrainDenoiserConfig, settings)
-    _train(DenoiserTask, config, _Job(settings, dataset, model, log, init_from, microbatch, threads))
+    _train(DenoiserTask, _Job(settings, dataset, model, log, init_from, microbatch, threads))
 
 
 def train_classifier(
@@ -78,17 +77,13 @@ def train_classifier(
     threads: Threads = 1,
 ) -> None:
     """Train a classifier on noisy images at uniform t, or on clean ones at t = 0; options as for a denoiser."""
-    config = load_settings(TrainClassifierConfig, settings)
-    _train(ClassifierTask, config, _Job(settings, dataset, model, log, init_from, microbatch, threads))
-
-
-# What is learned --------------------------------------------------------------------------------------------------
+    _train(ClassifierTask, _Job(settings, dataset, model, log, init_from, microbatch, threads))
 
 
 class DenoiserTask:
     """Predict eps at uniform t and, with `learn_sigma`, the variance."""
 
-    build = staticmethod(build_denoiser)
+    settings, build = TrainDenoiserConfig, staticmethod(build_denoiser)
 
     def __init__(self, config: TrainDenoiserConfig, schedule: NoiseSchedule):
         self.config, self.schedule = config, schedule
@@ -112,7 +107,7 @@ class DenoiserTask:
 class ClassifierTask:
     """Tell the class from noisy images at uniform t, or from clean ones at t = 0."""
 
-    build = staticmethod(build_classifier)
+    settings, build = TrainClassifierConfig, staticmethod(build_classifier)
 
     def __init__(self, config: TrainClassifierConfig, schedule: NoiseSchedule):
         self.config, self.schedule = config, schedule
@@ -134,12 +129,12 @@ class ClassifierTask:
         return {"accuracy": right.double().mean().item()}
 
 
-# How --------------------------------------------------------------------------------------------------------------
+Task = DenoiserTask | ClassifierTask
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What a training reads and writes, and how it is spread."""
+    """The files that a training reads and writes, and its layout."""
 
     settings: Path
     dataset: Path
@@ -158,7 +153,7 @@ class _Job:
         return self.model.with_name("events")
 
     def identity(self, config: Config) -> dict:
-        """All that decides the weights: a state is resumed by a job of the same identity, however that is spread."""
+        """All that decides the weights: a state is resumed by a job of the same identity, whatever its layout."""
         return {
             "settings": config.model_dump(mode="json"),
             "dataset": sha256(self.dataset),
@@ -166,7 +161,8 @@ class _Job:
         }
 
 
-def _train(task_class: type[DenoiserTask | ClassifierTask], config: Config, job: _Job) -> None:
+def _train(task_class: type[Task], job: _Job) -> None:
+    config = load_settings(task_class.settings, job.settings)
     _check_options(config, job)
     train, validation = (open_store(job.dataset, part, config.network) for part in ("train", "validation"))
     with join_world() as world:
@@ -182,15 +178,14 @@ def _train(task_class: type[DenoiserTask | ClassifierTask], config: Config, job:
             logger.info(f"{len(train)} images, steps {trainer.step} to {config.training.iterations}, on {where}")
         workers = max(0, job.threads // world.local_size - 1) if world.device.type == "cuda" else 0
         batches = training_batches(train, config.training, trainer.step, rows, workers)
+        # Some of the validation images, evenly spread over all.
+        watched = min(len(validation), VALIDATION_IMAGES)
+        watched = np.arange(watched) * len(validation) // watched
         with writing(job.events), _open_events(job, trainer) if world.leads else nullcontext() as events:
             hooks = Hooks(
-                evaluate=lambda network: task.evaluate(
-                    labelled_batches(validation, _watched(validation), world.device), network
-                ),
-                save=lambda: save_training_state(
-                    job.unfinished, {"identity": identity, "trainer": trainer.state_dict()}
-                ),
-                report=partial(_report, events),
+                lambda network: task.evaluate(labelled_batches(validation, watched, world.device), network),
+                lambda: save_training_state(job.unfinished, {"identity": identity, "trainer": trainer.state_dict()}),
+                partial(_report, events),
             )
             finished = run_training(trainer, world, task.loss, batches, len(schedule), hooks, job.microbatch)
         if world.leads and finished:
@@ -215,9 +210,7 @@ def _check_options(config: Config, job: _Job) -> None:
         raise ConfigError(f"--microbatch: value {job.microbatch}: give at least 1 image, or leave the option out")
 
 
-def _start(
-    task_class: type[DenoiserTask | ClassifierTask], config: Config, job: _Job, world: World, identity: dict
-) -> Trainer:
+def _start(task_class: type[Task], config: Config, job: _Job, world: World, identity: dict) -> Trainer:
     """The trainer at its first step, or where an unfinished job of the same identity stands."""
     torch.manual_seed(config.training.seed)
     network = task_class.build(config.network).to(world.device)
@@ -229,15 +222,6 @@ def _start(
     if world.max(trainer.step) != trainer.step:
         raise ArtifactError(f"{job.unfinished}: not seen by every process; wait for the file system, and start again")
     return trainer
-
-
-def _watched(validation: Store) -> np.ndarray:
-    """The numbers of some of the images, evenly spread over all."""
-    count = min(len(validation), VALIDATION_IMAGES)
-    return np.arange(count) * len(validation) // count
-
-
-# What is told -----------------------------------------------------------------------------------------------------
 
 
 def _open_events(job: _Job, trainer: Trainer) -> SummaryWriter:

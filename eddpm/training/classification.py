@@ -1,4 +1,4 @@
-"""What trains a classifier: cross-entropy, the paper's entropy constraint (ECT), and the constraint's rivals.
+"""Classifier losses: cross-entropy, the paper's entropy constraint (ECT), and the constraint's rivals.
 
 All are (B, C) logits and (B,) int64 classes -> (B,), in nats.
 """
@@ -20,7 +20,9 @@ def classification_loss(logits: Tensor, y: Tensor, config: ClassifierLossConfig,
     else:
         loss = F.cross_entropy(logits, y, reduction="none", label_smoothing=config.label_smoothing)
     if config.ect_weight:
-        loss = loss + ect_weight(config, alpha_bar).to(logits.dtype) * entropy_constraint(logits)
+        # SNR / (1 + SNR) follows the SNR in noise, and is bounded without noise.
+        weight = config.ect_weight * (alpha_bar if config.ect_weighting == "snr" else torch.ones_like(alpha_bar))
+        loss = loss + weight.to(logits.dtype) * entropy_constraint(logits)
     return loss
 
 
@@ -33,13 +35,6 @@ def entropy(logits: Tensor) -> Tensor:
 def entropy_constraint(logits: Tensor) -> Tensor:
     """log C - H, the divergence of the prediction from the uniform one: 0 there, log C at certainty (ED-DPM, ECT)."""
     return math.log(logits.shape[-1]) - entropy(logits)
-
-
-def ect_weight(config: ClassifierLossConfig, alpha_bar: Tensor) -> Tensor:
-    """The weight of the constraint at each sample's noise level, (B,)."""
-    if config.ect_weighting == "snr":
-        return config.ect_weight * alpha_bar  # SNR / (1 + SNR): follows the SNR in noise, and is bounded without it
-    return torch.full_like(alpha_bar, config.ect_weight)
 
 
 def focal_loss(logits: Tensor, y: Tensor, gamma: float) -> Tensor:

@@ -1,6 +1,5 @@
-"""What trains a denoiser: the error of the predicted noise and, with a learned variance, the variational bound for it
-(Improved DDPM sec. 3.1).
-"""
+"""Denoiser losses: the error of the predicted noise and, of a learned variance, the variational bound (Improved DDPM
+sec. 3.1)."""
 
 import math
 

@@ -11,14 +11,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from eddpm.errors import ConfigError
+from eddpm.errors import ConfigError, first_line
 from eddpm.models.device import pick_device
 
 PATIENCE = timedelta(seconds=30)  # with processes that are not torchrun's
 
 
 class World:
-    """The processes, as this one sees them. Whatever says "all" is to be called by each of them."""
+    """The processes, as this one sees them. Methods about "all" are to be called by each of them."""
 
     def __init__(self, device: torch.device, rank: int = 0, size: int = 1, local_size: int = 1):
         """This is number `rank` of `size` processes, `local_size` of them on this node."""
@@ -27,7 +27,7 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the one process that writes, evaluates and speaks."""
+        """This is the one process that writes, evaluates and logs."""
         return self.rank == 0
 
     def rows(self, batch_size: int) -> range:
@@ -42,9 +42,7 @@ class World:
 
     def parallel(self, network: nn.Module) -> nn.Module:
         """The network, with gradients that backward averages over all processes."""
-        if self.size == 1:
-            return network
-        return DistributedDataParallel(network, gradient_as_bucket_view=True)
+        return network if self.size == 1 else DistributedDataParallel(network, gradient_as_bucket_view=True)
 
     def local_gradients(self, network: nn.Module) -> AbstractContextManager:
         """Within it, gradients of a `parallel` network add up on this process, and are not averaged yet."""
@@ -58,10 +56,9 @@ class World:
 
     def max(self, value: int) -> int:
         """The largest value of all processes. It goes by way of the hosts, and waits for no GPU."""
-        if self.size == 1:
-            return value
         largest = torch.tensor(value)
-        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        if self.size > 1:
+            dist.all_reduce(largest, dist.ReduceOp.MAX)
         return int(largest)
 
     def terminate(self, *_) -> None:
@@ -69,7 +66,7 @@ class World:
         self._terminated = True
 
     def terminated(self) -> bool:
-        """Whether any of all processes has got SIGTERM."""
+        """Any of all processes has got SIGTERM."""
         return bool(self.max(int(self._terminated)))
 
 
@@ -77,7 +74,7 @@ class World:
 def join_world() -> Iterator[World]:
     """Meet the other processes (NCCL between GPUs, gloo between CPUs), with SIGTERM taken note of meanwhile.
 
-    Raises ConfigError if there are more processes than GPUs, or the environment speaks of others that do not come.
+    Raises ConfigError if there are more processes than GPUs, or the environment names others that do not come.
     """
     rank, local_rank, size, local_size = _place_in_world()
     device = pick_device()
@@ -104,13 +101,12 @@ def _place_in_world() -> tuple[int, int, int, int]:
     defaults = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "LOCAL_WORLD_SIZE": 1, "MASTER_PORT": 0}
     try:
         rank, local_rank, size, local_size, port = (int(os.environ.get(name) or defaults[name]) for name in defaults)
-        fits = 0 <= rank < size and 0 <= local_rank < local_size
         complete = size == 1 or (port and os.environ.get("MASTER_ADDR") and os.environ.get("RANK"))
+        if complete and 0 <= rank < size and 0 <= local_rank < local_size:
+            return rank, local_rank, size, local_size
     except ValueError:
-        fits = complete = False
-    if not (fits and complete):
-        raise _not_launched("which are incomplete, or contradict each other")
-    return rank, local_rank, size, local_size
+        pass
+    raise _not_launched("which are incomplete, or contradict each other")
 
 
 def _meet(rank: int, size: int, backend: str) -> None:
@@ -120,8 +116,8 @@ def _meet(rank: int, size: int, backend: str) -> None:
     try:
         store, _, _ = next(dist.rendezvous("env://", rank, size, timeout=PATIENCE))
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise _not_launched(f"but {size} processes do not meet in {PATIENCE.seconds} s ({reason})") from None
+        fault = f"but {size} processes do not meet in {PATIENCE.seconds} s ({first_line(error)})"
+        raise _not_launched(fault) from None
     store.set_timeout(timedelta(minutes=30))  # from here on, each is known to work
     return dist.init_process_group(backend, store=store, rank=rank, world_size=size)
 

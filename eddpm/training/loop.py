@@ -29,7 +29,7 @@ Batches = Iterator[tuple[Tensor, Tensor]]
 
 
 class Trainer:
-    """A network, its optimiser and its moving average, and where they stand."""
+    """A network, its optimiser and its moving average, and the step that they have come to."""
 
     def __init__(self, network: nn.Module, config: TrainingConfig):
         """`network` lies on its device, with the weights to start from."""
@@ -76,11 +76,11 @@ class Trainer:
 
 
 class Hooks(NamedTuple):
-    """What the leading process does for the loop."""
+    """The tasks of the leading process."""
 
     evaluate: Callable[[nn.Module], dict]  # numbers for the log about the network to keep, in evaluation mode
     save: Callable[[], None]  # keep the trainer's state
-    report: Callable[[dict, dict], None]  # tell of a new row of the log, and of the pace since the last one
+    report: Callable[[dict, dict], None]  # of a new row of the log, and the pace since the last one
 
 
 def run_training(
@@ -135,9 +135,9 @@ def train_step(
     timesteps: int,
     microbatch: int | None,
 ) -> Tensor:
-    """One step of the optimiser; returns what this process adds to the mean loss of the global batch, float64 ().
+    """One step of the optimiser; returns this process' part of the mean loss of the global batch, float64 ().
 
-    `network` is the trainer's as `world.parallel` gives it, images and labels are this process' rows of the batch.
+    `network` is the trainer's as `world.parallel` gives it; images and labels are this process' rows of the batch.
     """
     config, rows = trainer.config, world.rows(trainer.config.batch_size)
     for group in trainer.optimiser.param_groups:
@@ -168,7 +168,7 @@ def train_step(
 
 
 def _log_row(trainer: Trainer, world: World, hooks: Hooks, measured: dict) -> None:
-    """A row of the log about the steps since the last one."""
+    """Log the steps since the last row."""
     if world.leads:
         trainer.result.eval()
         mean_loss = sum(trainer.losses) / len(trainer.losses)
@@ -187,7 +187,7 @@ def _require_finite(trainer: Trainer) -> None:
 
 
 class Pace:
-    """How fast training goes, and how much of its time it waits for data."""
+    """Images per second over all processes, and the share of time that this process waits for data."""
 
     def __init__(self, batch_size: int):
         self.batch_size = batch_size
@@ -204,9 +204,6 @@ class Pace:
         return batch
 
     def measure(self) -> dict[str, float]:
-        """Images per second over all processes, and the share of time that this one has waited, since the restart."""
         elapsed = time.perf_counter() - self._start
-        return {
-            "images_per_second": self._steps * self.batch_size / elapsed,
-            "waiting_for_data": self._waited / elapsed,
-        }
+        images = self._steps * self.batch_size
+        return {"images_per_second": images / elapsed, "waiting_for_data": self._waited / elapsed}

@@ -32,13 +32,15 @@ def wait_until(happened: Callable[[], bool], pause: float = 0.5) -> None:
 
 
 class Clone:
-    """The folder, and snakemake in it. A shard is named `run/number`."""
+    """The folder, and snakemake in it, whose jobs are started by `stand_in`. A shard is named `run/number`."""
 
-    def __init__(self, folder: Path, slurm: Slurm):
+    def __init__(self, folder: Path, slurm: Slurm, stand_in: Path | None = None):
         self.folder, self.slurm = folder, slurm
         # A job has 4 threads, for which the machine need not have cores: those that wait must not spin.
         self._environment = slurm.environment | {"OMP_WAIT_POLICY": "passive"}
         self._environment["PYTHONPATH"] = str(Path(__file__).parent / "polling")  # its sitecustomize.py
+        if stand_in:
+            self._environment["STAND_IN"] = str(stand_in)
         self._environment["PATH"] = f"{Path(sys.executable).parent}:{slurm.environment['PATH']}"
 
     def check_out(self) -> None:

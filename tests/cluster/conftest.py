@@ -23,9 +23,9 @@ def slurm():
 
 
 @pytest.fixture(scope="session")
-def clean(slurm, tmp_path_factory):
+def clean(slurm, forks, tmp_path_factory):
     """A clone where `snakemake --profile slurm all` has been started, which nothing disturbs."""
-    clone = Clone(tmp_path_factory.mktemp("clean") / "clone", slurm)
+    clone = Clone(tmp_path_factory.mktemp("clean") / "clone", slurm, forks / "python")
     clone.check_out()
     clone.name_partitions()
     clone.start("all")

@@ -5,8 +5,7 @@ from collections import Counter
 
 import pandas as pd
 from cluster.clone import SHARDS
-
-from eddpm.io.batches import read_samples
+from samples import read_samples
 
 # rule: how many jobs, and the CPUs of each
 WANTED = {

@@ -10,7 +10,8 @@ from pictures import CIFAR10
 from tiny import tiny_project, write_settings
 
 from eddpm.evaluation.features import Extractor
-from eddpm.stages.features import collect
+from eddpm.io.batches import ImageFile
+from eddpm.stages.features import features_of
 from eddpm.stages.prepare import prepare_dataset
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -82,7 +83,7 @@ def test_memory_does_not_grow_with_the_number_of_images_beyond_their_features(tm
     for count in (500, 3000):
         memory.write_images(tmp_path / "samples.npz", count, 64)
         tracemalloc.start()
-        collect([tmp_path / "samples.npz"], [space], keep_spatial=False)
+        features_of(ImageFile(tmp_path / "samples.npz"), [space], keep_spatial=False)
         peaks[count] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     features = (3000 - 500) * memory.DIMENSIONS * 4

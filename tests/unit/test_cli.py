@@ -19,7 +19,7 @@ from tiny import tiny_project, tiny_values
 from eddpm.cli import VERBS, build_parser, main, stage_of
 from eddpm.io.arrays import write_npz
 from eddpm.io.files import atomic, write_json
-from eddpm.stages import report
+from eddpm.stages import tables
 
 REPO = Path(__file__).parents[2]
 DATASET = {"source": "digits", "image_size": 8, "image_channels": 1, "num_classes": 10}
@@ -105,7 +105,7 @@ def test_an_unguided_run_names_no_classifier_or_one_without_a_value(tmp_path, op
         ("train-denoiser", {"init-from", "microbatch", "threads"}),
         ("sample-shard", {"classifier"}),
         ("extract-references", {"weights"}),
-        ("make-table", {"metrics", "caption"}),
+        ("make-table", {"metrics", "caption", "html"}),
         ("plot-figure", {"labels"}),
         ("status", {"targets"}),
         ("fetch-asset", {"digest", "record"}),
@@ -213,11 +213,11 @@ def test_a_file_that_is_no_metrics_is_one_line(tmp_path, capsys):
 
 
 def test_a_bug_is_not_taken_for_a_mistake(tmp_path, monkeypatch):
-    @wraps(report.make_table)
+    @wraps(tables.make_table)
     def broken(**arguments) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(report, "make_table", broken)
+    monkeypatch.setattr(tables, "make_table", broken)
     with pytest.raises(ValueError, match="a bug"):
         main(command("make-table", tmp_path))
 
@@ -333,11 +333,11 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path, capsys):
 
 
 def test_a_file_that_must_not_be_touched_is_one_line_wherever_that_shows(tmp_path, capsys, monkeypatch):
-    @wraps(report.make_table)
+    @wraps(tables.make_table)
     def refused(**arguments) -> None:
         raise PermissionError(errno.EACCES, "no", "kept.npz")
 
-    monkeypatch.setattr(report, "make_table", refused)
+    monkeypatch.setattr(tables, "make_table", refused)
     line = mistake(command("make-table", tmp_path), capsys)
     assert line == "kept.npz: Permission denied; change its permissions, or work in another folder"
 

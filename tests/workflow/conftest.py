@@ -5,13 +5,13 @@ from workspace import Workspace
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    return Workspace(tmp_path / "project")
+def workspace(tmp_path, forks):
+    return Workspace(tmp_path / "project", programs=forks)
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, forks):
     """A workspace where `all` has run. Tests may look and plan, but run nothing in it."""
-    workspace = Workspace(tmp_path_factory.mktemp("finished") / "project")
+    workspace = Workspace(tmp_path_factory.mktemp("finished") / "project", programs=forks)
     workspace.snakemake("all")
     return workspace

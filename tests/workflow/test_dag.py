@@ -29,7 +29,7 @@ def test_a_fresh_project_plans_every_job(workspace):
     assert jobs["train_denoiser"] == 2 * 2
     assert jobs["train_classifier"] == 3 * 2
     assert jobs["measure_classifier"] == 2
-    assert jobs["make_table"] == 3 * 3
+    assert jobs["make_table"] == 3 * 4
     assert jobs["plot_figure"] == 6 * 2
 
 
@@ -167,7 +167,7 @@ def test_changing_one_scale_remakes_that_run_and_what_shows_it(finished):
     assert jobs.pop("freeze_settings") == {f"{run}/settings.yaml"}
     assert jobs.pop("sample_shard") == {f"{run}/samples/0000.npz"}
     assert jobs.pop("measure_samples") == {f"{run}/metrics.json", f"{run}/trace.csv", f"{run}/grid.png"}
-    assert jobs.pop("make_table") == {f"results/digits/tables/main.{kind}" for kind in ("csv", "md", "tex")}
+    assert jobs.pop("make_table") == {f"results/digits/tables/main.{kind}" for kind in ("csv", "md", "tex", "html")}
     assert jobs.pop("plot_figure") == {
         f"results/digits/figures/{name}.{kind}" for name in ("samples", "trace") for kind in ("png", "pdf")
     }

@@ -13,11 +13,11 @@ import pytest
 import torch
 from imagenet import CLASSES, IMAGES, SHRUNK, miniature
 from pictures import save_classes
+from samples import read_samples
 from tiny import REPO
 from workspace import Workspace
 
 from eddpm.cli import main
-from eddpm.io.batches import read_samples
 from eddpm.io.files import sha256
 from eddpm.models.build import published_shapes
 
@@ -58,31 +58,25 @@ def of_table(rows: int, jobs: int, checkpoints: int) -> dict[str, int]:
     }
 
 
-OF_SCALE = {
+OF_ABLATIONS = {
     "fetch_asset": 5,
-    **dict.fromkeys(["prepare_dataset", "train_classifier", "extract_references"], 1),
-    "sample_shard": SWEPT_JOBS + BEST_JOBS,
-    "extract_features": SWEPT_JOBS + BEST_JOBS - 6 * 7,  # none for runs of one job
-    "measure_samples": SWEPT + BEST,
+    "prepare_dataset": 1,
+    "train_classifier": 1 + 5,  # ect, and the fine-tuned ones
+    "extract_references": 1,
+    "sample_shard": SWEPT_JOBS + BEST_JOBS + ABLATED_JOBS,
+    "extract_features": SWEPT_JOBS + BEST_JOBS - 6 * 7 + 4 * 10 + 4 * (2 + 4 + 10),  # none for runs of one job
+    "measure_samples": SWEPT + BEST + ABLATED,
     "choose_scale": BEST,
-    "make_table": 2,
-    "plot_figure": 2,
-    "freeze_settings": SWEPT + BEST + 3,  # data set, evaluation, ect's training
-}
-OF_ABLATIONS = OF_SCALE | {
-    "train_classifier": 1 + 5,  # the fine-tuned ones
-    "sample_shard": OF_SCALE["sample_shard"] + ABLATED_JOBS,
-    "extract_features": OF_SCALE["extract_features"] + 4 * 10 + 4 * (2 + 4 + 10),
-    "measure_samples": OF_SCALE["measure_samples"] + ABLATED,
     "make_table": 2 + 7,
-    "freeze_settings": OF_SCALE["freeze_settings"] + ABLATED + 5,
+    "plot_figure": 2,
+    "freeze_settings": SWEPT + BEST + 3 + ABLATED + 5,  # data set, evaluation, trainings
 }
 
 
 @pytest.fixture
-def bare(tmp_path):
+def bare(tmp_path, forks):
     """A folder that has the configurations, and nothing else."""
-    workspace = Workspace(tmp_path / "project")
+    workspace = Workspace(tmp_path / "project", programs=forks)
     (workspace.folder / "config").symlink_to(REPO / "config")
     return workspace
 
@@ -93,7 +87,6 @@ def bare(tmp_path):
         (128, "all", of_table(5, JOBS_128, 2)),
         (256, "all", of_table(16, 6 * DDIM + 2 * UNGUIDED + 8 * DDPM, 3)),
         (512, "all", of_table(5, JOBS_512, 2)),
-        (256, "ablation_scale", OF_SCALE),
         (256, "ablations", OF_ABLATIONS),
     ],
 )
@@ -160,20 +153,20 @@ def written(workspace, folder: str = "tables") -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def one_row(tmp_path_factory):
-    """The miniature with one row measured, without photographs; its tables, and what a report would then take."""
-    workspace = miniature(tmp_path_factory.mktemp("imagenet") / "project")
+def one_row(tmp_path_factory, forks):
+    """The miniature with one row measured, without photographs, and its tables."""
+    workspace = miniature(tmp_path_factory.mktemp("imagenet") / "project", forks)
     workspace.snakemake(f"{RUNS}/cadm25-g-eds/metrics.json")
     ablation = workspace.planned("ablation_labels")
     shown = tables(workspace, "tables/unfinished")
     assert workspace.planned("ablation_labels") == ablation  # unfinished tables stand in for none
-    return workspace, shown, workspace.planned("report")
+    return workspace, shown
 
 
 @pytest.fixture(scope="module")
 def complete(one_row):
     """The miniature with a few photographs, and all that follows."""
-    workspace, *_ = one_row
+    workspace, _ = one_row
     for part in ("train", "val"):
         save_classes(workspace.folder / "photographs" / part, {f"n{k:08d}": 2 for k in range(CLASSES)}, size=40)
     workspace.snakemake("all")
@@ -181,7 +174,7 @@ def complete(one_row):
 
 
 def test_a_row_is_measured_without_imagenet_and_its_numbers_stand_beside_the_published_ones(one_row):
-    workspace, (main_table, published), _ = one_row
+    workspace, (main_table, published) = one_row
     metrics = json.loads((workspace.folder / RUNS / "cadm25-g-eds/metrics.json").read_text())["metrics"]
     (row,) = re.findall(r"^\| CADM\(25\)-G\+EDS +\| 1.5 .*$", main_table, re.MULTILINE)
     assert f"{metrics['inception/fid']:.3f}" in row
@@ -198,16 +191,16 @@ def test_what_is_fetched_without_a_known_sha256_is_recorded_and_what_lies_there_
 
 
 @pytest.mark.parametrize("size", [128, 512])
-def test_checkpoints_of_the_other_sizes_load_and_sample_through_the_same_rules(tmp_path, size):
-    workspace = miniature(tmp_path / "project", size)
+def test_checkpoints_of_the_other_sizes_load_and_sample_through_the_same_rules(tmp_path, forks, size):
+    workspace = miniature(tmp_path / "project", forks, size)
     shard = f"results/imagenet{size}/runs/cadm-g-eds-ect/samples/0000.npz"
     workspace.snakemake(shard)
     assert read_samples(workspace.folder / shard).images.shape == (4, size // SHRUNK, size // SHRUNK, 3)
     assert published_layouts(workspace) == {f"{size}x{size}_diffusion", f"{size}x{size}_classifier"}
 
 
-def test_a_file_that_was_put_there_by_hand_is_refused_once_it_is_another(tmp_path):
-    workspace = miniature(tmp_path / "project")
+def test_a_file_that_was_put_there_by_hand_is_refused_once_it_is_another(tmp_path, forks):
+    workspace = miniature(tmp_path / "project", forks)
     denoiser = workspace.folder / "resources/assets/256x256_diffusion.pt"
     denoiser.with_name(f"{denoiser.name}.sha256").write_text(f"{'0' * 64}  {denoiser.name}\n")
     os.utime(denoiser, (then := time.time() + 10, then))
@@ -215,12 +208,6 @@ def test_a_file_that_was_put_there_by_hand_is_refused_once_it_is_another(tmp_pat
     assert done.returncode == 1
     assert f"has SHA-256 {sha256(denoiser)}, not the {'0' * 64} of resources/assets/{denoiser.name}" in done.stderr
     assert not (workspace.folder / RUNS).exists()
-
-
-def test_unfinished_tables_of_ablations_are_not_for_the_report(one_row):
-    workspace, _, planned = one_row
-    assert (workspace.folder / "results/imagenet256/tables/unfinished/labels.md").exists()
-    assert {path.split("/")[3] for path in planned["sample_shard"]} == {"uadm", "cadm-g-eds-ect"}
 
 
 def test_all_rows_come_to_the_tables_and_figures(complete):
@@ -251,31 +238,3 @@ def test_weights_are_of_the_published_layouts_and_no_two_samples_alike(complete)
     shards = (complete.folder / RUNS).glob("*/samples/*.npz")
     images = [image.tobytes() for path in shards for image in read_samples(path).images]
     assert len(set(images)) == len(images) == sum(IMAGES.values())
-
-
-def test_a_file_that_changed_behind_its_url_is_refused_with_both_digests(tmp_path, monkeypatch):
-    workspace = miniature(tmp_path / "project")
-    monkeypatch.chdir(workspace.folder)
-    asset, source = "resources/assets/256x256_classifier.pt", workspace.folder / "published/256x256_classifier.pt"
-    assert main(["fetch-asset", "--source", source.as_uri(), "--digest", "--asset", asset]) == 0
-    recorded = sha256(asset)
-    (workspace.folder / asset).unlink()
-    source.write_bytes(b"\0another")
-    done = workspace.snakemake(asset, check=False)
-    (line,) = {line.strip() for line in done.stderr.splitlines() if "eddpm fetch-asset: " in line}
-    assert f"has SHA-256 {sha256(source)}, not {recorded}; " in line
-    assert f"delete {asset}.sha256" in line
-    assert not (workspace.folder / asset).exists()
-
-
-def test_a_classifier_of_another_layout_is_refused_with_the_settings_that_fit(tmp_path):
-    workspace = miniature(tmp_path / "project")
-    shapes = published_shapes("64x64_classifier")
-    weights = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}  # which takes no room
-    torch.save(weights, workspace.folder / "resources/assets/256x256_classifier+0.1 ECT.pt")
-    done = workspace.snakemake(f"{RUNS}/cadm-g-eds-ect/samples/0000.npz", check=False)
-    (line,) = {line.strip() for line in done.stderr.splitlines() if "eddpm sample-shard: " in line}
-    assert "256x256_classifier+0.1 ECT.pt: not the weights of this network" in line
-    assert re.search(
-        r"; it fits the published 64x64_classifier: set dataset\.image_size 64, .*classifier_depth 4", line
-    )

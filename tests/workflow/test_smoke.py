@@ -1,16 +1,19 @@
 """The pipeline for real, with tiny networks: what it leaves, and that kill -9 in the middle changes nothing."""
 
+import json
 import os
-import re
 import signal
 import subprocess
 import time
+import zipfile
 
 import pandas as pd
 import pytest
+from samples import read_samples
+from tiny import tiny_project
 from workspace import RUNS, Workspace
 
-from eddpm.io.batches import read_samples
+from eddpm.config.outputs import FIGURES, tables_of
 
 
 def test_all_makes_tables_and_figures(finished):
@@ -55,50 +58,23 @@ def test_threads_of_a_rule_are_the_threads_of_its_process(finished):
     assert "on cpu, 1 threads" in log
 
 
-def test_report_is_one_page_that_follows_the_configuration_it_shows(finished):
-    finished.snakemake("report")
-    report = finished.folder / "results/digits/report.html"
-    text = report.read_text()
-    assert len(re.findall('<h3 id="table-', text)) == 3
-    assert len(re.findall('src="data:image/png;base64,', text)) == 6
-    for shown in (
-        "CADM(5)-G+EDS+ECT",
-        *("config.yaml", "runs.tsv", "results/digits/denoisers/uadm/settings.yaml"),
-        *("sample_sweep", "train_classifier", "prepare_dataset"),
-    ):
-        assert shown in text, shown
-    assert "Nothing to be done" in finished.snakemake("all", "report").stderr
-    finished.write_config(sampling=finished.values["sampling"] | {"batch_size": 2})
-    try:
-        assert finished.planned("report") == {"make_report": {"results/digits/report.html"}}
-    finally:
-        finished.write_config()
-
-
-def test_the_report_shows_ablations_that_are_there_and_makes_none_again(finished, tmp_path):
-    folder = tmp_path / "project"
-    subprocess.run(["cp", "-rp", finished.folder, folder], check=True)
-    classifiers = finished.values["classifiers"]
-    changes = {
-        "classifiers": classifiers | {"other": classifiers["ce"]},
-        "ablations": {"guide": {"rows": ["UADM(5)-G"], "vary": {"classifier": ["ce", "other"]}}},
-    }
-    workspace = Workspace(folder, **changes)
-    workspace.snakemake("report")
-    assert 'id="table-guide"' not in (folder / "results/digits/report.html").read_text()
-    workspace.snakemake("ablation_guide")
-    assert workspace.planned("report") == {"make_report": {"results/digits/report.html"}}
-    workspace.snakemake("report")
-    assert 'id="table-guide"' in (folder / "results/digits/report.html").read_text()
-
-    # Its classifier is to be trained otherwise: that is for `ablation_guide` to do.
-    training = classifiers["ce"]["training"] | {"iterations": 4}
-    workspace.write_config(classifiers=classifiers | {"other": classifiers["ce"] | {"training": training}})
-    assert "train_classifier" in workspace.planned("ablation_guide")
-    assert workspace.planned("report").keys() == {"make_report", "freeze_settings"}
-    for _ in range(2):  # the second time, the settings of the classifier are those of today, and its metrics are not
-        workspace.snakemake("report")
-        assert 'id="table-guide"' not in (folder / "results/digits/report.html").read_text()
+def test_the_report_shows_every_table_figure_and_settings_and_makes_nothing_anew(finished):
+    finished.snakemake("--report", "report.html")
+    page = (finished.folder / "report.html").read_text()
+    shown, _ = json.JSONDecoder().raw_decode(page, page.index("var results = ") + len("var results = "))
+    results = finished.folder / "results/digits"
+    made = {*results.glob("tables/*.html"), *results.glob("figures/*.png"), *results.rglob("settings.yaml")}
+    made -= set(results.glob("runs/*-at-best/settings.yaml"))  # chosen, not given
+    assert len(made) > 3 + 6
+    assert set(shown) == {str(path.relative_to(finished.folder)) for path in made}
+    assert all(result["data_uri"].startswith("data:") for result in shown.values())
+    assert tables_of(tiny_project())["sweep"].caption in shown["results/digits/tables/sweep.html"]["caption"]
+    assert FIGURES["trace"].caption.partition("'")[0] in shown["results/digits/figures/trace.png"]["caption"]
+    assert "noise_schedule: cosine" in shown["results/digits/denoisers/uadm/settings.yaml"]["caption"]
+    finished.snakemake("--report", "report.zip")
+    with zipfile.ZipFile(finished.folder / "report.zip") as archive:
+        assert "report/report.html" in archive.namelist()
+    assert "Nothing to be done" in finished.snakemake("all").stderr
 
 
 TARGET = "results/digits/runs/uadm5-g/metrics.json"

@@ -62,13 +62,6 @@ FOLDERS = (
         "images/test",
     ),
     refused(
-        "the same in another folder, by names such as `seg_train` and `Validation2017`",
-        classes("data/seg_train/cats", "data/seg_train/dogs", "data/Validation2017/cats", "data/Validation2017/dogs"),
-        "look like splits of the data",
-        "images/data/seg_train and dataset.validation_source: ",
-        "images/data/Validation2017",
-    ),
-    refused(
         "`train` with class folders, and `test` without",
         classes("train/cats", "train/dogs", "test"),
         "look like splits of the data",
@@ -125,12 +118,6 @@ FOLDERS = (
         "each of 3 classes needs one to train and one to validate, not birds (1 image)",
         "dataset.validation_source",
         **THREE,
-    ),
-    taken(
-        "a class of one image in each of two sources",
-        with_others(classes("cats", "dogs", count=1)),
-        "cats (1 image), dogs (1 image)",
-        **OTHERS,
     ),
     refused(
         "a share for validation that gives classes no image",

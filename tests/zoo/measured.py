@@ -18,7 +18,7 @@ from zoo.cases import Case
 
 from eddpm.io.files import save_model
 from eddpm.models.build import build_classifier
-from eddpm.stages.measure import evaluate
+from eddpm.stages.evaluate import evaluate
 
 Make = Callable[[Path], object]
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title>"

@@ -30,7 +30,7 @@ RIGHT, OTHER = random_weights(0), random_weights(1)
 FIRST = next(iter(RIGHT))
 
 
-def torch_file(value: object, name: str = "model.pt", **options) -> Callable[[Path], None]:
+def saved(value: object, name: str = "model.pt", **options) -> Callable[[Path], None]:
     return lambda folder: torch.save(value, folder / name, **options)
 
 
@@ -75,6 +75,11 @@ def write_torchscript(folder: Path) -> None:
 def write_zip(folder: Path) -> None:
     with zipfile.ZipFile(folder / "model.pt", "w") as archive:
         archive.writestr("nets/ema_0.9999.pt", b"weights")
+
+
+def write_half(folder: Path) -> None:
+    torch.save(RIGHT, folder / "inner")
+    (folder / "model.pt").write_bytes((folder / "inner").read_bytes()[:5000])
 
 
 def write_tar(folder: Path) -> None:

@@ -3,12 +3,11 @@ import re
 
 
 from eddpm.config import outputs, paths
-from eddpm.config.assets import assets, file_of, weights_file
+from eddpm.config.assets import assets, file_of, space_files, weights_file
 from eddpm.config.frozen import frozen_parts, frozen_text
 from eddpm.config.jobs import sampling_job
 from eddpm.config.resources import MOST_MINUTES
 from eddpm.config.runs import slug
-from eddpm.config.schema import INCEPTION_FILE
 
 
 def this_environment(wildcards):
@@ -30,8 +29,13 @@ SPACE_REFERENCES = [
 ]
 ASSETS = {asset.name: asset for asset in assets(project)}
 TABLES = outputs.tables_of(project)
+# With the page of each table, which Snakemake's report asks for.
 TARGETS = {
-    target: [f"results/{project.experiment}/{file}" for file in files]
+    target: [
+        f"results/{project.experiment}/{made}"
+        for file in files
+        for made in dict.fromkeys([file, file.replace(".csv", ".html")])
+    ]
     for target, files in outputs.targets_of(project).items()
 }
 FIGURES = [
@@ -127,15 +131,7 @@ def sweep_metrics(wildcards):
 
 def space_weights(wildcards):
     """The weights behind the feature spaces, in the order of the spaces that have some."""
-    return [
-        (
-            weights_file(project, "classifiers", space.name.removeprefix("classifier:"))
-            if space.classifier
-            else f"{paths.ASSETS}/{INCEPTION_FILE}"
-        )
-        for space in SETTINGS["evaluation"].spaces
-        if space.has_weights
-    ]
+    return space_files(project)
 
 
 def reference_images(wildcards):

@@ -1,9 +1,19 @@
 # Settings of every stage, and the data set.
 
 
+def kind_of_settings(wildcards):
+    return wildcards.part.partition("/")[0]
+
+
 rule freeze_settings:
     output:
-        settings=paths.SETTINGS,
+        settings=report(
+            paths.SETTINGS,
+            caption="../report/settings.rst",
+            category="Settings",
+            subcategory=kind_of_settings,
+            labels={"settings": "{part}"},
+        ),
     log:
         "logs/{experiment}/freeze_settings/{part}.log",
     localrule: True

@@ -26,12 +26,6 @@ def test_a_split_is_whole_sorted_repeatable_and_of_every_class_the_same_share(fr
     np.testing.assert_array_equal(split(labels, fraction)[1], validation)
 
 
-def test_a_split_mixes_the_order():
-    first = split([0] * 50 + [1] * 50, 0.2)[1].tolist()
-    assert first != list(range(20))
-    assert first != list(range(80, 100))
-
-
 @pytest.mark.parametrize(
     ("counts", "fraction", "words"),
     [

@@ -93,11 +93,6 @@ def test_uniform_prediction_gives_exactly_the_scale(num_classes, scale):
     )
 
 
-def test_entropy_never_lowers_the_scale():
-    logits = torch.randn(1000, 10, dtype=torch.float64) * torch.logspace(-3, 3, 1000, dtype=torch.float64)[:, None]
-    assert (entropy(logits, torch.zeros(1000), SCALE).exp() >= SCALE * (1 - 1e-12)).all()
-
-
 @pytest.mark.parametrize("classes", [2, 10, 1000])
 def test_entropy_normalised_by_k_classes_multiplies_the_guidance_by_log_k_over_log_c(classes):
     """As the published code does, which knows of a thousand classes only."""

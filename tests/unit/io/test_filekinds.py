@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.filekinds import impostor, refuse_impostor
 
 PAGE = b'\xef\xbb\xbf\n<!-- saved -->\n<!DOCTYPE html>\n<html lang="en"><head><title>Sign in</title>'
@@ -21,6 +21,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12
         (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "is a web page"),
         (POINTER, "is a Git LFS pointer"),
         (b"/annex/objects/SHA256E-s1--ab.png\n", "is a git-annex pointer"),
+        ("a" + "é" * 600, "is text that begins"),  # with a character cut in two at the end
         (b"Entry not found", "is text that begins 'Entry not found'"),
         ('{"error": "Zugriff verweigert für ' + "x" * 2000, "is text that begins"),
         (b"\x89PNG\r\n\x1a\n", None),
@@ -39,25 +40,22 @@ def test_text_is_data_where_text_is_wanted():
     assert "web page" in impostor(PAGE, text=True)
 
 
-def test_a_character_cut_in_two_is_still_text():
-    assert "is text" in impostor(("a" + "é" * 600).encode()[:1024])
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda path: None, "does not exist"),
+        (lambda path: path.symlink_to("gone"), "is a link to a file that does not exist"),
+        (lambda path: path.mkdir(), "is a folder"),
+        (os.mkfifo, "is a pipe"),
+    ],
+)
+@pytest.mark.parametrize("error", [ArtifactError, ConfigError])
+def test_a_path_without_a_file_is_named_in_the_error_that_is_asked_for(tmp_path, make, told, error):
+    make(tmp_path / "x")
+    with pytest.raises(error, match=f"x: {told}"):
+        refuse_impostor(tmp_path / "x", error=error)
 
 
-@pytest.mark.parametrize("kind", ["nothing", "a broken link", "a folder", "a pipe"])
-def test_what_is_no_file_is_named(tmp_path, kind):
-    path = tmp_path / "x"
-    make = {
-        "nothing": lambda: None,
-        "a broken link": lambda: path.symlink_to("gone"),
-        "a folder": path.mkdir,
-        "a pipe": lambda: os.mkfifo(path),
-    }[kind]
-    make()
-    words = {
-        "nothing": "does not exist",
-        "a broken link": "is a link to a file that does not exist",
-        "a folder": "is a folder",
-        "a pipe": "is a pipe",
-    }[kind]
-    with pytest.raises(ArtifactError, match=f"x: {words}"):
-        refuse_impostor(path)
+def test_of_a_file_of_data_the_first_bytes_are_given(tmp_path):
+    (tmp_path / "x").write_bytes(bytes(5000))
+    assert refuse_impostor(tmp_path / "x") == bytes(1024)

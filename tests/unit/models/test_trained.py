@@ -1,11 +1,8 @@
 """Trained networks come back from their file alone."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
-from tiny import REPO, tiny_project, write_settings
+from tiny import tiny_project, write_settings
 from zoo.weights import ENCODER, RIGHT
 
 import eddpm
@@ -74,22 +71,3 @@ def test_the_library_gives_what_it_lists():
     assert dir(eddpm) == sorted(eddpm.__all__)
     with pytest.raises(ImportError, match="nonsense"):
         from eddpm import nonsense  # noqa: F401
-
-
-# As in an environment with the bare dependencies: whatever else is asked for is missing there.
-BARE = """
-import sys
-import eddpm
-assert "torch" not in sys.modules
-missing = ("pandas", "scipy", "sklearn", "snakemake", "PIL", "torchvision", "matplotlib", "requests", "tqdm")
-sys.modules |= dict.fromkeys((*missing, "tensorboard"))
-from eddpm import *
-print(type(load(sys.argv[1])).__name__)
-"""
-
-
-def test_the_library_needs_only_the_bare_install_and_torch_comes_when_it_is_used(classifier):
-    found = subprocess.run(
-        [sys.executable, "-c", BARE, classifier[0]], cwd=REPO, capture_output=True, text=True, check=False
-    )
-    assert found.stdout == "EncoderClassifier\n", found.stderr

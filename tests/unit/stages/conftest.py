@@ -11,8 +11,8 @@ from eddpm.data.store import Store
 from eddpm.io.batches import Samples, write_samples
 from eddpm.io.files import save_model
 from eddpm.models.build import build_classifier, build_denoiser
-from eddpm.stages.features import extract_references
 from eddpm.stages.prepare import prepare_dataset
+from eddpm.stages.references import extract_references
 
 
 @pytest.fixture(scope="session")

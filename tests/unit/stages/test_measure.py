@@ -3,24 +3,20 @@
 import json
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from inception_standin import write_inception
-from pictures import pack, save
 from PIL import Image
+from samples import read_samples
 from tiny import write_settings
 
-from eddpm.config.schema import MeasureConfig, SpaceConfig
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.arrays import read_npz, write_npz
-from eddpm.io.batches import Samples, read_samples, write_samples
-from eddpm.stages import features as features_stage
+from eddpm.io.batches import Samples, write_samples
 from eddpm.stages.features import extract_features
-from eddpm.stages.measure import evaluate, measure_samples
-from eddpm.stages.report import plot_figure
+from eddpm.stages.figures import plot_figure
+from eddpm.stages.measure import measure_samples, num_replicates
 from eddpm.stages.sample import TRACED, sample_shard
 
 
@@ -53,20 +49,16 @@ def shards(tiny, measured):
 
 def test_metrics_are_finite_and_named_by_their_space(measured, shards):
     metrics = json.loads(measured[2]("uadm25-g-eds", shards)[0].read_text())
-    four = ("fid", "kid", "precision", "recall")
-    names = ["accuracy", *(f"pixels/{name}" for name in four)]
-    names += [f"classifier:clean/{name}" for name in (*four, "sfid", "inception_score")]
-    assert set(metrics["metrics"]) == set(names)
+    networks = ["fid", "sfid", "kid", "inception_score", "precision", "recall"]
+    names = ["accuracy", *(f"classifier:clean/{name}" for name in networks)]
+    names += [f"pixels/{name}" for name in ("fid", "kid", "precision", "recall")]
+    assert list(metrics["metrics"]) == list(metrics["standard_errors"]) == names
     assert all(math.isfinite(value) for value in metrics["metrics"].values())
-    assert set(metrics["standard_errors"]) == set(names)
     assert metrics["num_images"] == 16
     assert metrics["run"]["guidance"] == "entropy"
     assert set(metrics["features"]) == {"pixels", "classifier:clean"}
-
-
-def test_metrics_name_the_settings_and_weights_of_the_samples(measured, shards):
     (named,) = {str(read_npz(path)["identity"]) for path in shards}
-    assert json.loads(measured[2]("uadm25-g-eds", shards)[0].read_text())["identity"] == named
+    assert metrics["identity"] == named
 
 
 def test_shards_of_different_settings_or_weights_are_not_measured_together(measured, shards, tmp_path):
@@ -112,9 +104,7 @@ def test_features_extracted_before_give_the_same_metrics(tiny, references, measu
 
 
 def test_there_are_standard_errors_up_to_10_000_images_above_on_request_and_never_of_too_few():
-    from eddpm.stages import measure as stage
-
-    asked = [stage._replicates(*case, 3) for case in ((None, 10_000), (None, 10_001), (7, 10_001), (0, 50), (50, 7))]
+    asked = [num_replicates(*case, 3) for case in ((None, 10_000), (None, 10_001), (7, 10_001), (0, 50), (50, 7))]
     assert asked == [50, 0, 7, 0, 0]
 
 
@@ -145,8 +135,17 @@ def test_truncated_shard_is_refused_by_name_and_leaves_no_metrics(tiny, measured
 
 
 def test_wrong_number_of_classifiers_is_refused(measured, shards):
-    with pytest.raises(ConfigError, match="0 given for 1 feature spaces with weights"):
+    with pytest.raises(ConfigError, match="--weights: 0 given for 1 feature spaces"):
         measured[2]("uadm25-g-eds", shards, weights=())
+
+
+@pytest.mark.parametrize(("option", "given"), [("metrics", 3), ("samples", 1), ("features", 1)])
+def test_several_runs_have_one_file_each(tiny, references, tmp_path, option, given):
+    run = write_settings(tmp_path / "run.yaml", tiny.project.sample("uadm25-g-eds"))
+    lists = dict.fromkeys(("samples", "features", "metrics", "traces", "grids"), [tmp_path / "x"] * 2)
+    lists[option] = [tmp_path / "x"] * given
+    with pytest.raises(ConfigError, match=f"--{option}: {given} given for 2 runs; name one for each"):
+        measure_samples(references[0], [run] * 2, weights=[], references=references[1], **lists)
 
 
 def test_weights_of_another_network_are_refused(tiny, measured, shards):
@@ -205,127 +204,3 @@ def test_a_reference_of_other_images_never_gives_a_number(measured, shards, tmp_
     message = rf"images are \(8, 8, 1\), those of .*mine\.npz {re.escape(str(shape))}"
     with pytest.raises(ArtifactError, match=message):
         measured[2]("uadm25-g-eds", shards, references=[measured[1][0], tmp_path / "mine.npz"])
-
-
-# Outside the pipeline ---------------------------------------------------------------------------------------------
-
-
-def printed(capsys, samples, reference, spaces, weights="nowhere.pt", k=3, replicates=None):
-    """The table that `eddpm evaluate` prints: values by heading."""
-    evaluate(samples, reference, spaces, Path(weights), "legacy_tensorflow", k, replicates)
-    rows = [line.strip("|").split("|") for line in capsys.readouterr().out.splitlines()[2:]]
-    return {metric.strip(): value.strip() for metric, value in rows}
-
-
-def test_any_pair_is_measured_as_in_the_pipeline(tiny, measured, shards, capsys, tmp_path):
-    _, references, measure = measured
-    trained = write_settings(tmp_path / "clean/settings.yaml", tiny.project.train_classifier("clean")).parent
-    (trained / "model.safetensors").symlink_to(tiny.weights["clean"])
-    samples = read_samples(shards[0])
-    plain = tmp_path / "samples.npz"
-    write_samples(plain, Samples(samples.images, samples.labels, {}))
-    table = printed(capsys, plain, tiny.train, ["pixels", str(trained)])
-    metrics = json.loads(measure("uadm25-g-eds", shards[:1])[0].read_text())
-    assert len(table) == len(metrics["metrics"])
-    assert table["FID ↓ (pixels)"].startswith(f"{metrics['metrics']['pixels/fid']:.1f}")
-    assert "±" in table["FID ↓ (classifier:clean)"]
-    assert "±" not in printed(capsys, plain, tiny.train, ["pixels"], replicates=0)["FID ↓ (pixels)"]
-    assert printed(capsys, plain, references[1], ["pixels"])["KID ↓ (pixels)"] == table["KID ↓ (pixels)"]
-
-
-def test_a_data_set_as_reference_counts_as_in_the_pipeline(tiny, shards, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(features_stage, "REFERENCE_IMAGES", 100)
-    settings = write_settings(tmp_path / "s.yaml", MeasureConfig(spaces=[SpaceConfig(name="pixels")]))
-    reference = tmp_path / "r.npz"
-    features_stage.extract_references(settings, tiny.dataset, [], [reference])
-    table = printed(capsys, shards[0], tiny.dataset, ["pixels"])
-    assert table == printed(capsys, shards[0], reference, ["pixels"])
-    assert table != printed(capsys, shards[0], tiny.train, ["pixels"])  # a file of images counts whole
-
-
-def test_inception_is_the_space_of_published_batches(tiny, capsys, tmp_path):
-    weights = write_inception(tmp_path)
-    images = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
-    write_npz(tmp_path / "samples.npz", arr_0=images[:8])
-    stats = {"mu": np.zeros(2048), "sigma": np.eye(2048), "mu_s": np.zeros(2023), "sigma_s": np.eye(2023)}
-    write_npz(tmp_path / "VIRTUAL.npz", arr_0=images, **stats)
-    table = printed(capsys, tmp_path / "samples.npz", tmp_path / "VIRTUAL.npz", ["inception"], weights)
-    headings = ["FID ↓", "sFID ↓", "KID ↓", "IS ↑", "precision ↑", "recall ↑"]
-    assert list(table) == [f"{heading} (inception)" for heading in headings]
-    assert table["precision ↑ (inception)"] == "1.000"  # the samples are among the reference's images
-
-
-@pytest.mark.parametrize("kind", ["folder", "zip", "npy"])
-def test_pictures_give_the_numbers_of_their_npz(capsys, tmp_path, kind):
-    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
-    for k in range(8):
-        save(tmp_path / f"folder/{k}.png", images[k])
-    pack(tmp_path / "folder", tmp_path / "images.zip")
-    np.save(tmp_path / "images.npy", images[:8])
-    write_npz(tmp_path / "images.npz", arr_0=images[:8])
-    write_npz(tmp_path / "reference.npz", arr_0=images[4:])
-    given = {"folder": "folder", "zip": "images.zip", "npy": "images.npy"}[kind]
-    for pair in ((given, "reference.npz"), ("reference.npz", given)):
-        paths = [tmp_path / name for name in pair]
-        of_npz = [tmp_path / name.replace(given, "images.npz") for name in pair]
-        assert printed(capsys, *paths, ["pixels"]) == printed(capsys, *of_npz, ["pixels"])
-
-
-def test_labels_count_only_where_a_classifier_judges(tiny, capsys, tmp_path):
-    trained = write_settings(tmp_path / "clean/settings.yaml", tiny.project.train_classifier("clean")).parent
-    (trained / "model.safetensors").symlink_to(tiny.weights["clean"])
-    images = read_samples(tiny.train).images[:20]
-    write_npz(tmp_path / "samples.npz", arr_0=images, arr_1=np.full(20, -1))
-    assert len(printed(capsys, tmp_path / "samples.npz", tiny.train, ["pixels"], replicates=0)) == 4
-    with pytest.raises(ArtifactError, match=r"samples\.npz: accuracy: labels from -1 to -1, but the classifier has 10"):
-        printed(capsys, tmp_path / "samples.npz", tiny.train, [str(trained)], replicates=0)
-
-
-def test_missing_inception_weights_are_named_with_where_to_get_them(tiny, capsys, tmp_path):
-    images = np.zeros((8, 16, 16, 3), np.uint8)
-    write_npz(tmp_path / "a.npz", arr_0=images)
-    with pytest.raises(ArtifactError, match=r"resources/inception-2015-12-05\.pt.*https://"):
-        printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", ["inception"], "resources/inception-2015-12-05.pt")
-
-
-def test_unequal_image_sizes_are_refused(capsys, tmp_path):
-    write_npz(tmp_path / "a.npz", arr_0=np.zeros((8, 16, 16, 3), np.uint8))
-    write_npz(tmp_path / "b.npz", arr_0=np.zeros((8, 32, 32, 3), np.uint8))
-    with pytest.raises(ArtifactError, match=r"a\.npz: images are \(16, 16, 3\), those of .*b\.npz \(32, 32, 3\)"):
-        printed(capsys, tmp_path / "a.npz", tmp_path / "b.npz", ["pixels"])
-
-
-def test_too_few_images_for_k_are_refused(capsys, tmp_path):
-    write_npz(tmp_path / "a.npz", arr_0=np.zeros((3, 4, 4, 3), np.uint8))
-    with pytest.raises(ArtifactError, match=r"a\.npz: has 3 of at least 4 images that k=3 needs"):
-        printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", ["pixels"])
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"k": 0}, "options: nearest_neighbours: value 0"),
-        ({"replicates": 1}, "options: replicates"),
-        ({"replicates": -1}, "options: replicates"),
-        ({"spaces": ["pixels", "pixels"]}, "two of pixels pixels have one name"),
-        ({"spaces": ["inception"], "weights": "mine.pt"}, r"'mine\.pt' is not named inception-2015-12-05\.pt"),
-    ],
-)
-def test_impossible_options_are_refused(capsys, tmp_path, options, message):
-    write_npz(tmp_path / "a.npz", arr_0=np.zeros((20, 4, 4, 3), np.uint8))
-    with pytest.raises(ConfigError, match=message):
-        printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", **{"spaces": ["pixels"], **options})
-
-
-def test_images_that_the_classifier_does_not_take_are_refused(tiny, capsys, tmp_path):
-    trained = write_settings(tmp_path / "clean/settings.yaml", tiny.project.train_classifier("clean")).parent
-    (trained / "model.safetensors").symlink_to(tiny.weights["clean"])
-    write_npz(tmp_path / "a.npz", arr_0=np.zeros((20, 8, 8, 3), np.uint8))
-    with pytest.raises(ArtifactError, match=r"classifier:clean: images are \(3, 8, 8\), .* takes \(1, 8, 8\)"):
-        printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", [str(trained)])
-
-
-def test_an_unknown_space_is_refused_with_the_known_ones(capsys, tmp_path):
-    write_npz(tmp_path / "a.npz", arr_0=np.zeros((8, 4, 4, 3), np.uint8))
-    with pytest.raises(ConfigError, match="'vgg' is unknown; give inception, efficientnet-lite0, pixels"):
-        printed(capsys, tmp_path / "a.npz", tmp_path / "a.npz", ["vgg"])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from samples import read_samples
 from tiny import write_settings
 
 from eddpm.config.frozen import samples_identity
@@ -10,7 +11,6 @@ from eddpm.config.schema import SampleConfig
 from eddpm.diffusion.images import to_uint8
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.arrays import read_npz, write_npz
-from eddpm.io.batches import read_samples
 from eddpm.io.files import load_checkpoint, save_model, sha256
 from eddpm.stages import sample as stage
 
@@ -304,7 +304,7 @@ def test_weights_of_another_shape_are_refused_before_sampling(tiny, sample, tmp_
 
 def test_steps_that_the_schedule_cannot_take_are_refused(tiny, sample):
     config = tiny.project.sample("uadm25-g").model_copy(update={"steps": "ddim300"})
-    with pytest.raises(ConfigError, match=r"UADM\(25\)-G: steps 'ddim300': no integer stride"):
+    with pytest.raises(ConfigError, match=r"settings\.yaml: steps 'ddim300': no integer stride"):
         sample("uadm25-g", 0, 2, 2, config=config)
 
 

@@ -1,4 +1,4 @@
-"""Tables of an experiment that is not finished, without Snakemake."""
+"""Tables of measured runs, and of an experiment that is not finished."""
 
 import re
 
@@ -8,16 +8,83 @@ import yaml
 from tiny import tiny_project, tiny_values, write_settings
 
 from eddpm.config.outputs import PUBLISHED_CAPTION, tables_of
-from eddpm.errors import ConfigError
+from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.files import write_json
-from eddpm.stages.report import compare_published, make_table
-from eddpm.stages.tables import tables
+from eddpm.stages.tables import compare_published, make_table, tables
 
 NAMES = [f"inception/{name}" for name in ("fid", "sfid", "inception_score", "precision", "recall")]
 PUBLISHED = (
-    "run\tsource\tscale\tfid\tsfid\tinception_score\tprecision\trecall\tnote\nUADM(25)-G\tADM\t6\t3.5\t\t\t\t\t\n"
+    "run\tsource\tscale\tfid\tsfid\tinception_score\tprecision\trecall\tnote\nUADM(25)-G\tADM\t6\t3.5\t\t\t\t\ta note\n"
 )
 ABLATIONS = {"labels": {"rows": ["UADM(25)-G"], "vary": {"labels": ["balanced", "random"]}, "note": "A note."}}
+
+
+FORMATS = ("csv", "md", "tex", "html")
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    return {kind: tmp_path / f"table.{kind}" for kind in FORMATS}
+
+
+# One table --------------------------------------------------------------------------------------------------------
+
+
+def metrics_file(path, name, *metrics):
+    """A metrics.json with a third for each metric."""
+    provenance = {"commit": "0" * 40, "torch": "2.4", "device": "cpu"}
+    contents = {"run": {"name": name, "scale": 2.0, "seed": 0}, "num_images": 9, "standard_errors": {}}
+    write_json(path, contents | {"metrics": dict.fromkeys(metrics, 1 / 3), "provenance": provenance})
+    return path
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_table_has_every_run_in_every_format_with_its_origin_and_counts_missing_ones(count, tmp_path, outputs):
+    rows = [metrics_file(tmp_path / f"{name}.json", name, "pixels/fid") for name in ("A_1", "B")][:count]
+    make_table(["A_1", "B"], rows, "A caption.", **outputs)
+    frame = pd.read_csv(outputs["csv"])
+    assert frame["run"].tolist() == ["A_1", "B"]
+    assert frame["num_images"].notna().sum() == count
+    assert count == 0 or frame["pixels/fid"].dropna().tolist() == [1 / 3] * count
+    for kind in ("md", "tex", "html"):
+        text = outputs[kind].read_text()
+        assert "A caption." in text
+        assert text.count("0.333") == count
+        assert (f"9 images per row; commit {'0' * 40}; torch 2.4; measured on cpu." in text) == (count > 0)
+        assert text.count("missing") == 2 - count
+        assert (f"Missing: {2 - count} of 2 runs." in text) == (count < 2)
+
+
+@pytest.mark.parametrize(("names", "fault"), [(["B"], "not among --runs"), (["A", "B"], "given twice")])
+def test_a_file_of_another_run_or_a_second_one_is_refused_by_name(names, fault, tmp_path, outputs):
+    rows = [metrics_file(tmp_path / f"{k}.json", "A", "accuracy") for k in "ab"]
+    place = "a" if fault.startswith("not") else "b"
+    with pytest.raises(ArtifactError, match=rf"{place}\.json: run 'A' is {fault}; give [^\n]+$"):
+        make_table(names, rows, "", **outputs)
+    assert not any(path.exists() for path in outputs.values())
+
+
+def test_ours_stand_beside_published_numbers_in_every_format(values, tmp_path, outputs):
+    rows = [metrics_file(tmp_path / "a.json", "UADM(25)-G", *NAMES)]
+    compare_published(["UADM(25)-G", "CADM"], rows, tmp_path / "published.tsv", "A caption.", **outputs)
+    frame = pd.read_csv(outputs["csv"])
+    assert frame["run"].tolist() == ["UADM(25)-G"] * 5 + ["CADM"] * 5
+    assert frame["difference"].dropna().tolist() == [1 / 3 - 3.5]
+    for kind in ("md", "tex", "html"):
+        text = outputs[kind].read_text()
+        assert f"A caption. 9 images per row; commit {'0' * 40}" in text
+        assert "Missing: 1 of 2 runs." in text
+        assert "a note" in text
+        assert "3.2" in text
+
+
+def test_a_run_that_was_not_measured_by_inception_is_refused(values, tmp_path, outputs):
+    rows = [metrics_file(tmp_path / "a.json", "UADM", "pixels/fid")]
+    with pytest.raises(ArtifactError, match=r"a\.json: has no metrics of the space inception; add it to [^\n]+$"):
+        compare_published(["UADM"], rows, tmp_path / "published.tsv", "", **outputs)
+
+
+# Tables of a project ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -64,16 +131,17 @@ def test_every_table_has_every_row_and_the_numbers_that_there_are(values, config
     assert capsys.readouterr().out == (tmp_path / "results/digits/tables/unfinished/main.md").read_text() + "\n"
 
 
-def test_they_are_the_tables_that_the_workflow_makes(values, config, tmp_path):
+def test_they_are_the_tables_that_the_workflow_makes(values, config, tmp_path, outputs):
     project = tiny_project(**values)
     metrics = [measured(tmp_path, run, row) for run, row in project.table_runs.items()]
     tables(config)
     names, made = [row.run for row in project.runs], tmp_path / "results/digits/tables"
-    again = [tmp_path / f"again.{kind}" for kind in ("csv", "md", "tex")]
-    make_table(names, metrics, tables_of(project)["main"].caption, *again)
-    assert [path.read_bytes() for path in again] == [(made / f"main{path.suffix}").read_bytes() for path in again]
-    compare_published(names, metrics, tmp_path / "published.tsv", PUBLISHED_CAPTION, *again)
-    assert [path.read_bytes() for path in again] == [(made / f"published{path.suffix}").read_bytes() for path in again]
+    make_table(names, metrics, tables_of(project)["main"].caption, **outputs)
+    for kind, path in outputs.items():
+        assert path.read_bytes() == (made / f"main.{kind}").read_bytes()
+    compare_published(names, metrics, tmp_path / "published.tsv", PUBLISHED_CAPTION, **outputs)
+    for kind, path in outputs.items():
+        assert path.read_bytes() == (made / f"published.{kind}").read_bytes()
 
 
 def test_tables_are_made_before_anything_is_measured(config, tmp_path, capsys):

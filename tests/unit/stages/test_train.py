@@ -177,14 +177,6 @@ def test_classifier_sees_the_noise_that_its_loss_knows_of(tiny, noised):
     torch.testing.assert_close(found, wanted)
 
 
-def test_what_is_watched_is_spread_over_all_validation_images(tiny, monkeypatch):
-    store = Store(tiny.dataset, "validation")
-    monkeypatch.setattr(stage, "VALIDATION_IMAGES", 7)
-    assert stage._watched(store).tolist() == [k * len(store) // 7 for k in range(7)]
-    monkeypatch.setattr(stage, "VALIDATION_IMAGES", len(store) + 1)
-    assert stage._watched(store).tolist() == list(range(len(store)))
-
-
 # Where it starts from ---------------------------------------------------------------------------------------------
 
 
@@ -345,7 +337,7 @@ def test_torchrun_stops_its_processes_together_and_one_process_can_go_on(tiny, u
         env=os.environ | {"PYTHONPATH": str(TESTS), "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode != 0

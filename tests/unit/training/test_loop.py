@@ -112,12 +112,6 @@ def test_a_microbatch_bounds_what_the_network_sees_at_once():
     assert sizes == [3, 1, 3, 1]
 
 
-def test_learning_rate_falls_linearly_to_zero():
-    seen = []
-    train(make_trainer(iterations=10, save_interval=1), report=lambda row, measured: seen.append(measured["lr"]))
-    assert seen == pytest.approx([0.05 * (1 - k / 10) for k in range(10)])
-
-
 def test_dropout_depends_on_its_step_alone_where_the_layout_is_the_same():
     def network():
         return nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
@@ -215,25 +209,17 @@ def test_only_the_leading_process_evaluates_saves_and_reports():
 
 
 def test_pace_counts_images_and_waiting(monkeypatch):
-    clock = [0.0]
+    clock, seen, trainer = [0.0], [], make_trainer()
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
-    trainer, seen = make_trainer(), []
 
-    def slow_batches():
-        for batch in batches(0, trainer.config):
-            clock[0] += 3.0
-            yield batch
+    def taking(seconds, result):
+        clock[0] += seconds
+        return result
 
-    def slow_loss(*rest):
-        clock[0] += 1.0
-        return loss_fn(*rest)
-
-    def slow_evaluate(network):
-        clock[0] += 100.0
-        return {}
-
-    hooks = Hooks(slow_evaluate, nothing, lambda row, measured: seen.append(measured))
-    run_training(trainer, World(CPU), slow_loss, slow_batches(), TIMESTEPS, hooks)
+    hooks = Hooks(lambda network: taking(100.0, {}), nothing, lambda row, measured: seen.append(measured))
+    slow_batches = (taking(3.0, batch) for batch in batches(0, trainer.config))
+    slow_loss = lambda *rest: taking(1.0, loss_fn(*rest))  # noqa: E731
+    run_training(trainer, World(CPU), slow_loss, slow_batches, TIMESTEPS, hooks)
     assert len(seen) == 4
     for measured in seen:
         assert measured["images_per_second"] == pytest.approx(1.0)  # 4 images in 3 + 1 s, evaluation apart
@@ -294,10 +280,12 @@ def test_killed_and_resumed_training_equals_uninterrupted_training(after, during
     assert whole.scaler.get_scale() < scale or precision == "float32"
 
 
-@pytest.mark.parametrize("at", [0, 4, 5, 19])
-@pytest.mark.parametrize("where", ["loss", "evaluate"])
-def test_sigterm_ends_after_the_step_in_flight_and_the_rest_follows_later(where, at):
-    kept, stopped, at = {}, make_trainer(), max(at, 5) if where == "evaluate" else at
+@pytest.mark.parametrize(
+    ("where", "at", "kept_step"),
+    [("loss", 0, 1), ("loss", 4, 5), ("loss", 5, 6), ("loss", 19, 20), ("evaluate", 5, 6), ("evaluate", 19, 20)],
+)
+def test_sigterm_ends_after_the_step_in_flight_and_the_rest_follows_later(where, at, kept_step):
+    kept, stopped = {}, make_trainer()
 
     def terminate(happened):
         if happened:
@@ -315,7 +303,7 @@ def test_sigterm_ends_after_the_step_in_flight_and_the_rest_follows_later(where,
     with join_world() as world:
         source = batches(0, stopped.config)
         assert not run_training(stopped, world, loss_then_term, source, TIMESTEPS, hooks)
-    assert kept["step"] == {("loss", at): at + 1, ("evaluate", 5): 6, ("evaluate", 19): 20}[where, at]
+    assert kept["step"] == kept_step
     resumed = make_trainer()
     resumed.load_state_dict(kept)
     assert_same(train(resumed), train(make_trainer()))

@@ -1,4 +1,29 @@
-# Tables and figures. These are cheap, so they follow the code that draws them.
+# Tables and figures, and their part in Snakemake's report. They are cheap, so they follow the code that draws them.
+
+
+def table_metrics(wildcards):
+    return metrics_of(TABLES[wildcards.table].runs)
+
+
+def table_names(wildcards):
+    return [row.run for row in TABLES[wildcards.table].runs.values()]
+
+
+def table_caption(wildcards):
+    return TABLES[wildcards.table].caption
+
+
+def figure_inputs(wildcards):
+    files = outputs.figure_inputs(project, wildcards.figure).values()
+    return [f"results/{{experiment}}/{file}" for file in files]
+
+
+def figure_labels(wildcards):
+    return list(outputs.figure_inputs(project, wildcards.figure))
+
+
+def figure_caption(wildcards):
+    return outputs.FIGURES[wildcards.figure].caption
 
 
 rule make_table:
@@ -8,6 +33,12 @@ rule make_table:
         csv="results/{experiment}/tables/{table}.csv",
         md="results/{experiment}/tables/{table}.md",
         tex="results/{experiment}/tables/{table}.tex",
+        html=report(
+            "results/{experiment}/tables/{table}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         "logs/{experiment}/make_table/{table}.log",
     localrule: True
@@ -19,7 +50,7 @@ rule make_table:
         code=checksums(REPO / "eddpm/reporting/tables.py"),
     shell:
         "python -m eddpm make-table --runs {params.runs:q} --metrics {input.metrics} --caption {params.caption:q}"
-        " --csv {output.csv} --md {output.md} --tex {output.tex} > {log} 2>&1"
+        " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 
 
 rule compare_published:
@@ -29,13 +60,19 @@ rule compare_published:
         csv="results/{experiment}/tables/published.csv",
         md="results/{experiment}/tables/published.md",
         tex="results/{experiment}/tables/published.tex",
+        html=report(
+            "results/{experiment}/tables/published.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "published"},
+        ),
     log:
         "logs/{experiment}/compare_published.log",
     localrule: True
     conda:
         this_environment
     params:
-        runs=compared_names,
+        runs=[row.run for row in project.runs],
         caption=outputs.PUBLISHED_CAPTION,
         published=project.published or [],
         contents=checksums(
@@ -46,14 +83,19 @@ rule compare_published:
     shell:
         "python -m eddpm compare-published --runs {params.runs:q} --metrics {input.metrics}"
         " --published {params.published:q} --caption {params.caption:q}"
-        " --csv {output.csv} --md {output.md} --tex {output.tex} > {log} 2>&1"
+        " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 
 
 rule plot_figure:
     input:
         inputs=figure_inputs,
     output:
-        png="results/{experiment}/figures/{figure}.png",
+        png=report(
+            "results/{experiment}/figures/{figure}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
         pdf="results/{experiment}/figures/{figure}.pdf",
     log:
         "logs/{experiment}/plot_figure/{figure}.log",
@@ -62,6 +104,7 @@ rule plot_figure:
         this_environment
     params:
         labels=figure_labels,
+        caption=figure_caption,
         code=checksums(REPO / "eddpm/reporting/plots.py"),
     shell:
         "python -m eddpm plot-figure --figure {wildcards.figure} --inputs {input.inputs}"

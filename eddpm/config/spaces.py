@@ -1,0 +1,62 @@
+"""The feature spaces that samples are measured in. A new one is a row here and its builder (evaluation/extractors.py).
+
+A classifier of the project, as it sees clean images, is the space "classifier:NAME"; others have the name of their row.
+"""
+
+from typing import NamedTuple
+
+CLASSIFIER = "classifier"
+
+
+class Download(NamedTuple):
+    """A file that a space needs and the workflow fetches."""
+
+    file: str
+    source: str
+    sha256: str
+
+
+class Space(NamedTuple):
+    """A feature space, or the kind of those of classifiers."""
+
+    gives: frozenset[str]  # the features of an image: pooled, spatial, probabilities
+    numbers: int | None = None  # float32 numbers of an image's features together; None: follows from images and network
+    weights: bool = False  # it has a file of weights: the download, or a classifier's
+    download: Download | None = None
+
+
+_POOLED, _ALL = frozenset({"pooled"}), frozenset({"pooled", "spatial", "probabilities"})
+
+SPACES = {
+    "inception": Space(  # the network of FID (2015), as the TorchScript that clean-fid reads
+        _ALL,
+        numbers=2048 + 7 * 17 * 17 + 1008,
+        weights=True,
+        download=Download(
+            "inception-2015-12-05.pt",
+            "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
+            "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
+        ),
+    ),
+    "efficientnet-lite0": Space(_ALL, numbers=1280 + 7 * 14 * 14 + 1000),  # weights are in its Python package
+    "pixels": Space(_POOLED),
+    CLASSIFIER: Space(_ALL, weights=True),
+}
+NAMED = tuple(name for name in SPACES if name != CLASSIFIER)
+PATTERN = f"^({'|'.join(NAMED)}|{CLASSIFIER}:[a-z0-9][a-z0-9._-]*)$"
+INCEPTION = SPACES["inception"].download
+
+
+def space_of(name: str) -> Space:
+    """The row of a space by its name."""
+    return SPACES[kind_of(name)]
+
+
+def kind_of(name: str) -> str:
+    return name.partition(":")[0]
+
+
+def classifier_of(name: str) -> str | None:
+    """The classifier behind a space, if there is one."""
+    kind, _, classifier = name.partition(":")
+    return classifier if kind == CLASSIFIER else None

@@ -1,0 +1,114 @@
+"""Stand-ins of `snakemake` and `python -m eddpm` that start at once: forks of one process that has imported both.
+
+A stand-in hands its arguments, folder, environment and open files to the process that serves them, and ends with the
+exit code of the fork. A kill does not reach the fork: tests that kill start the real programs.
+
+    with serving(folder) as programs:  # a folder for PATH
+        ...
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+REPO = Path(__file__).parents[1]
+ENDED = 137  # the exit code of a fork that could not say its own
+
+STAND_IN = f"""\
+#!{os.path.realpath(sys.executable)} -IS
+import json, os, socket, sys
+module, arguments = os.path.basename(sys.argv[0]), sys.argv[1:]
+if module == "python":
+    if arguments[:1] != ["-m"] or arguments[1:2] not in (["eddpm"], ["snakemake"]):
+        os.execv({sys.executable!r}, [{sys.executable!r}, *arguments])
+    module, arguments = arguments[1], arguments[2:]
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect(os.path.dirname(os.path.abspath(sys.argv[0])) + "/socket")
+    request = json.dumps([module, arguments, os.getcwd(), dict(os.environ)]).encode()
+    socket.send_fds(connection, [len(request).to_bytes(8, "big")], [0, 1, 2])
+    connection.sendall(request)
+    code = connection.recv(1)
+    connection.recv(1)  # nothing, once the fork is gone
+sys.exit(code[0] if code else {ENDED})
+"""
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Path]:
+    """The folder of the stand-ins, while they are served."""
+    for name in ("python", "snakemake"):
+        (folder / name).write_text(STAND_IN)
+        (folder / name).chmod(0o755)
+    environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen([sys.executable, __file__, folder], env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout.readline() == "ready\n"
+        yield folder
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def serve(folder: Path) -> None:
+    """Answer the stand-ins of `folder`; each fork leaves this function to end as its program does."""
+    # With all that jobs import.
+    import eddpm.stages.report
+    import snakemake.cli
+    import torch
+
+    import eddpm.cli
+    import eddpm.stages.measure
+    import eddpm.stages.prepare
+    import eddpm.stages.train
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{folder}/socket")
+    listener.listen()
+    print("ready", flush=True)
+    connection, _ = listener.accept()
+    while os.fork():
+        connection.close()
+        connection, _ = listener.accept()
+    listener.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    module, arguments = _take_over(connection)
+    sys.argv[:] = [module, *arguments]
+    if module == "snakemake":
+        sys.executable = f"{folder}/python"  # whose folder comes first in the PATH of its jobs
+        program = snakemake.cli.main
+    else:
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        program = eddpm.cli.main
+    code = 1
+    try:
+        code = program(arguments) or 0
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        connection.send(bytes([code]))
+    sys.exit(code)
+
+
+def _take_over(connection: socket.socket) -> tuple[str, list[str]]:
+    """Become what the stand-in is, in its folder and environment, with its open files; its module and arguments."""
+    size, files, _, _ = socket.recv_fds(connection, 8, 3)
+    with connection.makefile("rb") as request:
+        module, arguments, where, environment = json.loads(request.read(int.from_bytes(size, "big")))
+    for file, standard in zip(files, range(3), strict=True):
+        os.dup2(file, standard)
+        os.close(file)
+    os.chdir(where)
+    os.environ.clear()
+    os.environ.update(environment)
+    return module, arguments
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))
