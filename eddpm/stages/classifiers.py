@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eddpm.config.schema import EncoderConfig, MeasureClassifierConfig
+from eddpm.config.networks import EncoderConfig
+from eddpm.config.schema import MeasureClassifierConfig
 from eddpm.config.settings import load_settings
 from eddpm.data.loader import labelled_batches
 from eddpm.data.store import Store, open_store
