@@ -102,7 +102,7 @@ def test_every_job_is_planned_and_all_that_is_missing_is_listed(bare, size, targ
     listed = [line for line in done.stderr.splitlines() if line.startswith("Not here yet: ")]
     assert "dataset.source: 'resources/imagenet/train'" in listed[0]
     assert "dataset.validation_source: 'resources/imagenet/val'" in listed[1]
-    assert "(they are to be had from https://image-net.org/download.php)" in listed[0]
+    assert "(available from https://image-net.org/download.php)" in listed[0]
     assert [line.rpartition(" fetched from ")[2] for line in listed[2:]] == sources
 
 
