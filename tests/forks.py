@@ -7,14 +7,19 @@ exit code of the fork. A kill does not reach the fork: tests that kill start the
         ...
 """
 
+import atexit
+import gc
 import json
 import os
+import pkgutil
 import signal
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 REPO = Path(__file__).parents[1]
@@ -45,28 +50,31 @@ def serving(folder: Path) -> Iterator[Path]:
     for name in ("python", "snakemake"):
         (folder / name).write_text(STAND_IN)
         (folder / name).chmod(0o755)
-    environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
-    server = subprocess.Popen([sys.executable, __file__, folder], env=environment, stdout=subprocess.PIPE, text=True)
+    # Of a job that has more threads than the machine has cores, those that wait must not spin.
+    environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    how = {"stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+    server = subprocess.Popen([sys.executable, __file__, folder], env=environment, **how)
     try:
         assert server.stdout.readline() == "ready\n"
         yield folder
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)  # with forks that a failed test has left
         server.wait()
 
 
 def serve(folder: Path) -> None:
-    """Answer the stand-ins of `folder`; each fork leaves this function to end as its program does."""
-    # With all that jobs import.
-    import eddpm.stages.report
+    """Answer the stand-ins of `folder`; each fork becomes its program, and ends."""
     import snakemake.cli
     import torch
 
     import eddpm.cli
-    import eddpm.stages.measure
-    import eddpm.stages.prepare
-    import eddpm.stages.train
+    import eddpm.stages
 
+    for stage in pkgutil.iter_modules(eddpm.stages.__path__):
+        import_module(f"eddpm.stages.{stage.name}")
+
+    snakemake.cli.get_argument_parser()  # which imports plugins
+    gc.freeze()  # what forks share, they need not look through
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{folder}/socket")
@@ -86,14 +94,18 @@ def serve(folder: Path) -> None:
     else:
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         program = eddpm.cli.main
-    code = 1
     try:
         code = program(arguments) or 0
     except SystemExit as end:
         code = end.code or 0
-    finally:
-        connection.send(bytes([code]))
-    sys.exit(code)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    connection.send(bytes([code]))
+    os._exit(code)  # to take all that was imported apart would cost two seconds
 
 
 def _take_over(connection: socket.socket) -> tuple[str, list[str]]:

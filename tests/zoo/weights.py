@@ -60,7 +60,7 @@ def optimiser() -> dict:
 
 
 def averaged() -> dict:
-    """What torch's own moving average saves."""
+    """The state of torch's own moving average."""
     network = build_classifier(ENCODER)
     network.load_state_dict(RIGHT)
     return torch.optim.swa_utils.AveragedModel(network).state_dict()
