@@ -168,7 +168,7 @@ def _labels(path: Path, name: str, labels: np.ndarray, count: int) -> np.ndarray
         return labels.astype(np.int64)
     remedy = "save the class of each image as a number"
     if labels.ndim == 2 and len(labels) == count:
-        remedy = f"save {name}.argmax(axis=1) of one-hot labels"
+        remedy = f"save {name}[:, 0]" if labels.shape[1] == 1 else f"save {name}.argmax(axis=1) of one-hot labels"
     raise ArtifactError(
         f"{path}: {name} is {labels.dtype} {labels.shape}, not one integer label for each of {count} images; {remedy}"
     )

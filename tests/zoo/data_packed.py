@@ -102,13 +102,13 @@ PACKED = (
     refused(
         "images as rows",
         npz(arr_0=IMAGES[..., 0].reshape(12, 64), arr_1=LABELS),
-        "its images are rows: save arr_0.reshape(-1, 8, 8) if they are square and grey",
+        "give it the axes of images: arr_0.reshape(-1, height, width, channels)",
     ),
     refused("an alpha channel", npz(arr_0=many(12, 8, 8, 4), arr_1=LABELS), "drop alpha: arr_0[..., :3]"),
     refused(
         "labels that are names",
         npz(arr_0=IMAGES, arr_1=np.array(["cat", "dog"] * 6)),
-        "save the class of each image as a number in place of 'cat': numpy.unique(arr_1, return_inverse=True)[1]",
+        "save the class of each image as a number",
     ),
     refused("labels from 1", npz(arr_0=IMAGES, arr_1=LABELS + 1), "its labels are 1 to 2; number the classes from 0"),
     refused("labels below 0", npz(arr_0=IMAGES, arr_1=LABELS - 1), "its labels are -1 to 0; number the classes from 0"),
