@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import pkgutil
+import select
 import signal
 import socket
 import subprocess
@@ -52,7 +53,7 @@ def serving(folder: Path) -> Iterator[Path]:
         (folder / name).chmod(0o755)
     # Of a job that has more threads than the machine has cores, those that wait must not spin.
     environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    how = {"stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+    how = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "start_new_session": True}
     server = subprocess.Popen([sys.executable, __file__, folder], env=environment, **how)
     try:
         assert server.stdout.readline() == "ready\n"
@@ -80,10 +81,14 @@ def serve(folder: Path) -> None:
     listener.bind(f"{folder}/socket")
     listener.listen()
     print("ready", flush=True)
-    connection, _ = listener.accept()
-    while os.fork():
-        connection.close()
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:  # its other end is closed: the tests have ended
+            return
         connection, _ = listener.accept()
+        if os.fork() == 0:
+            break
+        connection.close()
     listener.close()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     module, arguments = _take_over(connection)

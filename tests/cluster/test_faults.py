@@ -90,8 +90,8 @@ def test_faults_change_no_image(clean, slurm, tmp_path):
     }
     for shard in HIT:
         failed, retry = first[shard], jobs[shard][1]
-        assert (failed["MinMemoryNode"], failed["TimeLimit"]) == ("8000M", "00:11:00")
-        assert (retry["MinMemoryNode"], retry["TimeLimit"]) == ("16000M", "00:22:00")
+        assert (failed["MinMemoryNode"], failed["TimeLimit"]) == ("12000M", "00:11:00")
+        assert (retry["MinMemoryNode"], retry["TimeLimit"]) == ("24000M", "00:22:00")
         # Slurm lets a halted process run on before it stops it, which may be another image.
         assert 0 < to_sample(clone, shard) <= remaining[shard]
         slurm_log = f"logs/slurm/rule_sample_shard/{failed['wildcards']}/{failed['JobId']}.log"

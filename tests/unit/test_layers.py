@@ -98,3 +98,7 @@ def test_the_allowed_imports_have_no_circle():
 
 def test_only_the_command_line_reads_its_arguments():
     assert [name for name in SOURCES if imports(SOURCES[name]) & {"argparse", "click"}] == ["cli.py"]
+
+
+def test_no_module_is_long():
+    assert {name: lines for name, source in SOURCES.items() if (lines := source.count("\n")) > 300} == {}

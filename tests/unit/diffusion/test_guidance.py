@@ -58,7 +58,7 @@ def test_guidance_equals_the_formula_at_high_precision(gap, y, dtype, rule):
         assert abs(mpmath.mpf(value.item()) - exact) <= max(1e-6 * abs(exact), tiniest)
 
 
-@pytest.mark.parametrize("gap", GAPS)
+@pytest.mark.parametrize("gap", [1, 36, 37, 300])
 @pytest.mark.parametrize("num_classes", [2, 10, 1000])
 def test_log_entropy_equals_high_precision(gap, num_classes):
     logits = (
