@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -53,8 +54,11 @@ def read_published(path: Path) -> list[Published]:
         lines = [(f"{path} line {reader.line_num}", cells) for cells in reader]
     except csv.Error as error:
         raise ConfigError(f"{path}: cannot be read ({error}); give a table of published numbers") from None
-    if sorted(reader.fieldnames or []) != sorted(Published.model_fields):
-        raise ConfigError(f"{path} line 1: the columns should be {', '.join(Published.model_fields)}, each once")
+    have, want = Counter(reader.fieldnames or []), Counter(list(Published.model_fields))
+    for column in (have - want) + (want - have):
+        raise ConfigError(
+            f"{path} line 1: column '{column}' is unknown, missing or repeated; the columns are {', '.join(want)}"
+        )
     rows: dict[tuple[str, str], Published] = {}
     for where, cells in lines:
         if None in cells or None in cells.values():
