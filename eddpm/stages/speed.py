@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from eddpm.config.assets import weights_file
-from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.project import Project
 from eddpm.config.projectfile import load_project
 from eddpm.config.resources import PUBLISHED
