@@ -19,7 +19,7 @@ _KEY = "eddpm"  # of the metadata
 
 
 class _Settings(Settings):
-    """What it takes to use the weights. The keys of `network` tell a denoiser from a classifier."""
+    """The settings that the weights need. The keys of `network` tell a denoiser from a classifier."""
 
     network: UNetConfig | EncoderConfig
     diffusion: DiffusionConfig
