@@ -52,6 +52,8 @@ def sample_shard(
         raise ConfigError(f"images {start} to {stop} by {batch_size}; give --start < --stop, --batch-size > 0")
     configs = [load_settings(SampleConfig, path) for path in settings]
     for config, path in zip(configs, samples, strict=True):
+        if (config.classifier is None) != (classifier is None):
+            raise ConfigError(f"{config.name}: settings and --classifier disagree on whether there is one; give both")
         sampler = GuidedSampler(config, denoiser, classifier)
         identity = samples_identity(config, [sha256(weights) for weights in (denoiser, classifier) if weights])
         _sample_run(sampler, identity, range(start, stop), batch_size, path)
@@ -111,17 +113,19 @@ def _smaller(size: int, sampler: "GuidedSampler") -> int:
 class GuidedSampler:
     """The networks of a run, ready to make any of its images."""
 
-    def __init__(self, config: SampleConfig, denoiser: Path, classifier: Path | None):
-        if (config.classifier is None) != (classifier is None):
-            raise ConfigError(f"{config.name}: settings and --classifier disagree on whether there is one; give both")
+    def __init__(self, config: SampleConfig, denoiser: Path | None, classifier: Path | None):
+        """Loads the weights; without a file, those of a network that the settings name stay untrained."""
         self.config, self.device = config, pick_device()
         full = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
         self.schedule = respace(full, config.steps)
-        self._denoiser = self._load(build_denoiser(config.denoiser, frozen=True), denoiser)
-        self._classifier = classifier and self._load(build_classifier(config.classifier, frozen=True), classifier)
+        self._denoiser = self._ready(build_denoiser(config.denoiser, frozen=True), denoiser)
+        self._classifier = None
+        if config.classifier:
+            self._classifier = self._ready(build_classifier(config.classifier, frozen=True), classifier)
 
-    def _load(self, network: torch.nn.Module, path: Path) -> torch.nn.Module:
-        load_weights(network, load_checkpoint(path), str(path))
+    def _ready(self, network: torch.nn.Module, weights: Path | None) -> torch.nn.Module:
+        if weights:
+            load_weights(network, load_checkpoint(weights), str(weights))
         if self.config.precision != "float32":
             set_trunk_dtype(network, getattr(torch, self.config.precision))
         return network.to(self.device)

@@ -1,16 +1,13 @@
 """How fast the device at hand samples a run: the figures behind the time and the size of shards."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
 import torch
 
 from eddpm.config.assets import weights_file
-from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.project import Project
 from eddpm.config.projectfile import load_project
 from eddpm.config.resources import PUBLISHED
@@ -18,8 +15,6 @@ from eddpm.config.schema import SampleConfig
 from eddpm.config.settings import read_yaml
 from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
-from eddpm.io.files import save_model
-from eddpm.models.build import build_classifier, build_denoiser
 from eddpm.models.device import device_name
 from eddpm.stages import ProjectFile
 from eddpm.stages.sample import GuidedSampler
@@ -42,19 +37,20 @@ def measure_speed(config: ProjectFile, run: Annotated[str, "the folder of a guid
     # Guidance of scale 0 takes as long as any other. The short chain does in each step all that a job does.
     settings = project.sample(run).model_copy(update={"scale": 0.0, "steps": str(steps)})
     unguided = settings.model_copy(update={"classifier": None, "guidance": "none"})
-    with TemporaryDirectory() as folder:
-        denoiser = _weights(project, "denoisers", row.denoiser, build_denoiser, settings.denoiser, folder)
-        classifier = _weights(project, "classifiers", row.classifier, build_classifier, settings.classifier, folder)
-        untrained = any(path.is_relative_to(folder) for path in (denoiser, classifier))
-        with_it, device = timed_speed(settings, denoiser, classifier, index)
-        without, _ = timed_speed(unguided, denoiser, None, index)
-    networks = "untrained networks of the same shapes, which are as fast" if untrained else "its networks"
+    denoiser = _trained(project, "denoisers", row.denoiser)
+    classifier = _trained(project, "classifiers", row.classifier)
+    with_it, device = timed_speed(settings, denoiser, classifier, index)
+    without, _ = timed_speed(unguided, denoiser, None, index)
+    untrained = "untrained networks of the same shapes, which are as fast"
+    networks = "its networks" if denoiser and classifier else untrained
     print(f"# {row.run} on {device}: {settings.precision}, {len(index)} images at once, {networks}.")
     print("# To go below sampling in the config:")
     print(f"speed: {{guided: {_three_digits(with_it)}, unguided: {_three_digits(without)}}}")
 
 
-def timed_speed(run: SampleConfig, denoiser: Path, classifier: Path | None, index: np.ndarray) -> tuple[float, str]:
+def timed_speed(
+    run: SampleConfig, denoiser: Path | None, classifier: Path | None, index: np.ndarray
+) -> tuple[float, str]:
     """Images times denoising steps per second of sampling a batch, the second time, and the name of the device."""
     sampler = GuidedSampler(run, denoiser, classifier)
     try:
@@ -67,24 +63,17 @@ def timed_speed(run: SampleConfig, denoiser: Path, classifier: Path | None, inde
     return len(index) * len(sampler.schedule.timesteps) / seconds, device_name(sampler.device)
 
 
+def _trained(project: Project, kind: str, name: str) -> Path | None:
+    path = Path(weights_file(project, kind, name))
+    return path if path.exists() else None
+
+
 def _load(config: Path) -> Project:
     values = read_yaml(config)
     if isinstance(values.get("sampling"), dict):
         # Shards given in minutes need the speed that is about to be measured.
         values["sampling"] = {"speed": PUBLISHED.model_dump()} | values["sampling"]
     return load_project(values, str(config))
-
-
-def _weights(
-    project: Project, kind: str, name: str, build: Callable, shape: UNetConfig | EncoderConfig, folder: str
-) -> Path:
-    """The weights of a network where they are there; else untrained ones, written below `folder`."""
-    trained = Path(weights_file(project, kind, name))
-    if trained.exists():
-        return trained
-    untrained = Path(folder, kind, name, "model.safetensors")
-    save_model(untrained, build(shape).state_dict())
-    return untrained
 
 
 def _three_digits(value: float) -> str:

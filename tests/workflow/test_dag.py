@@ -1,7 +1,10 @@
 """What snakemake would do, before anything has run and after a change."""
 
+import os
 import re
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -223,7 +226,8 @@ def test_unknown_config_key_is_named_with_its_neighbour(workspace):
 def test_without_slurm_its_profile_is_refused_before_any_job(workspace, tmp_path):
     (tmp_path / "programs").mkdir()
     for program in ("snakemake", "bash", "which", "git"):
-        found = shutil.which(program, path=workspace.environment["PATH"])
+        # Its own process: a stand-in does not work from elsewhere.
+        found = shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
         (tmp_path / "programs" / program).symlink_to(found)
     workspace.environment["PATH"] = str(tmp_path / "programs")
     done = workspace.snakemake("--profile", str(REPO / "slurm"), "all", check=False)

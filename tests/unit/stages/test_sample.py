@@ -11,7 +11,7 @@ from eddpm.config.schema import SampleConfig
 from eddpm.diffusion.images import to_uint8
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.arrays import read_npz, write_npz
-from eddpm.io.files import load_checkpoint, save_model, sha256
+from eddpm.io.files import sha256
 from eddpm.stages import sample as stage
 
 
@@ -66,23 +66,17 @@ def floats(monkeypatch):
     return collect
 
 
-@pytest.mark.parametrize("run", ["uadm25-g-eds", "cadm25-g"])
-def test_images_do_not_depend_on_shards_and_batches(sample, floats, run):
-    sample(run, 0, 8, 8, "whole")
+@pytest.mark.parametrize(
+    ("run", "changes"), [("uadm25-g-eds", {}), ("cadm25-g", {}), ("uadm25-g-eds", {"sampler": "ddpm", "steps": "10"})]
+)
+def test_images_do_not_depend_on_shards_and_batches(tiny, sample, floats, run, changes):
+    config = tiny.project.sample(run).model_copy(update=changes)
+    sample(run, 0, 8, 8, "whole", config=config)
     whole = floats()
     for batch_size in (1, 3):
         for start in (0, 4):
-            sample(run, start, start + 4, batch_size, f"by {batch_size}")
+            sample(run, start, start + 4, batch_size, f"by {batch_size}", config=config)
         np.testing.assert_allclose(floats(), whole, atol=1e-4)
-
-
-def test_ancestral_sampling_does_not_depend_on_shards_either(tiny, sample, floats):
-    config = tiny.project.sample("uadm25-g-eds").model_copy(update={"sampler": "ddpm", "steps": "10"})
-    sample("uadm25-g-eds", 0, 8, 8, "whole", config=config)
-    whole = floats()
-    sample("uadm25-g-eds", 0, 4, 3, "parts", config=config)
-    sample("uadm25-g-eds", 4, 8, 3, "parts", config=config)
-    np.testing.assert_allclose(floats(), whole, atol=1e-4)
 
 
 @pytest.fixture
@@ -113,16 +107,6 @@ def test_eds_at_all_timesteps_is_eds_and_at_none_constant(sample_with):
     assert_same(sample_with(eds_timesteps="0-999"), eds)
     assert_same(sample_with(eds_timesteps="1-39"), constant)  # the steps lie 40 apart
     assert (traced(eds, "log10_scale") > traced(constant, "log10_scale")).all()
-
-
-def test_the_trace_tells_the_scale_of_the_timesteps_where_eds_acts_and_of_the_others(sample_with):
-    found, eds = sample_with(eds_timesteps="0-480"), sample_with()
-    acts = found["timesteps"] <= 480
-    log10_scale = traced(found, "log10_scale") / 4
-    np.testing.assert_allclose(log10_scale[~acts], 3, rtol=1e-12)
-    assert (log10_scale[acts] > 3).all()
-    assert acts.sum() == 13
-    assert (traced(eds, "log10_scale") / 4 > 3).all()
 
 
 def test_the_class_count_of_the_entropy_moves_the_scale_and_that_of_the_classifier_changes_nothing(sample_with):
@@ -162,23 +146,6 @@ def test_random_labels_are_those_of_the_images_and_depend_on_shards_no_more_than
     assert np.abs(images - whole["arr_0"]).max() <= 1
 
 
-def test_settings_written_before_there_were_options_give_the_same_shard(tiny, sample):
-    wanted = sample("uadm25-g-eds", 0, 2, 2, "new")
-    path = wanted.with_name("settings.yaml")
-    options = ("entropy_classes", "eds_timesteps", "gradient_at", "labels")
-    lines = [line for line in path.read_text().splitlines() if not line.startswith(options)]
-    assert len(path.read_text().splitlines()) - len(lines) == len(options)
-    path.write_text("\n".join(lines))
-    old = path.with_name("old.npz")
-    stage.sample_shard([path], tiny.weights["uadm"], tiny.weights["ce"], 0, 2, 2, [old])
-    assert old.read_bytes() == wanted.read_bytes()
-
-
-def test_another_seed_gives_other_images(sample):
-    seed_0, seed_1 = (read_samples(sample(run, 0, 4, 4, run)).images for run in ("uadm25-g", "uadm25-g-at-4"))
-    assert (seed_0 != seed_1).any()
-
-
 def test_shard_holds_adms_arrays_and_its_image_numbers(sample):
     arrays = read_npz(sample("uadm25-g", 6, 14, 3))
     assert (arrays["arr_0"].dtype, arrays["arr_0"].shape) == (np.uint8, (8, 8, 8, 1))
@@ -202,10 +169,6 @@ def test_trace_sums_are_those_of_the_images(sample):
     whole, one = (read_npz(sample("uadm25-g", a, b, 8, f"{a}-{b}"))["trace"] for a, b in ((0, 2), (0, 1)))
     other = read_npz(sample("uadm25-g", 1, 2, 8, "other"))["trace"]
     np.testing.assert_allclose(one + other, whole, rtol=1e-4, atol=1e-8)
-
-
-def test_unguided_run_has_no_trace(sample):
-    assert len(read_npz(sample("uadm25", 0, 2, 2))["trace"]) == 0
 
 
 @pytest.mark.parametrize("after", [1, 2])
@@ -254,14 +217,6 @@ def test_each_run_has_a_file_for_its_samples(tiny, tmp_path):
         stage.sample_shard([tmp_path, tmp_path], tiny.weights["uadm"], None, 0, 4, 4, [tmp_path])
 
 
-def test_a_restart_with_another_batch_size_keeps_finished_batches(sample, sample_killed):
-    wanted = read_samples(sample("uadm25-g", 0, 8, 8, "whole"))
-    sample_killed(1, "uadm25-g", 0, 8, 2, "killed")
-    resumed = read_samples(sample("uadm25-g", 0, 8, 5, "killed"))
-    assert resumed.extras["index"].tolist() == list(range(8))
-    assert np.abs(resumed.images.astype(int) - wanted.images).max() <= 1
-
-
 def test_a_damaged_batch_is_sampled_again_in_its_place(sample, sample_killed, tmp_path, capsys):
     arguments = ("uadm25-g", 0, 16, 2)
     sample_killed(6, *arguments)
@@ -291,15 +246,6 @@ def test_batches_of_other_settings_are_never_reused(tiny, sample, sample_killed)
     other = tiny.project.sample("uadm25-g").model_copy(update={"seed": 9})
     changed = sample("uadm25-g", 0, 4, 2, "killed", config=other)
     assert changed.read_bytes() == sample("uadm25-g", 0, 4, 2, "fresh", config=other).read_bytes()
-
-
-def test_weights_of_another_shape_are_refused_before_sampling(tiny, sample, tmp_path):
-    state = load_checkpoint(tiny.weights["uadm"])
-    state["out.2.weight"] = state["out.2.weight"][:, :16]
-    save_model(tmp_path / "other.safetensors", state)
-    with pytest.raises(ArtifactError, match=r"other\.safetensors: .*out\.2\.weight"):
-        sample("uadm25-g", 0, 2, 2, denoiser=tmp_path / "other.safetensors")
-    assert not list((tmp_path / "shard").glob("*.npz"))
 
 
 def test_steps_that_the_schedule_cannot_take_are_refused(tiny, sample):
@@ -348,7 +294,7 @@ def test_one_image_too_large_for_the_memory_is_an_error_in_one_line(sample, monk
 
 
 @pytest.mark.parametrize("step", [1, 4])
-def test_the_first_step_that_is_not_finite_is_the_one_that_is_named(sample, monkeypatch, step):
+def test_the_first_step_that_is_not_finite_is_named_and_nothing_is_written(sample, tmp_path, monkeypatch, step):
     """The guidance of one image of three breaks in one step."""
     guidance, calls = stage.classifier_guidance, []
 
@@ -369,15 +315,4 @@ def test_the_first_step_that_is_not_finite_is_the_one_that_is_named(sample, monk
     named = rf"image 3 and 0 more are not finite, from step {step} of 25 \(t = {t}\) at scale 6"
     with pytest.raises(ArtifactError, match=named):
         sample("uadm25-g", 2, 5, 3)
-
-
-def test_an_image_that_is_not_finite_is_named_and_never_written(tiny, sample, tmp_path):
-    state = load_checkpoint(tiny.weights["uadm"])
-    state["time_embed.0.weight"].fill_(-3e38)  # finite, but sums of its products are not
-    save_model(tmp_path / "broken.safetensors", state)
-    with pytest.raises(
-        ArtifactError,
-        match=r"UADM\(25\)-G: image 2 and 1 more are not finite, from step 1 of 25 \(t = 960\) at scale 6",
-    ):
-        sample("uadm25-g", 2, 4, 4, denoiser=tmp_path / "broken.safetensors")
-    assert not list((tmp_path / "shard").rglob("*.npz"))
+    assert not list(tmp_path.rglob("*.npz"))

@@ -83,11 +83,6 @@ def test_trained_networks_are_taken_where_there_are_any(config, tiny, clock, cap
         stage.measure_speed(config, RUN)
 
 
-def test_nothing_is_left_behind(config):
-    stage.measure_speed(config, RUN)
-    assert list(config.parent.iterdir()) == [config]
-
-
 @pytest.mark.parametrize("run", ["uadm25", "UADM(25)-G", "nothing"])
 def test_only_a_guided_run_will_do(config, run):
     with pytest.raises(ConfigError, match=rf"^--run {re.escape(run)}: not a guided run .*; name one of: uadm25-g, "):
@@ -101,8 +96,3 @@ def test_a_batch_that_does_not_fit_is_one_line_about_its_size(config, monkeypatc
     monkeypatch.setattr(stage.GuidedSampler, "sample", sample)
     with pytest.raises(ConfigError, match=r"^sampling\.batch_size: 3 images"):
         stage.measure_speed(config, RUN)
-
-
-@pytest.mark.parametrize(("value", "text"), [(0.3333, "0.333"), (17.46, "17.5"), (12345.6, "12300"), (30.0, "30")])
-def test_speeds_have_three_digits_and_no_exponent(value, text):
-    assert stage._three_digits(value) == text

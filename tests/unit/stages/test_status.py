@@ -141,19 +141,6 @@ def test_settings_that_differ_are_told_once_for_all_runs_and_nothing_of_them_cou
     ]
 
 
-def test_no_images_are_read(project, write, monkeypatch):
-    write["shard"]("0000", 8)
-    write["batch"]("0001", 8, 3)
-    read = np.lib.npyio.NpzFile.__getitem__
-
-    def refuse(file, key):
-        assert key not in ("arr_0", "images")
-        return read(file, key)
-
-    monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", refuse)
-    assert progress(project, RUN).done == 11
-
-
 def test_the_pace_is_the_median_shard_s_so_that_a_resumed_one_does_not_flatter_it(project, write):
     for shard, seconds in (("0000", 16), ("0001", 1), ("0002", 17)):
         write["shard"](shard, 8)
@@ -231,12 +218,6 @@ def test_the_error_of_a_log_is_the_line_that_says_it(tmp_path, text, error):
     assert found.startswith(error) and "\n" not in found if error else found is None
 
 
-def test_a_log_that_is_not_there_or_no_text_has_no_error(tmp_path):
-    (tmp_path / "b.log").write_bytes(b"\xff\xfe\x00")
-    assert stage.last_error(tmp_path / "a.log") is None
-    assert stage.last_error(tmp_path / "b.log") is None
-
-
 def test_a_failed_job_is_named_once_and_only_while_its_shard_is_missing(project, write, capsys):
     error = "eddpm sample-shard: out of luck"
     for shard in ("0000", "0001"):
@@ -258,10 +239,3 @@ def test_the_table_shows_what_is_there(project, write, capsys):
     write["log"](f"sample_shard/{RUN}/0002", "eddpm sample-shard: out of luck\n")
     # 90 seconds an image
     assert rows(capsys)[RUN] == [RUN, "16", "of", "1,000", "0.01", "0.40", "24.6", "0.00", "1"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0, "0.00"), (0.066, "0.07"), (9.5, "9.50"), (12.34, "12.3"), (1300.4, "1,300")]
-)
-def test_numbers_have_about_three_digits(value, text):
-    assert stage.number(value) == text
