@@ -15,7 +15,7 @@ from eddpm.data.pictures import is_image
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError
 from eddpm.io.batches import ImageFile, StatisticsAlone
-from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
+from eddpm.io.filekinds import kind_of, refuse_impostor
 
 
 class Joined:
@@ -90,9 +90,7 @@ def _open_arrays(folder: Path, names: list[str]) -> Images:
 
 
 def _open_file(path: Path) -> ImageFile:
-    refuse_impostor(path)
-    with open(path, "rb") as file:
-        kind = kind_of(file.read(HEAD))
+    kind = kind_of(refuse_impostor(path))
     if kind not in ("a zip archive", "a single array (.npy)"):
         raise ArtifactError(f"{path}: is {kind}; give images as npz, npy, a folder, a zip, or a dataset.json")
     return ImageFile(path)

@@ -10,7 +10,7 @@ from eddpm.config.userpaths import why_absent
 from eddpm.data.classes import PASSED_OVER, Entry, Folders, Listing, prefix_of, with_counts
 from eddpm.data.kinds import is_companion, remedy, summary
 from eddpm.errors import ArtifactError, ConfigError
-from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
+from eddpm.io.filekinds import kind_of, refuse_impostor
 from eddpm.io.names import escaped, listed, shown
 
 _WORD = (
@@ -30,11 +30,9 @@ def refuse_other_file(source: str) -> NoReturn:
     if not os.path.exists(source):
         raise ArtifactError(f"dataset '{source}': does not exist{why_absent(source)}; {wanted}")
     try:
-        refuse_impostor(Path(source), text=True)
+        kind = kind_of(refuse_impostor(Path(source), text=True))
     except ArtifactError as error:
         raise ArtifactError(f"dataset '{source}': is no folder, .zip or .npz; {error}") from None
-    with open(source, "rb") as file:
-        kind = kind_of(file.read(HEAD))
     unpack = "unpack it, and " if kind.endswith("archive") else ""
     raise ArtifactError(f"dataset '{source}': is no folder, .zip or .npz, but {kind}; {unpack}{wanted}")
 

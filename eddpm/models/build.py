@@ -23,7 +23,7 @@ Network = TypeVar("Network", bound=nn.Module)
 _CHANNEL_MULT = {64: (1, 2, 3, 4), 128: (1, 1, 2, 3, 4), 256: (1, 1, 2, 2, 4, 4), 512: (0.5, 1, 1, 2, 2, 4, 4)}
 
 
-def _settings(image_size: int) -> dict:
+def _settings(image_size: int) -> dict[str, Any]:
     """The settings that all published networks of a size share."""
     return {
         "image_size": image_size,
