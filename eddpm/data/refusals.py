@@ -142,16 +142,13 @@ def named_like_splits(names: set[str]) -> dict[str, str]:
 
 
 def _steps(source: str, parent: Folders, splits: dict[str, str], listing: Listing) -> str:
-    depth = len(parent)
-
-    def holding(least: int) -> list[str]:
-        """Those of the splits in which images lie `least` folders deep."""
-        deep = {each[depth] for each in listing.folders if len(each) > depth + least and each[:depth] == parent}
-        return sorted(deep & splits.keys())
-
-    names, also = holding(0 if listing.by_prefixes else 1), ""
-    if not names and _prefixes_of([entry.name for entry in listing.entries]):
-        names, also = holding(0), ", with dataset.classes: prefixes, for classes by the beginnings of the images' names"
+    names, also, depth = sorted(splits), "", len(parent)
+    if not listing.by_prefixes:
+        deep = {each[depth] for each in listing.folders if each[:depth] == parent and len(each) > depth + 1}
+        if deep & splits.keys() or not _prefixes_of([entry.name for entry in listing.entries]):
+            names = sorted(deep & splits.keys())
+        else:
+            also = ", with dataset.classes: prefixes, for classes by the beginnings of the images' names"
     is_folder = Path(source).is_dir()
     top = Path(source if is_folder else "FOLDER").joinpath(*parent)
     best = {key: [name for word in words for name in names if splits[name] == word] for key, words in _WORDS.items()}

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from eddpm.config.schema import EncoderConfig, UNetConfig
+from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.errors import ArtifactError
 from eddpm.io.names import listed
 from eddpm.models.encoder import EncoderClassifier

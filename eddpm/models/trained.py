@@ -5,14 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from eddpm.config.schema import (
-    DiffusionConfig,
-    EncoderConfig,
-    MeasureClassifierConfig,
-    TrainClassifierConfig,
-    TrainDenoiserConfig,
-    UNetConfig,
-)
+from eddpm.config.networks import EncoderConfig, UNetConfig
+from eddpm.config.schema import DiffusionConfig, MeasureClassifierConfig, TrainClassifierConfig, TrainDenoiserConfig
 from eddpm.config.settings import Settings, parse_settings, read_yaml
 from eddpm.errors import ArtifactError, first_line
 from eddpm.io.files import load_checkpoint, read_metadata, save_model

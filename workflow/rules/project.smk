@@ -6,6 +6,8 @@ import shlex
 import sys
 from pathlib import Path
 
+from snakemake.settings.types import SharedFSUsage
+
 # The checkout that this file lies in. Where it comes from elsewhere (git+file://, a URL), the package is the installed
 # one; wherever it is used from, paths follow the package.
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parents[1]))
@@ -72,11 +74,10 @@ except EddpmError as error:
     print(f"eddpm: {error}", file=sys.stderr)
     sys.exit(2)
 
-# With the tables that belong to them. Snakemake sends these to machines that do not share this file system.
-CONFIG_FILES += [
-    os.path.relpath(find(table))
-    for table in (values["runs"], project.published)
-    if table
-]
+# Snakemake sends these to machines that do not share this file system, and there a job needs the tables, too. Elsewhere
+# the report would read them, as UTF-8, in which a table need not be.
 if not workflow.modifier.namespace:
-    workflow.configfiles[:] = map(Path, CONFIG_FILES)
+    tables = [find(table) for table in (values["runs"], project.published) if table]
+    if SharedFSUsage.SOURCES in workflow.storage_settings.shared_fs_usage:
+        tables = []
+    workflow.configfiles[:] = map(Path, [*CONFIG_FILES, *map(os.path.relpath, tables)])

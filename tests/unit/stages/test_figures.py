@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from eddpm.config.outputs import FIGURES
 from eddpm.errors import ArtifactError
@@ -29,7 +30,7 @@ def drawn(tmp_path):
 @pytest.fixture
 def inputs(tmp_path):
     """A file of each kind."""
-    write_samples(tmp_path / "samples", Samples(np.zeros((25, 8, 8, 1), np.uint8), np.zeros(25, np.int64), {}))
+    write_samples(tmp_path / "samples", Samples(np.full((25, 8, 8, 1), 220, np.uint8), np.zeros(25, np.int64), {}))
     for kind, lines in (("sweep", SWEEP), ("traces", TRACE), ("noise_levels", LEVELS)):
         write_text(tmp_path / kind, "".join(f"{line}\n" for line in lines))
     return tmp_path
@@ -39,9 +40,12 @@ def inputs(tmp_path):
 def test_every_figure_is_drawn_from_its_kind_of_inputs_in_both_formats(figure, inputs, drawn):
     kind = FIGURES[figure].inputs
     plot_figure(figure, [inputs / kind] * (1 if kind == "sweep" else 2), ["UADM(25)", "UADM(25)-G"], *drawn)
-    png, pdf = (path.read_bytes() for path in drawn)
-    assert png.startswith(b"\x89PNG")
-    assert pdf.startswith(b"%PDF")
+    png, pdf = drawn
+    with Image.open(png) as picture:
+        pixels = np.asarray(picture.convert("L"))
+    assert min(pixels.shape) > 50
+    assert 0.002 < (pixels < 200).mean() < 0.9  # neither blank nor black
+    assert pdf.read_bytes().startswith(b"%PDF")
     assert FIGURES[figure].caption.endswith(".")
 
 
