@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny import REPO, tiny_project
 
+import eddpm
 from eddpm.diffusion.guidance import classifier_guidance, entropy
 from eddpm.diffusion.process import predict_eps
 from eddpm.diffusion.sampling import sample_ddim
@@ -147,3 +148,8 @@ def test_a_verb_without_the_pipeline_names_the_extra():
     code = "import sys; sys.modules['tqdm'] = None; from eddpm.cli import main; sys.exit(main(['status']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "eddpm: needs tqdm; pip install 'eddpm[pipeline]'\n")
+
+
+def test_type_checkers_know_every_name():
+    stub = (REPO / "eddpm/__init__.pyi").read_text()
+    assert {*re.findall(r" as (\w+)", stub), "__version__"} == set(eddpm.__all__)
