@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from eddpm.config.outputs import FIGURES
 from eddpm.config.settings import read_yaml
 from eddpm.reporting.tables import metrics_cells, pipe_table
 
@@ -20,7 +21,6 @@ ROOT = Path(__file__).parents[1]
 RESULTS, DOCS = ROOT / "results/digits", ROOT / "docs/digits"
 CONFIG = ROOT / "config/digits/config.yaml"
 TABLES = ["main", "best_scale", "sweep"]
-FIGURES = ["samples", "trace", "noise_levels", "fronts", "precision_recall", "scales"]
 README_COLUMNS = ["run", "scale", "accuracy", "pixels/fid", "pixels/recall"]
 ABLATION_COLUMNS = ["run", "scale", "accuracy", "classifier:clean/fid", "pixels/fid"]
 ABLATION_COLUMNS += ["pixels/precision", "pixels/recall"]

@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Files whose tests share what takes a minute to make: a Slurm, and a finished project.
 TOGETHER = {
     **dict.fromkeys(["tests/cluster/test_faults.py", "tests/cluster/test_requests.py"], "cluster"),
-    **{f"tests/workflow/test_{name}.py": "finished" for name in ("dag", "plan", "smoke")},
+    **{f"tests/workflow/test_{name}.py": "finished" for name in ("dag", "smoke", "status")},
 }
 LONGEST = ("cluster", "workflow")  # first, so that the short ones fill what is left
 

@@ -7,6 +7,8 @@ exit code of the fork. A kill does not reach the fork: tests that kill start the
         ...
 """
 
+import atexit
+import gc
 import json
 import os
 import pkgutil
@@ -14,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -60,7 +63,7 @@ def serving(folder: Path) -> Iterator[Path]:
 
 
 def serve(folder: Path) -> None:
-    """Answer the stand-ins of `folder`; each fork leaves this function to end as its program does."""
+    """Answer the stand-ins of `folder`; each fork becomes its program, and ends."""
     import snakemake.cli
     import torch
 
@@ -70,6 +73,8 @@ def serve(folder: Path) -> None:
     for stage in pkgutil.iter_modules(eddpm.stages.__path__):
         import_module(f"eddpm.stages.{stage.name}")
 
+    snakemake.cli.get_argument_parser()  # which imports plugins
+    gc.freeze()  # what forks share, they need not look through
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{folder}/socket")
@@ -89,14 +94,18 @@ def serve(folder: Path) -> None:
     else:
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         program = eddpm.cli.main
-    code = 1
     try:
         code = program(arguments) or 0
     except SystemExit as end:
         code = end.code or 0
-    finally:
-        connection.send(bytes([code]))
-    sys.exit(code)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    connection.send(bytes([code]))
+    os._exit(code)  # to take all that was imported apart would cost two seconds
 
 
 def _take_over(connection: socket.socket) -> tuple[str, list[str]]:

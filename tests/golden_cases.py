@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eddpm.config.schema import EncoderConfig, UNetConfig
+from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.models.build import build_classifier, build_denoiser, load_weights
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.unet import UNet

@@ -18,6 +18,16 @@ class Table(NamedTuple):
 
     runs: dict[str, Run]
     caption: str
+    by_scale: bool = False  # its rows are methods at scales
+
+    @property
+    def methods(self) -> list[str]:
+        """The name of each row beside its scale."""
+        return [row.method if self.by_scale else row.run for row in self.runs.values()]
+
+    @property
+    def scales(self) -> list[str]:
+        return [row.scale if row.scale == "best" else f"{row.scale:g}" for row in self.runs.values()]
 
 
 class Figure(NamedTuple):
@@ -85,10 +95,11 @@ def tables_of(project: Project) -> dict[str, Table]:
     """Every table of measured runs, by name."""
     found = {"main": Table(project.table_runs, "The runs of the table, each at the scale that the table gives it.")}
     if project.best_runs:
-        found["best_scale"] = Table(project.best_runs, _best_caption(project.sweep))
+        found["best_scale"] = Table(project.best_runs, _best_caption(project.sweep), by_scale=True)
         found["sweep"] = Table(
             project.sweep_runs,
             "Every method over the grid of scales. Few images raise every FID: compare within this table.",
+            by_scale=True,
         )
     for name, ablation in project.ablations.items():
         varied = f"Varied: {', '.join(ablation.vary)}; all else is as in the row that a name begins with."

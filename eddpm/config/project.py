@@ -7,103 +7,33 @@ settings.
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field
 
 from eddpm.config.metrics import of_labels, of_space
-from eddpm.config.resources import Speed, image_seconds, shard_size
+from eddpm.config.networks import EncoderConfig, UNetConfig
+from eddpm.config.resources import image_seconds, shard_size
 from eddpm.config.runs import Ablation, Run, Sweep
 from eddpm.config.schema import (
     ChoiceConfig,
-    ClassifierLossConfig,
     DatasetConfig,
     DiffusionConfig,
-    EncoderArchitecture,
-    EncoderConfig,
     EvaluationConfig,
     MeasureClassifierConfig,
     MeasureConfig,
-    Name,
-    Positive,
-    PositiveFloat,
-    Precision,
     RunColumns,
     SampleConfig,
-    Sha256,
     SpaceConfig,
     TrainClassifierConfig,
     TrainDenoiserConfig,
-    TrainingConfig,
-    UNetArchitecture,
-    UNetConfig,
 )
-from eddpm.config.settings import Settings, parse_settings
+from eddpm.config.sections import Classifier, Denoiser, Sampling
+from eddpm.config.settings import Name, Settings, parse_settings
 from eddpm.config.spaces import classifier_of
 from eddpm.config.userpaths import UserPath
 
 TEMPERATURE_SCALED = "+temperature"  # ends the name of a classifier whose logits are divided by fitted temperatures
-RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
 TEMPERATURES = 10  # noise levels that have one each
-
-
-class Checkpoint(Settings):
-    """Weights that are there already: a published .pt file, or a .safetensors file."""
-
-    source: UserPath  # a URL, or the path of the file
-    sha256: Sha256 | None = None  # null: recorded when the file is fetched, and asked of it from then on
-
-
-class _Network(Settings):
-    training: TrainingConfig | None = None
-    checkpoint: Checkpoint | None = None
-    microbatch: Positive | None = None  # images that a process computes at once; null: all of its share
-
-    @model_validator(mode="after")
-    def _weights_have_one_origin(self):
-        if (self.training is None) == (self.checkpoint is None):
-            raise ValueError("training or checkpoint says where the weights come from; give one of the two")
-        return self
-
-
-class Denoiser(_Network):
-    class_cond: bool
-    network: UNetArchitecture
-
-
-class Classifier(_Network):
-    network: EncoderArchitecture
-    noised: bool = True
-    loss: ClassifierLossConfig = ClassifierLossConfig()
-
-
-class Sampling(Settings):
-    # Of a job: its images, or its minutes, which give their number by the speed. No part of an image's identity.
-    shard_size: Positive | None = None
-    target_minutes_per_shard: PositiveFloat | None = None
-    speed: Speed | None = None
-    batch_size: Positive
-    precision: Precision = "float32"
-
-    @model_validator(mode="after")
-    def _shards_have_a_size(self):
-        if (self.shard_size is None) == (self.target_minutes_per_shard is None):
-            raise ValueError("shard_size or target_minutes_per_shard says how large a job is; set one of the two")
-        if self.target_minutes_per_shard and not self.speed:
-            raise ValueError(
-                "target_minutes_per_shard needs a speed; run `eddpm measure-speed --config ... --run ...`,"
-                " and add its line"
-            )
-        return self
-
-
-def _check_reserved(name: str) -> str:
-    if name in RESERVED:
-        raise ValueError("is the name of another table; rename it")
-    return name
-
-
-AblationName = Annotated[Name, AfterValidator(_check_reserved)]
 
 
 class Project(Settings):
@@ -118,7 +48,7 @@ class Project(Settings):
     evaluation: EvaluationConfig
     runs: tuple[Run, ...]
     sweep: Sweep
-    ablations: dict[AblationName, Ablation] = Field(default_factory=dict)
+    ablations: dict[Name, Ablation] = Field(default_factory=dict)
     published: UserPath | None = None  # a table of published numbers, to set the runs' beside
 
     @property
@@ -213,11 +143,10 @@ class Project(Settings):
         return parse_settings(UNetConfig, values, f"denoiser '{denoiser}'")
 
     def encoder(self, classifier: str) -> EncoderConfig:
-        values = self.classifiers[classifier.removesuffix(TEMPERATURE_SCALED)].network.model_dump() | self._images
+        network = self.classifiers[classifier.removesuffix(TEMPERATURE_SCALED)].network
+        values = {**network.model_dump(), **self._images, "num_classes": self.dataset.num_classes}
         values["temperatures"] = TEMPERATURES if classifier.endswith(TEMPERATURE_SCALED) else None
-        return parse_settings(
-            EncoderConfig, {**values, "num_classes": self.dataset.num_classes}, f"classifier '{classifier}'"
-        )
+        return parse_settings(EncoderConfig, values, f"classifier '{classifier}'")
 
     def train_denoiser(self, name: str) -> TrainDenoiserConfig:
         parts = {"network": self.unet(name), "diffusion": self.diffusion, "training": self.denoisers[name].training}

@@ -16,6 +16,7 @@ from eddpm.config.settings import parse_settings, read_text
 from eddpm.config.userpaths import expand, why_absent
 from eddpm.errors import ConfigError
 
+RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
 DEFAULT = "config/digits/config.yaml"  # the project that snakemake runs where none is named
 
 
@@ -147,6 +148,8 @@ def _in_ablations(project: Project, place: str) -> Iterator[str]:
     folders = project.table_runs | project.sweep_runs | project.best_runs
     for name, ablation in project.ablations.items():
         where = f"{place}: ablations.{name}"
+        if name in RESERVED:
+            yield f"{where}: is the name of another table; rename it"
         yield from _unknown(ablation.vary, project.runs[0].columns, f"{where}.vary: column", "is unknown")
         yield from _unknown(ablation.rows, rows, f"{where}.rows:", "is no row of the table")
         for base in ablation.rows:

@@ -2,8 +2,7 @@
 
 import functools
 
-from eddpm.config.schema import PositiveFloat
-from eddpm.config.settings import Settings
+from eddpm.config.settings import PositiveFloat, Settings
 from eddpm.diffusion.respacing import kept_timesteps
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from eddpm.config.schema import REQUIRED_COLUMNS, Criterion, Positive, PositiveFloat, RunColumns, Seed
-from eddpm.config.settings import Settings, in_order, parse_settings
+from eddpm.config.schema import REQUIRED_COLUMNS, Criterion, RunColumns
+from eddpm.config.settings import Positive, PositiveFloat, Seed, Settings, in_order, parse_settings
 
 
 def slug(name: str) -> str:

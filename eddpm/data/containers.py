@@ -59,8 +59,16 @@ class Container(ABC):
         """The device and inode of every file that holds images."""
 
     @abstractmethod
+    def _open(self, name: str) -> IO[bytes]:
+        """A file, opened."""
+
     def read(self, name: str, most: int = LARGEST_FILE) -> bytes:
-        """The first `most` bytes of a file. Raises whatever the file system or the archive does."""
+        """The first `most` bytes of a file. Raises the errors of the file system or the archive."""
+        with self._open(name) as file:
+            size = self.files[name][0]
+            if min(size, most) >= LARGEST_FILE:
+                raise ValueError(f"holds {size} bytes, more than an image can need")
+            return file.read(min(size, most))
 
 
 class Folder(Container):
@@ -122,9 +130,8 @@ class Folder(Container):
         elif first != name and os.path.islink(f"{self._path}/{first}"):
             self.aliases[first] = name
 
-    def read(self, name: str, most: int = LARGEST_FILE) -> bytes:
-        with open(f"{self._path}/{name}", "rb") as file:
-            return _read(file, os.fstat(file.fileno()).st_size, most)
+    def _open(self, name: str) -> IO[bytes]:
+        return open(f"{self._path}/{name}", "rb")
 
 
 def _refuse(error: OSError) -> NoReturn:
@@ -176,18 +183,10 @@ class Zip(Container):
         status = os.stat(self._path)
         return {(status.st_dev, status.st_ino)}
 
-    def read(self, name: str, most: int = LARGEST_FILE) -> bytes:
+    def _open(self, name: str) -> IO[bytes]:
         if self._owner != os.getpid():  # forked processes would share one position in the file
             self._owner, self._archive = os.getpid(), zipfile.ZipFile(self._path)
-        info = self._infos[name]
-        with self._archive.open(info) as file:
-            return _read(file, info.file_size, most)
-
-
-def _read(file: IO[bytes], size: int, most: int) -> bytes:
-    if min(size, most) >= LARGEST_FILE:
-        raise ValueError(f"holds {size} bytes, more than an image can need")
-    return file.read(min(most, size))
+        return self._archive.open(self._infos[name])
 
 
 def _name(info: zipfile.ZipInfo) -> str:

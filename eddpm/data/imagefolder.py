@@ -15,7 +15,7 @@ from eddpm.data.pictures import convert, open_image, traits
 from eddpm.errors import ArtifactError, reason_of
 from eddpm.io.names import shown
 
-# What is said of images, by the trait that they have.
+# Notes for the log on images, by their trait.
 _SAID = {
     "grey": "are grey, and read as RGB like the others",
     "alpha": "have an alpha channel or a transparent colour; colours are read, transparency is dropped",
@@ -32,10 +32,7 @@ class Pictures:
     labels = None  # folders may be classes, but which number they have is not known
 
     def __init__(self, path: Path, container: Container):
-        """Looks at every picture, but decodes none.
-
-        Raises ArtifactError where there is none, one cannot be read, or their sizes differ.
-        """
+        """Decodes no picture. Raises ArtifactError where there is none, one cannot be read, or their sizes differ."""
         self.path, self._container = path, container
         kinds = {name: kind(container, name) for name in sorted(container.files.keys() - container.aliases.keys())}
         self._names = [name for name, of_file in kinds.items() if of_file is None]
@@ -92,7 +89,7 @@ class Pictures:
 
 
 def _left_out(others: list[str], container: Container) -> Iterator[str]:
-    """The files that are not measured, in words."""
+    """Notes on the files that are not measured."""
     if others:
         yield f"left out, as no images: {summary(others)}"
     if container.aliases:

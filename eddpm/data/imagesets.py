@@ -1,7 +1,6 @@
-"""Images as people bring them to be measured: a batch, a folder or a zip of pictures, shards, a prepared data set.
+"""Images to be measured: a batch, a folder or a zip of pictures, shards, a prepared data set.
 
-Each of these has `path`, `shape` (H, W, C), a length, `batches`, `labels` (None where it says nothing of them), and
-`notes`: what was decided about the images, for the log.
+Each has `path`, `shape` (H, W, C), a length, `batches`, `labels` (None without any), and `notes` for the log.
 """
 
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from eddpm.data.pictures import is_image
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError
 from eddpm.io.batches import ImageFile, StatisticsAlone
-from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
+from eddpm.io.filekinds import kind_of, refuse_impostor
 
 
 class Joined:
@@ -47,11 +46,8 @@ Images = ImageFile | Pictures | Joined | Store
 
 
 def open_images(path: Path) -> Images:
-    """Images to be read a few at a time: an npz or npy, a folder or a zip of pictures, a folder of npz shards, or the
-    training images of a prepared data set (dataset.json).
-
-    Raises ArtifactError, in one line with the remedy, where it is something else; StatisticsAlone where it is an npz
-    with nothing but statistics.
+    """Images of an npz or npy, a folder or a zip of pictures, a folder of npz shards, or a dataset.json (its training
+    images), read a few at a time. Raises ArtifactError where it is something else; StatisticsAlone for an npz of these.
     """
     path = Path(path)
     if path.suffix.lower() == ".json":
@@ -59,9 +55,8 @@ def open_images(path: Path) -> Images:
     container = open_container(path)
     if container is None:
         return _open_file(path)
-    images = any(map(is_image, container.files))
     arrays = sorted(name for name in container.files if name.lower().endswith((".npz", ".npy")))
-    if images and arrays:
+    if arrays and any(map(is_image, container.files)):
         raise ArtifactError(
             f"{path}: holds images and arrays ({arrays[0]}); name a folder with one of the two, or a file"
         )
@@ -90,9 +85,7 @@ def _open_arrays(folder: Path, names: list[str]) -> Images:
 
 
 def _open_file(path: Path) -> ImageFile:
-    refuse_impostor(path)
-    with open(path, "rb") as file:
-        kind = kind_of(file.read(HEAD))
+    kind = kind_of(refuse_impostor(path))
     if kind not in ("a zip archive", "a single array (.npy)"):
         raise ArtifactError(f"{path}: is {kind}; give images as npz, npy, a folder, a zip, or a dataset.json")
     return ImageFile(path)

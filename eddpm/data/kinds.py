@@ -44,7 +44,7 @@ def kind(container: Container, name: str) -> str | None:
 
 
 def is_companion(kind: str) -> bool:
-    """Whether a file of this kind is surely no image."""
+    """True for files that are surely no images."""
     return bool(re.fullmatch(_COMPANIONS, kind))
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.random import SeedSequence
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -67,7 +68,8 @@ class _Steps(Dataset):
         labels = torch.from_numpy(store.labels[index])
         if not (config.random_crop or config.random_flip):
             return torch.from_numpy(store.read(index)), labels
-        draws = np.array([_uniform(config.seed, step, row) for row in self._rows])
+        # Four numbers of [0, 1) for each row: the crop, and whether to mirror it.
+        draws = np.array([SeedSequence((config.seed, step, row)).generate_state(4) for row in self._rows]) / 2**32
         if config.random_crop:
             height, width, channels = store.shape
             # By channel in memory, as the crops and the networks have them: to change that costs as much as to crop.
@@ -81,11 +83,6 @@ class _Steps(Dataset):
             for row in np.flatnonzero(draws[:, 3] < 0.5):
                 images[row] = images[row].flip(1)
         return images, labels
-
-
-def _uniform(seed: int, step: int, row: int) -> np.ndarray:
-    """Four numbers of [0, 1): the crop, and whether to mirror it."""
-    return np.random.SeedSequence((seed, step, row)).generate_state(4) / 2**32
 
 
 def batch_indices(seed: int, step: int, batch_size: int, total: int) -> np.ndarray:

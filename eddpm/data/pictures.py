@@ -3,7 +3,7 @@
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
@@ -40,20 +40,14 @@ class Picture(NamedTuple):
 
 
 def is_image(name: str) -> bool:
-    """Whether a file of this name is an image of a format that is read."""
-    return os.path.splitext(name)[1].lower() in _suffixes()
+    """True for the names of images of the formats that are read."""
+    return Image.registered_extensions().get(os.path.splitext(name)[1].lower()) in _formats()
 
 
 def starts_like_image(start: bytes) -> bool:
-    """Whether a file that begins with these bytes is an image of a format that is read."""
+    """True for the first bytes of images of the formats that are read."""
     accepts = [Image.OPEN[name][1] for name in _formats()]
     return len(start) >= 16 and any(accept(start[:16]) is True for accept in accepts if accept)
-
-
-@cache
-def _suffixes() -> frozenset[str]:
-    known = Image.registered_extensions()
-    return frozenset(suffix for suffix, name in known.items() if name in _formats())
 
 
 @cache
@@ -66,7 +60,7 @@ def _formats() -> tuple[str, ...]:
 def open_image(data: bytes) -> Iterator[Image.Image]:
     """An image as it is stored, to be decoded within the block. Raises ValueError where it is none, or Pillow's errors.
 
-    Within the block, Pillow neither warns of large images nor refuses them: there is a limit of our own.
+    Within the block, Pillow neither warns of large images nor refuses them: PIXELS is the limit.
     """
     start = data[:HEAD]
     if (reason := impostor(start)) and not starts_like_image(start):  # the plain kinds of PPM are text
@@ -95,8 +89,8 @@ def traits(stored: Image.Image) -> set[str]:
         "grey": stored.mode in ("1", "L", "LA"),
         "alpha": stored.mode in ("LA", "PA", "RGBA") or "transparency" in stored.info,
         "lossy": stored.format in _LOSSY,
-        "exif_turned": _is_turned(stored),
-        "several_frames": _has_several_frames(stored),
+        "exif_turned": _unless_damaged(lambda: stored.getexif().get(ExifTags.Base.Orientation) in range(2, 9), False),
+        "several_frames": _unless_damaged(lambda: getattr(stored, "is_animated", False), True),
         "cmyk": stored.mode == "CMYK",
     }
     return {trait for trait, it_has in has.items() if it_has}
@@ -118,15 +112,9 @@ def convert(stored: Image.Image, channels: int) -> Picture:
     return Picture(image.convert("L" if channels == 1 else "RGB"), [note for note in NOTES if note in found])
 
 
-def _is_turned(image: Image.Image) -> bool:
+def _unless_damaged(look: Callable[[], bool], otherwise: bool) -> bool:
+    """The result of a look at tags or further frames, whose damage does not touch the image."""
     try:
-        return image.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
-    except Exception:  # damage there does not touch the image
-        return False
-
-
-def _has_several_frames(image: Image.Image) -> bool:
-    try:
-        return getattr(image, "is_animated", False)
-    except Exception:  # damage in the second
-        return True
+        return look()
+    except Exception:
+        return otherwise

@@ -10,7 +10,7 @@ from eddpm.config.userpaths import why_absent
 from eddpm.data.classes import PASSED_OVER, Entry, Folders, Listing, prefix_of, with_counts
 from eddpm.data.kinds import is_companion, remedy, summary
 from eddpm.errors import ArtifactError, ConfigError
-from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
+from eddpm.io.filekinds import kind_of, refuse_impostor
 from eddpm.io.names import escaped, listed, shown
 
 _WORD = (
@@ -30,11 +30,9 @@ def refuse_other_file(source: str) -> NoReturn:
     if not os.path.exists(source):
         raise ArtifactError(f"dataset '{source}': does not exist{why_absent(source)}; {wanted}")
     try:
-        refuse_impostor(Path(source), text=True)
+        kind = kind_of(refuse_impostor(Path(source), text=True))
     except ArtifactError as error:
         raise ArtifactError(f"dataset '{source}': is no folder, .zip or .npz; {error}") from None
-    with open(source, "rb") as file:
-        kind = kind_of(file.read(HEAD))
     unpack = "unpack it, and " if kind.endswith("archive") else ""
     raise ArtifactError(f"dataset '{source}': is no folder, .zip or .npz, but {kind}; {unpack}{wanted}")
 
@@ -144,16 +142,13 @@ def named_like_splits(names: set[str]) -> dict[str, str]:
 
 
 def _steps(source: str, parent: Folders, splits: dict[str, str], listing: Listing) -> str:
-    depth = len(parent)
-
-    def holding(least: int) -> list[str]:
-        """Those of the splits in which images lie `least` folders deep."""
-        deep = {each[depth] for each in listing.folders if len(each) > depth + least and each[:depth] == parent}
-        return sorted(deep & splits.keys())
-
-    names, also = holding(0 if listing.by_prefixes else 1), ""
-    if not names and _prefixes_of([entry.name for entry in listing.entries]):
-        names, also = holding(0), ", with dataset.classes: prefixes, for classes by the beginnings of the images' names"
+    names, also, depth = sorted(splits), "", len(parent)
+    if not listing.by_prefixes:
+        deep = {each[depth] for each in listing.folders if each[:depth] == parent and len(each) > depth + 1}
+        if deep & splits.keys() or not _prefixes_of([entry.name for entry in listing.entries]):
+            names = sorted(deep & splits.keys())
+        else:
+            also = ", with dataset.classes: prefixes, for classes by the beginnings of the images' names"
     is_folder = Path(source).is_dir()
     top = Path(source if is_folder else "FOLDER").joinpath(*parent)
     best = {key: [name for word in words for name in names if splits[name] == word] for key, words in _WORDS.items()}

@@ -41,7 +41,7 @@ FORMAT = 2  # of shards; with another number all are made again
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """What one shard is to hold, and where."""
+    """The content of one shard, and its place."""
 
     folder: Path
     name: str
@@ -55,9 +55,14 @@ class ShardPlan:
         return self.folder / f"{self.name}.json"
 
     @property
+    def kinds(self) -> dict[str, tuple[type, tuple[int, ...]]]:
+        """The type, and the shape of a row, of each array."""
+        kinds = {"images": (np.uint8, self.shape), "labels": (np.int64, ())}
+        return kinds | {"sizes": (np.int64, (2,)), "pixels": (np.uint8, ())} if self.uncropped else kinds
+
+    @property
     def arrays(self) -> dict[str, Path]:
-        kinds = ("images", "labels", "sizes", "pixels") if self.uncropped else ("images", "labels")
-        return {kind: array_path(self.folder, self.name, kind) for kind in kinds}
+        return {kind: array_path(self.folder, self.name, kind) for kind in self.kinds}
 
     @property
     def identity(self) -> str:
@@ -66,7 +71,7 @@ class ShardPlan:
         return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
 
     def is_made(self) -> bool:
-        """Whether the shard is there, whole, and made from what it would be made from now."""
+        """True if the shard is there and whole, and would be made from the same images and settings now."""
         try:
             record = read_json(self.record, "identity", "images")
             open_shard(self.folder, self.name, (record["images"], *self.shape), self.uncropped)
@@ -89,15 +94,12 @@ def plan_shards(config: DatasetConfig, folder: Path, part: Part) -> list[ShardPl
 
 
 def make_shard(plan: ShardPlan) -> None:
-    """Write the images of one shard, which are never in memory together; then its record, with what is to be said."""
+    """Write the images of one shard, which are never in memory together; then its record, with their notes."""
     plan.record.unlink(missing_ok=True)  # so that it never stands beside arrays of another make
     images, unreadable, notes = 0, [], Counter()
     size, channels = plan.shape[0], plan.shape[-1]
-    kinds = {"images": (np.uint8, plan.shape), "labels": (np.int64, ())}
-    if plan.uncropped:
-        kinds |= {"sizes": (np.int64, (2,)), "pixels": (np.uint8, ())}
     with ExitStack() as files:
-        add = {kind: files.enter_context(growing_array(plan.arrays[kind], *kinds[kind])) for kind in kinds}
+        add = {kind: files.enter_context(growing_array(path, *plan.kinds[kind])) for kind, path in plan.arrays.items()}
         for entry in plan.entries:
             try:
                 image, noted = plan.source.read(entry, channels)

@@ -81,17 +81,17 @@ def _digits() -> Source:
 def _npz(path: Path) -> Source:
     """Raises ArtifactError where images lie otherwise than `ImageFile` reads them, or labels do not number classes."""
     file = ImageFile(path)
-    if file.labels is None:
+    if (labels := file.labels) is None:
         raise ArtifactError(
             f"{path}: has no labels beside its images; save the class of each as arr_1, integers from 0"
         )
-    found = np.unique(file.labels)
+    found = np.unique(labels)
     if (found != np.arange(len(found))).any():
         raise ArtifactError(
             f"{path}: its labels are {found[0]} to {found[-1]}; number the classes from 0 without a gap:"
             " save numpy.unique(labels, return_inverse=True)[1]"
         )
-    return _of_arrays(np.concatenate(list(file.batches())), file.labels, os.path.realpath(path), tuple(file.notes))
+    return _of_arrays(np.concatenate(list(file.batches())), labels, os.path.realpath(path), tuple(file.notes))
 
 
 def _of_arrays(images: np.ndarray, labels: np.ndarray, origin: str, remarks: tuple[str, ...] = ()) -> Source:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eddpm.config.schema import EncoderConfig, UNetConfig
+from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.errors import ArtifactError
 from eddpm.io.arrays import map_array
 from eddpm.io.files import read_json

@@ -5,8 +5,8 @@ multiplies it by log C / H(p), so that it recovers. One factor goes to 0 while t
 
 1. both are formed in float64 as logarithms, from the logits: log(1 - p_y) and log H keep full precision however
    certain the classifier is, and their sum is finite where the factors underflow and overflow;
-2. what is back-propagated to x_t is the residual scaled to a largest entry of 1: half precision cannot flush it to 0,
-   and what remains of the scale multiplies the gradient afterwards.
+2. the residual is back-propagated to x_t scaled to a largest entry of 1: half precision cannot flush it to 0, and the
+   rest of the scale multiplies the gradient afterwards.
 
 A rule gives log s, the logarithm of each sample's guidance scale, from that sample's logits and timestep alone.
 """
@@ -55,7 +55,7 @@ def entropy(
 RULES: dict[str, Rule] = {"none": none, "constant": constant, "entropy": entropy}
 
 
-# What they are made of --------------------------------------------------------------------------------------------
+# Their parts ------------------------------------------------------------------------------------------------------
 
 
 def log_entropy(logits: Tensor) -> Tensor:
@@ -86,13 +86,13 @@ def log_residual(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return signs, log_p.scatter(-1, target, log_not_y)
 
 
-# What the samplers call -------------------------------------------------------------------------------------------
+# For the samplers -------------------------------------------------------------------------------------------------
 
 
 class Guidance(NamedTuple):
-    """The guidance of one step, and what explains it to an observer: all but `gradient` are (B,) float64."""
+    """The guidance of one step, and the quantities behind it: all but `gradient` are (B,) float64."""
 
-    gradient: Tensor  # (B, C, H, W): s * grad log p_y, what the sampler adds
+    gradient: Tensor  # (B, C, H, W): s * grad log p_y, which the sampler adds
     entropy: Tensor  # H / log C: 1 for a uniform prediction, 0 for a certain one
     target_probability: Tensor  # p_y
     gradient_norm: Tensor  # |grad log p_y|

@@ -52,7 +52,7 @@ def learned_log_variance(schedule: NoiseSchedule, x_t: Tensor, step: Tensor | in
 
 
 class Prediction(NamedTuple):
-    """What the denoiser says at one step: x0 (clipped to [-1, 1]), and mean and variance of p(x_{t-1} | x_t)."""
+    """The denoiser's output at one step, read: x0 (clipped to [-1, 1]), and mean and variance of p(x_{t-1} | x_t)."""
 
     x0: Tensor
     mean: Tensor

@@ -18,7 +18,7 @@ from eddpm.diffusion.schedule import NoiseSchedule
 
 
 class Step(NamedTuple):
-    """What an observer sees of a step: its number k from 0, the original timestep t, the state after it."""
+    """A step, as an observer sees it: its number k from 0, the original timestep t, the state after it."""
 
     k: int
     t: int
@@ -45,7 +45,7 @@ def sample_ddpm(
 ) -> Tensor:
     """Ancestral sampling from x_T (B, C, H, W): mean + variance * guidance + sigma * noise (ADM alg. 1).
 
-    The guidance is that at x_t, as ADM's alg. 1 has it; with `guide_at_mean` that at the mean of x_{t-1} and at the
+    The guidance is that at x_t, as in ADM's alg. 1; with `guide_at_mean` that at the mean of x_{t-1} and at the
     timestep of x_{t-1}, as ADM derives it (eqs. 5 and 6).
     """
     x_t = x_T

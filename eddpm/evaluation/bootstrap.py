@@ -1,9 +1,8 @@
-"""Standard errors by resampling images: how far a metric would move if other images of the same run had been drawn.
+"""Standard errors of metrics over the choice of a run's images, from halves of them.
 
-Halves of the images are drawn without replacement. Drawn with replacement, as in the plain bootstrap, two in five would
-be copies, which sit in each other's nearest-neighbour balls and lower the rank of covariances. For a mean of n values
-the spread over halves, var / (n/2) * (1 - 1/2), is that of the mean itself, var / n (subsampling: Politis, Romano and
-Wolf, 1999).
+Halves are drawn without replacement: the copies of a plain bootstrap sit in each other's nearest-neighbour balls and
+lower the rank of covariances. The spread of a mean over halves, var / (n/2) * (1 - 1/2), is that of the mean itself,
+var / n (subsampling: Politis, Romano and Wolf, 1999).
 """
 
 import numpy as np

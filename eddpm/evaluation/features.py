@@ -42,18 +42,17 @@ class Extractor:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """The features of N images, or of some of them. Statistics are of all: of the spatial features, which are large,
-    they are mostly kept alone."""
+    """The features of N images, or of some of them; the statistics are of all."""
 
     pooled: np.ndarray  # float32 (N, D)
     pooled_stats: GaussianStats
-    spatial_stats: GaussianStats | None
-    probabilities: np.ndarray | None  # float32 (N, classes)
+    spatial_stats: GaussianStats | None = None
+    probabilities: np.ndarray | None = None  # float32 (N, classes)
     spatial: np.ndarray | None = None  # float32 (N, S), where standard errors are wanted
 
 
 class FeatureCollector:
-    """Gathers the features of N images, which come batch by batch and from as many shards as one likes."""
+    """Gathers the features of N images, batch by batch."""
 
     def __init__(self, num_images: int, keep_spatial: bool = False, rows: np.ndarray | None = None):
         """`rows` are the numbers, rising, of the images whose features are kept (None: all); statistics are of all."""
@@ -81,10 +80,4 @@ class FeatureCollector:
     def finish(self) -> FeatureSet:
         """The whole set, once every image has come."""
         assert self._count == self._total
-        return FeatureSet(
-            pooled=self._arrays["pooled"],
-            pooled_stats=self._stats["pooled"],
-            spatial_stats=self._stats.get("spatial"),
-            probabilities=self._arrays.get("probabilities"),
-            spatial=self._arrays.get("spatial"),
-        )
+        return FeatureSet(**self._arrays, **{f"{name}_stats": stats for name, stats in self._stats.items()})

@@ -27,8 +27,7 @@ class Gaussian(NamedTuple):
 class GaussianStats:
     """Mean and covariance of features seen so far, float64 and exact to round-off in any order (Chan et al., 1979).
 
-    Immutable: `add` and `merge` return new statistics. `mean` is (D,), `scatter` is (D, D), the sum over the features
-    of (f - mean)(f - mean)^T.
+    Immutable. `mean` is (D,), `scatter` is (D, D), the sum over the features of (f - mean)(f - mean)^T.
     """
 
     count: int
@@ -36,25 +35,14 @@ class GaussianStats:
     scatter: np.ndarray
 
     @classmethod
-    def empty(cls, dim: int) -> GaussianStats:
-        """Statistics of no features at all, of dimension `dim`."""
-        return cls(0, np.zeros(dim), np.zeros((dim, dim)))
-
-    @classmethod
     def of(cls, features: np.ndarray) -> GaussianStats:
-        """Statistics of features (N, D), N >= 0; ArtifactError for another shape."""
+        """Statistics of features (N, D), N > 0; ArtifactError for another shape."""
         if np.ndim(features) != 2:
             raise ArtifactError(f"features have shape {np.shape(features)}; give them as (images, dimensions)")
-        if len(features) == 0:
-            return cls.empty(features.shape[1])
         features = np.asarray(features, dtype=np.float64)
         mean = features.mean(axis=0)
         centered = features - mean
         return cls(len(features), mean, centered.T @ centered)
-
-    def add(self, features: np.ndarray) -> GaussianStats:
-        """Statistics with the features (N, D) of one more batch."""
-        return self.merge(GaussianStats.of(features))
 
     def merge(self, other: GaussianStats) -> GaussianStats:
         """Statistics of both sets together; ArtifactError where the dimensions differ."""
@@ -63,8 +51,6 @@ class GaussianStats:
                 f"features of {self.mean.size} and of {other.mean.size} dimensions cannot be merged;"
                 " extract all of them with one extractor"
             )
-        if self.count == 0 or other.count == 0:
-            return self if other.count == 0 else other
         count = self.count + other.count
         delta = other.mean - self.mean
         mean = self.mean + delta * (other.count / count)

@@ -10,9 +10,9 @@ from eddpm.errors import ArtifactError
 def kid(reference: np.ndarray | Tensor, samples: np.ndarray | Tensor, chunk: int = 2000) -> float:
     """KID of samples (M, D) and reference (N, D), over all points; about 0, and as often below, for equal sources.
 
-    What others estimate from random subsets of 1000 points is the same number with more noise. Runs on the reference's
-    device. Products are float32 for float32 features, which moves the result by about 1e-9 where coordinates are about
-    1; sums, and products of other features, are float64. ArtifactError for fewer than two points, NaN, or different D.
+    Estimates from random subsets have the same mean with more noise. Runs on the reference's device. Products of
+    float32 features are float32, which moves the result by about 1e-9; sums are float64. ArtifactError for fewer than
+    two points, NaN, or different D.
     """
     return float(kid_replicates(reference, samples, np.ones((1, len(samples)), dtype=bool), chunk)[0])
 

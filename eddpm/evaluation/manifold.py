@@ -25,9 +25,8 @@ def precision_recall(
 ) -> tuple[float, float]:
     """Precision and recall, each in [0, 1], of samples (M, D) against reference (N, D).
 
-    Decided as in float64 throughout, on the reference's device, with blocks of (chunk, chunk). Slower, by up to 100
-    times, where clusters lie so far apart that float32 cannot tell their points from each other. ArtifactError for
-    sets of k points or fewer, NaN, or different D.
+    Decided as in float64, on the reference's device, with blocks of (chunk, chunk). Slower, by up to 100 times, where
+    float32 cannot tell the points of far clusters apart. ArtifactError for k points or fewer, NaN, or different D.
     """
     reference, samples = _points(reference, samples, k, chunk)
     realistic, covered = _Cover(reference, samples, k), _Cover(samples, reference, k)
@@ -44,9 +43,9 @@ def precision_recall_replicates(
 ) -> np.ndarray:
     """Precision and recall (B, 2) of B subsets of the samples, for standard errors; `subsets` is bool (B, M).
 
-    In float32, and in about twice the time of `precision_recall` for any number of subsets. A subset has more than k
-    members, and balls of its own: a ball reaches to the k-th nearest of the members. Of the 4k + 12 nearest samples so
-    many are members but in one case of 10^5 for halves; in that case the ball ends at the last of these samples.
+    In float32, in about twice the time of `precision_recall` for any number of subsets. A subset has more than k
+    members; a ball reaches to the k-th nearest of them. It is among the 4k + 12 nearest samples but in one case of 10^5
+    for halves; then the ball ends at the last of these samples.
     """
     reference, samples = _points(reference, samples, k, chunk)
     members = torch.as_tensor(subsets, device=samples.device)
@@ -98,7 +97,7 @@ class _Points:
 
 
 class _Cover:
-    """Which of some points lie in the manifold of others, found out block by block of their distances."""
+    """The points inside the manifold of others, found block by block of their distances."""
 
     def __init__(self, balls: _Points, points: _Points, k: int):
         self.balls, self.points, self.k = balls, points, k

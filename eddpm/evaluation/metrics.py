@@ -21,10 +21,10 @@ Values = float | np.ndarray | list[float] | tuple[float, ...]
 
 
 class Reference(NamedTuple):
-    """What samples are compared with; a FeatureSet serves as well.
+    """The reference of samples; a FeatureSet serves as well.
 
-    The statistics may be those of more images than `pooled` holds: the published files have them of the whole data
-    set, and 10 000 images for precision and recall. Without any images they serve FID and sFID alone.
+    The statistics may be of more images than `pooled` holds, as in published files. Without images they serve FID and
+    sFID alone.
     """
 
     pooled: np.ndarray | None  # (N, D)
@@ -137,10 +137,9 @@ assert [name for names in FUNCTIONS for name in names] == list(METRICS)
 
 
 def correct(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Whether each image's likeliest class is its label, bool (N,): their mean is the accuracy.
+    """The agreement of each image's likeliest class with its label, bool (N,), from probabilities (N, C), labels (N,).
 
-    Probabilities (N, C), labels (N,) in [0, C). ArtifactError where there are no images, not one label for each, or a
-    label that is no class.
+    ArtifactError unless there is one label in [0, C) for each image.
     """
     if np.ndim(probabilities) != 2 or np.shape(labels) != np.shape(probabilities)[:1] or len(labels) == 0:
         raise ArtifactError(

@@ -1,6 +1,4 @@
-"""What a classifier knows at each noise level: how often it is right, how certain it is and whether it should be, and
-what is left of the gradient that guides.
-"""
+"""A classifier at each noise level: accuracy, certainty, calibration, and the norm of the guiding gradient."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,7 +21,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]  # x0 (B, C, H, W) in [-1, 1] and y (B
 def level_edges(steps: int, levels: int = LEVELS) -> list[int]:
     """[0, ..., steps]: level k is t in [edges[k], edges[k + 1]), equal ranges as far as whole steps allow.
 
-    There are `levels` of them, or as many as steps where these are fewer.
+    There are no more levels than steps.
     """
     levels = min(levels, steps)
     return [steps * k // levels for k in range(levels + 1)]
@@ -32,12 +30,10 @@ def level_edges(steps: int, levels: int = LEVELS) -> list[int]:
 def noise_levels(network: nn.Module, schedule: NoiseSchedule, batches: Batches, seed: int) -> list[dict]:
     """Measure a classifier of (x_t, t) at every noise level, a row for each, the cleanest first.
 
-    Each image is seen once per level, at a t and with noise that depend on (seed, level, its place in the stream)
-    alone. A row has "t_from" and "t_to" (t_to not included), and of all images: "accuracy"; "confidence", the mean
-    probability of the most probable class; "entropy", the mean H / log C; "ece", the expected calibration error of
-    that confidence (Guo et al., 2017, eq. 3), which is biased upwards where images are few; "gradient_norm", the mean
-    |grad_{x_t} log p(y|x_t)|, precise however certain the prediction is. Network and parameter gradients stay as they
-    are.
+    Each image is seen once per level, at a t and with noise of (seed, level, its place in the stream) alone. A row has
+    "t_from" and "t_to" (excluded); "accuracy"; "confidence", the mean of the highest probability; "entropy", the mean
+    H / log C; "ece", the expected calibration error (Guo et al., 2017, eq. 3), biased upwards for few images;
+    "gradient_norm", the mean |grad_{x_t} log p(y|x_t)|. Network and parameter gradients stay as they are.
     """
     edges = level_edges(len(schedule))
     sums = [_Sums() for _ in edges[1:]]
@@ -72,7 +68,7 @@ def noised(
 
 
 class _Sums:
-    """Sums over the images of one level, in float64 on their device: what `means` needs, however many they are."""
+    """Sums over the images of one level, in float64 on their device."""
 
     def __init__(self):
         self.count = 0

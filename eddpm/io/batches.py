@@ -1,10 +1,11 @@
-"""Batches of images in files. Images lie on disk as uint8 (N, H, W, C), as in ADM's sample batches: `arr_0` images,
-`arr_1` int64 labels. Those of others are taken where no pixel has to be guessed; else they are named for what they are.
+"""Batches of images in files, as ADM's sample batches: `arr_0` images uint8 (N, H, W, C), `arr_1` int64 labels.
+
+Other arrays are taken where no pixel has to be guessed; else the refusal names what they are.
 """
 
 import zipfile
 from collections.abc import Iterable, Iterator
-from math import isqrt, prod
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,17 +28,6 @@ class Samples(NamedTuple):
 
 def write_samples(path: Path, samples: Samples) -> None:
     write_npz(path, arr_0=samples.images, arr_1=samples.labels, **samples.extras)
-
-
-def read_samples(path: Path) -> Samples:
-    """Read a sample batch or a data set; images (N, H, W) are grey. Raises ArtifactError if it is neither."""
-    with open_arrays(path) as arrays:
-        arrays.require("arr_0", "arr_1")
-        _refuse_other_images(path, "arr_0", arrays.headers["arr_0"])
-        found = {name: arrays[name] for name in arrays.headers}
-    images, labels = found.pop("arr_0"), found.pop("arr_1")
-    labels = _labels(path, "arr_1", labels, len(images))
-    return Samples(images if images.ndim == 4 else images[..., None], labels, found)
 
 
 def write_sample_batch(path: Path, shape: tuple[int, ...], batches: Iterable[np.ndarray], **arrays: np.ndarray) -> None:
@@ -68,10 +58,8 @@ class ImageFile:
     """The images of a sample batch, read a few at a time: a batch of 50 000 need not fit in memory."""
 
     def __init__(self, path: Path):
-        """Reads headers. Raises ArtifactError where `path` holds no bytes uint8 (N, H, W, C) or (N, H, W), N > 0.
-
-        They are the array `arr_0`, or the only one that could be images, or that of an npy.
-        """
+        """Reads headers. Raises ArtifactError unless `arr_0`, or the only array of three axes or more, holds images:
+        bytes uint8 (N, H, W, C) or (N, H, W), N > 0."""
         self.path = path
         with open_arrays(path, single="arr_0") as arrays:
             self._name = _images_of(arrays)
@@ -160,23 +148,18 @@ def _byte_remedy(dtype: np.dtype) -> str | None:
 
 def _axes_remedy(shape: tuple[int, ...]) -> str | None:
     """How an array of this shape becomes (N, H, W, C) with 1 or 3 channels, or (N, H, W); None where it is that."""
-    if len(shape) == 3 and shape[2] in (1, 2, 3, 4):
-        return "it is one image (H, W, C): numpy.stack all of them"
-    if len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3)):
+    if len(shape) == 3:
+        is_one = shape[2] in (1, 2, 3, 4)
+        return "it is one image (H, W, C): numpy.stack all of them" if is_one else None
+    if len(shape) != 4:
+        return "give it the axes of images: IMAGES.reshape(-1, height, width, channels)"
+    if shape[3] in (1, 3):
         return None
-    if len(shape) == 4 and shape[3] in (2, 4):
+    if shape[3] in (2, 4):
         return f"drop alpha: IMAGES[..., :{shape[3] - 1}]"
-    if len(shape) == 4 and shape[1] in (1, 2, 3, 4):
+    if shape[1] in (1, 2, 3, 4):
         return "its axes are (N, C, H, W): save IMAGES.transpose(0, 2, 3, 1)"
-    if len(shape) == 4 and shape[2] in (1, 2, 3, 4):
-        return "its axes are (H, W, C, N): save IMAGES.transpose(3, 0, 1, 2)"
-    if len(shape) == 4:
-        return f"images of {shape[3]} channels are not known: make them 1 (grey) or 3 (RGB)"
-    if len(shape) == 5:
-        return "join its first two axes: IMAGES.reshape(-1, *IMAGES.shape[2:])"
-    if len(shape) == 2 and (side := isqrt(shape[1])) ** 2 == shape[1]:
-        return f"its images are rows: save IMAGES.reshape(-1, {side}, {side}) if they are square and grey"
-    return "give it the axes of images: IMAGES.reshape(-1, height, width, channels)"
+    return f"images of {shape[3]} channels are not known: make them 1 (grey) or 3 (RGB), the last axis"
 
 
 def _labels(path: Path, name: str, labels: np.ndarray, count: int) -> np.ndarray:
@@ -184,12 +167,8 @@ def _labels(path: Path, name: str, labels: np.ndarray, count: int) -> np.ndarray
     if labels.shape == (count,) and labels.dtype.kind in "iu":
         return labels.astype(np.int64)
     remedy = "save the class of each image as a number"
-    if labels.dtype.kind in "US" and labels.size:
-        remedy += f" in place of {str(labels.flat[0])!r}: numpy.unique({name}, return_inverse=True)[1]"
-    elif labels.ndim == 2 and len(labels) == count:
-        remedy = f"save {name}.argmax(axis=1) of one-hot labels" if labels.shape[1] > 1 else f"save {name}[:, 0]"
-    elif labels.shape == (count,) and labels.dtype.kind in "bf":
-        remedy = f"save {name}.astype(int)"
+    if labels.ndim == 2 and len(labels) == count:
+        remedy = f"save {name}.argmax(axis=1) of one-hot labels"
     raise ArtifactError(
         f"{path}: {name} is {labels.dtype} {labels.shape}, not one integer label for each of {count} images; {remedy}"
     )

@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from eddpm.errors import ArtifactError, EddpmError
+from eddpm.errors import ArtifactError
 from eddpm.io.names import listed
 
 HEAD = 1024  # bytes that are looked at
@@ -43,27 +43,27 @@ _SIGNATURES = {
 }
 
 
-def refuse_impostor(path: Path, *, text: bool = False, error: type[EddpmError] = ArtifactError) -> bytes:
-    """The first bytes of a file. Raises `error`, one line with the remedy, where no file of data can be at `path`.
+def refuse_impostor(path: Path, *, text: bool = False) -> bytes:
+    """The first bytes of a file. Raises ArtifactError, with the remedy, where no file of data can be at `path`.
 
     That is a missing file, a folder, a pipe or device, an empty file, a web page or a Git LFS pointer; and plain text,
     such as a server's "Entry not found", unless `text` is wanted.
     """
     path = Path(path)
     if path.is_dir():
-        raise error(f"{path}: {is_a_folder(path)}")
+        raise ArtifactError(f"{path}: {is_a_folder(path)}")
     if not path.exists():
         fault = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
-        raise error(f"{path}: {fault}; check the path, or make it first")
+        raise ArtifactError(f"{path}: {fault}; check the path, or make it first")
     if not path.is_file():
-        raise error(f"{path}: is a pipe or a device; name a file")
+        raise ArtifactError(f"{path}: is a pipe or a device; name a file")
     try:
         with open(path, "rb") as file:
             start = file.read(HEAD)
-    except OSError as cause:
-        raise error(f"{path}: cannot be read ({cause.strerror}); check the path and its permissions") from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
     if reason := impostor(start, text=text):
-        raise error(f"{path}: {reason}")
+        raise ArtifactError(f"{path}: {reason}")
     return start
 
 

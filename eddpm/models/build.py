@@ -3,12 +3,12 @@
 import functools
 import logging
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from eddpm.config.schema import EncoderConfig, UNetConfig
+from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.errors import ArtifactError
 from eddpm.io.names import listed
 from eddpm.models.encoder import EncoderClassifier
@@ -23,7 +23,7 @@ Network = TypeVar("Network", bound=nn.Module)
 _CHANNEL_MULT = {64: (1, 2, 3, 4), 128: (1, 1, 2, 3, 4), 256: (1, 1, 2, 2, 4, 4), 512: (0.5, 1, 1, 2, 2, 4, 4)}
 
 
-def _settings(image_size: int) -> dict:
+def _settings(image_size: int) -> dict[str, Any]:
     """The settings that all published networks of a size share."""
     return {
         "image_size": image_size,
@@ -33,12 +33,12 @@ def _settings(image_size: int) -> dict:
     }
 
 
-def _denoiser(image_size: int, num_classes: int | None = 1000, **options) -> UNetConfig:
+def _denoiser(image_size: int, num_classes: int | None = 1000, **options: Any) -> UNetConfig:
     options = {"num_channels": 256, "num_head_channels": 64} | options
     return UNetConfig(**_settings(image_size), num_classes=num_classes, **options)
 
 
-def _classifier(image_size: int, **options) -> EncoderConfig:
+def _classifier(image_size: int, **options: Any) -> EncoderConfig:
     return EncoderConfig(**_settings(image_size), classifier_width=128, num_classes=1000, **options)
 
 

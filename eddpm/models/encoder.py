@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from eddpm.config.schema import EncoderConfig
+from eddpm.config.networks import EncoderConfig
 from eddpm.models.layers import AttentionPool, GroupNorm, full_precision, trunk_dtype, zeroed
 from eddpm.models.unet import HalfUNet, heads
 

@@ -5,14 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from eddpm.config.schema import (
-    DiffusionConfig,
-    EncoderConfig,
-    MeasureClassifierConfig,
-    TrainClassifierConfig,
-    TrainDenoiserConfig,
-    UNetConfig,
-)
+from eddpm.config.networks import EncoderConfig, UNetConfig
+from eddpm.config.schema import DiffusionConfig, MeasureClassifierConfig, TrainClassifierConfig, TrainDenoiserConfig
 from eddpm.config.settings import Settings, parse_settings, read_yaml
 from eddpm.errors import ArtifactError, first_line
 from eddpm.io.files import load_checkpoint, read_metadata, save_model
@@ -25,7 +19,7 @@ _KEY = "eddpm"  # of the metadata
 
 
 class _Settings(Settings):
-    """What it takes to use the weights. The keys of `network` tell a denoiser from a classifier."""
+    """The settings that the weights need. The keys of `network` tell a denoiser from a classifier."""
 
     network: UNetConfig | EncoderConfig
     diffusion: DiffusionConfig

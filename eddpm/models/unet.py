@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from eddpm.config.schema import DiffusionConfig, EncoderConfig, UNetConfig
+from eddpm.config.networks import EncoderConfig, UNetConfig
+from eddpm.config.schema import DiffusionConfig
 from eddpm.models.layers import (
     AttentionBlock,
     ConditionedSequential,

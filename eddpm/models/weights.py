@@ -37,14 +37,15 @@ def find_weights(state: Mapping, wanted: Shapes, source: str) -> Weights:
     there is nothing but the state of an optimiser.
     """
     entries = _flat(state)
-    weights = {key: value for key, value in entries.items() if _is_weight(value)}
+    weights = {key: value for key, value in entries.items() if isinstance(value, Tensor) and not _is_counter(value)}
     if not weights and any(key.rpartition(".")[2] == "param_groups" for key in entries):
         raise ArtifactError(
             f"{source}: is the state of an optimiser, not weights; choose the model*.pt or ema*.pt beside it"
         )
     counts = Counter(place for key in weights for place in _places(key) if key[len(place) :] in wanted)
     whole = [place for place, count in counts.items() if count == len(wanted)]
-    at = {place: _at(place, weights, whole) for place in whole or [max(counts, key=counts.get, default="")]}
+    nearest = [place for place, _ in counts.most_common(1)] or [""]
+    at = {place: _at(place, weights, whole) for place in whole or nearest}
     fitting = [place for place in at if shapes(at[place]) == wanted]
     averages = [place for place in fitting if _is_average(place)]
     if len(averages or fitting) > 1:
@@ -99,8 +100,8 @@ def _flat(state: Mapping, place: str = "") -> dict[str, object]:
     return entries
 
 
-def _is_weight(value: object) -> bool:
-    return isinstance(value, Tensor) and (value.ndim > 0 or value.is_floating_point())
+def _is_counter(tensor: Tensor) -> bool:
+    return tensor.ndim == 0 and not tensor.is_floating_point()
 
 
 def _places(key: str) -> list[str]:

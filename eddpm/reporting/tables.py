@@ -6,6 +6,7 @@ The cells of a table are text, with metrics by name ("pixels/fid") as columns. E
 import html
 import math
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -51,16 +52,17 @@ for (const heading of document.querySelectorAll("th")) heading.onclick = () => {
 """
 
 
-def metrics_frame(runs: list[str], measured: dict[str, dict]) -> pd.DataFrame:
+def metrics_frame(runs: list[str], measured: dict[str, dict], methods: Sequence[str] = ()) -> pd.DataFrame:
     """A row for each of `runs`, from the contents of metrics.json files by run: columns run, method, scale, seed,
     num_images, then the metrics by name. A run that is not among `measured` has empty numbers.
 
     The standard error of `metric`, where it is known, is the column `metric_se`.
-    `method` is the name of the runs table which a generated run varies: "UADM(25)-G at 4" is one of UADM(25)-G.
+    `methods` are the names of the rows beside their scales: "UADM(25)-G at 4" is UADM(25)-G there.
     """
     if not runs:
         raise ArtifactError("table: no runs given; name at least one")
-    rows = [{"run": run, "method": run.partition(" at ")[0], **_numbers(measured.get(run))} for run in runs]
+    names = zip(runs, methods or runs, strict=True)
+    rows = [{"run": run, "method": method, **_numbers(measured.get(run))} for run, method in names]
     frame = pd.DataFrame(rows)
     numbers = dict.fromkeys(frame.columns.drop(["run", "method"]), "float")
     return frame.astype(numbers | {"seed": "Int64", "num_images": "Int64"})
@@ -85,12 +87,10 @@ def metric_columns(frame: pd.DataFrame) -> list[str]:
     return [column for column in frame.columns if column not in _OF_RUNS and column not in errors]
 
 
-def metrics_cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """Cells of a metrics frame. A missing run says so in the first metric's; its scale is the one in its name."""
-    scales = [
-        run.partition(" at ")[2] or NONE if math.isnan(scale) else f"{scale:g}"
-        for run, scale in zip(frame["run"], frame["scale"], strict=True)
-    ]
+def metrics_cells(frame: pd.DataFrame, scales: Sequence[str] = ()) -> pd.DataFrame:
+    """Cells of a metrics frame. A missing run says so in the first metric's; its scale is that of `scales`."""
+    planned = zip(scales or [NONE] * len(frame), frame["scale"], strict=True)
+    scales = [text if math.isnan(scale) else f"{scale:g}" for text, scale in planned]
     cells = pd.DataFrame({"run": frame["method"], "scale": scales})
     for column in metric_columns(frame):
         errors = frame.get(f"{column}_se", default=[math.nan] * len(frame))

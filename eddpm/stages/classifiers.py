@@ -1,4 +1,4 @@
-"""Noise-aware classifiers by noise level: what they know, and temperatures that calibrate them without training.
+"""Noise-aware classifiers by noise level: their measures, and temperatures that calibrate them without training.
 
 Temperatures are fitted on every other validation image, from the first. Every classifier is measured on the rest, so
 that none is measured on what it was fitted to, and all are compared on the same images with the same noise.
@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eddpm.config.schema import EncoderConfig, MeasureClassifierConfig
+from eddpm.config.networks import EncoderConfig
+from eddpm.config.schema import MeasureClassifierConfig
 from eddpm.config.settings import load_settings
 from eddpm.data.loader import labelled_batches
 from eddpm.data.store import Store, open_store
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 def measure_classifier(settings: Path, dataset: Path, classifier: Path, levels: Path) -> None:
-    """Write what is measured at each noise level (training/noise_levels.py), a row per level, as JSON lines."""
+    """Write the measures at each noise level (evaluation/noise_levels.py), a row per level, as JSON lines."""
     config, device = load_settings(MeasureClassifierConfig, settings), pick_device()
     network = _load(config.network, classifier, device)
     schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)

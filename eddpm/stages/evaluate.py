@@ -50,7 +50,7 @@ def evaluate(
     options = {"nearest_neighbours": nearest_neighbours, "replicates": replicates}
     parse_settings(MeasureConfig, {"spaces": [{"name": "pixels"}], **options}, "options")
     batch, against = open_images(samples), ReferenceFile(reference)
-    _say_what_is_measured(batch, against)
+    _log_images(batch, against)
     _check_pair(batch, against, nearest_neighbours)
     opened = [_space(name, weights, resize) for name in spaces]
     if len({space.name for space in opened}) < len(opened):
@@ -63,13 +63,13 @@ def evaluate(
     found = features_of(batch, opened, keep_spatial=replicates > 0)
     if judged and labels is None:
         logger.info(f"{samples}: no labels, so no accuracy")
-    _say_what_is_biased(found, references)
+    _log_bias(found, references)
     with named(str(samples)):
         values, errors = measure_in_spaces(found, references, labels, nearest_neighbours, replicates)
     print(scores(values, errors))
 
 
-def _say_what_is_measured(batch: Images, against: ReferenceFile) -> None:
+def _log_images(batch: Images, against: ReferenceFile) -> None:
     for images in filter(None, (batch, against.images)):
         height, width, channels = images.shape
         colours = "grey" if channels == 1 else "colour"
@@ -94,7 +94,7 @@ def _check_pair(batch: Images, against: ReferenceFile, k: int) -> None:
             )
 
 
-def _say_what_is_biased(found: dict[str, FeatureSet], references: dict[str, Reference]) -> None:
+def _log_bias(found: dict[str, FeatureSet], references: dict[str, Reference]) -> None:
     for space, features in found.items():
         sets = {"samples": features.pooled, "reference images": references[space].pooled}
         for name, pooled in sets.items():

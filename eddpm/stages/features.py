@@ -44,7 +44,7 @@ def features_of(
 
 
 def read_features(paths: list[Path], spaces: list[Extractor], count: int, keep_spatial: bool) -> dict[str, FeatureSet]:
-    """What `extract_features` wrote of the shards of `count` images, joined. ArtifactError if of other networks."""
+    """The files of `extract_features` of `count` images, joined. ArtifactError if of other networks or images."""
     collectors = {space.name: FeatureCollector(count, keep_spatial) for space in spaces}
     wanted, left = _identities(spaces), count
     for path in paths:

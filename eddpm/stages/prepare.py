@@ -37,7 +37,7 @@ class LeftOut(NamedTuple):
 
     @property
     def is_lost(self) -> bool:
-        """Whether it is an image, or may be one."""
+        """True if it is an image, or may be one."""
         return self.kind is None or not is_companion(self.kind)
 
 

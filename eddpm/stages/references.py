@@ -30,9 +30,8 @@ COVARIANCES = {"mu": "sigma", "mu_s": "sigma_s"}
 def extract_references(settings: Path, dataset: Path, weights: OptionalFiles, references: list[Path]) -> None:
     """Write one reference per space, in the order of the settings, with the keys of ADM's reference batches.
 
-    `dataset` is a prepared data set, of which the training images count, or a reference batch of ADM's; `weights`
-    belong to the spaces that have some. The statistics (mu, sigma, mu_s, sigma_s) are of all images, `features` of
-    those in `arr_0`: 10 000, spread evenly. No others are held in memory.
+    `dataset` is a prepared data set (its training images) or a reference batch of ADM's; `weights` belong to the spaces
+    that have some. The statistics are of all images, `features` of those in `arr_0`: 10 000, spread evenly.
     """
     config = load_settings(MeasureConfig, settings)
     check_count("--references", references, len(config.spaces), "feature spaces")
@@ -71,7 +70,7 @@ class ReferenceFile:
 
     @property
     def notes(self) -> list[str]:
-        """Which numbers come from what, for the log."""
+        """The origins of its numbers, for the log."""
         if self.images is None:
             metrics = "FID and sFID" if "mu_s" in self._arrays else "FID"
             return [

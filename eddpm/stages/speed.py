@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from eddpm.config.assets import weights_file
+from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.project import Project
 from eddpm.config.projectfile import load_project
 from eddpm.config.resources import PUBLISHED
-from eddpm.config.schema import EncoderConfig, SampleConfig, UNetConfig
+from eddpm.config.schema import SampleConfig
 from eddpm.config.settings import read_yaml
 from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError

@@ -1,5 +1,6 @@
 """Tables of an experiment, from metrics that lie on disk: whole ones, or what is measured so far."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import pandas as pd
 from eddpm.config.outputs import PUBLISHED_CAPTION, tables_of
 from eddpm.config.projectfile import load_project
 from eddpm.config.settings import read_yaml
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.files import read_json, write_text
 from eddpm.reporting.outdated import Files
 from eddpm.reporting.published import COMPARED, comparison_cells, comparison_frame, read_published
@@ -21,15 +22,26 @@ Page = Annotated[Path | None, "a page whose rows sort by a click"]
 
 
 def make_table(
-    runs: Names, metrics: Measured, caption: Caption, csv: Path, md: Path, tex: Path, html: Page = None
+    runs: Names,
+    metrics: Measured,
+    caption: Caption,
+    csv: Path,
+    md: Path,
+    tex: Path,
+    html: Page = None,
+    methods: Annotated[Sequence[str], "the name of each row beside its scale (the run's)"] = (),
+    scales: Annotated[Sequence[str], "the scale of each row, shown while the run is missing"] = (),
 ) -> None:
     """Write one table of `runs` in each format; the csv has every digit and column.
 
     `metrics` are the metrics.json of the measured runs; the others are rows that say so.
     """
+    for option, given in (("--methods", methods), ("--scales", scales)):
+        if given and len(given) != len(runs):
+            raise ConfigError(f"{option}: {len(given)} for {len(runs)} runs; give one for each, or none")
     measured = _measured(runs, metrics)
-    frame = metrics_frame(runs, measured)
-    text = (metrics_cells(frame), f"{caption} {_origin(runs, measured)}", {})
+    frame = metrics_frame(runs, measured, methods)
+    text = (metrics_cells(frame, scales), f"{caption} {_origin(runs, measured)}", {})
     _write(frame, text, csv, md, tex, html)
 
 
@@ -110,7 +122,8 @@ def tables(config: ProjectFile) -> None:
         note = f" Outdated, and so missing: {', '.join(table.runs[run].run for run in faults)}." if faults else ""
         finished = len(measured) == len(names)
         folder = results if finished else results / "unfinished"
-        make_table(names, measured, table.caption + note, **_formats(folder, name))
+        caption, columns = table.caption + note, {"methods": table.methods, "scales": table.scales}
+        make_table(names, measured, caption, **_formats(folder, name), **columns)
         made = [name]
         if name == "main":
             main = folder / "main.md"

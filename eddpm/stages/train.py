@@ -8,10 +8,9 @@ import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +38,7 @@ from eddpm.training.loop import Hooks, Trainer, run_training
 logger = logging.getLogger(__name__)
 
 VALIDATION_IMAGES = 1000  # watched during training: little time, and a standard error of accuracies of at most 0.016
+UNFINISHED = "unfinished.pt"  # beside the weights, until they are done
 TERMINATED = 128 + 15  # exit code, as a shell has it after SIGTERM
 
 Config = TrainDenoiserConfig | TrainClassifierConfig
@@ -132,8 +132,7 @@ class ClassifierTask:
 Task = DenoiserTask | ClassifierTask
 
 
-@dataclass(frozen=True)
-class _Job:
+class _Job(NamedTuple):
     """The files that a training reads and writes, and its layout."""
 
     settings: Path
@@ -143,14 +142,6 @@ class _Job:
     init_from: Path | None
     microbatch: int | None
     threads: int
-
-    @property
-    def unfinished(self) -> Path:
-        return self.model.with_name("unfinished.pt")
-
-    @property
-    def events(self) -> Path:
-        return self.model.with_name("events")
 
     def identity(self, config: Config) -> dict:
         """All that decides the weights: a state is resumed by a job of the same identity, whatever its layout."""
@@ -165,9 +156,11 @@ def _train(task_class: type[Task], job: _Job) -> None:
     config = load_settings(task_class.settings, job.settings)
     _check_options(config, job)
     train, validation = (open_store(job.dataset, part, config.network) for part in ("train", "validation"))
+    watched = min(len(validation), VALIDATION_IMAGES)
+    watched = np.arange(watched) * len(validation) // watched  # evenly spread over all
+    identity, unfinished, events = job.identity(config), job.model.with_name(UNFINISHED), job.model.with_name("events")
     with join_world() as world:
         rows = world.rows(config.training.batch_size)
-        identity = job.identity(config)
         trainer = _start(task_class, config, job, world, identity)
         schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
         # On the device, where coefficients are then looked up without waiting for it.
@@ -178,25 +171,22 @@ def _train(task_class: type[Task], job: _Job) -> None:
             logger.info(f"{len(train)} images, steps {trainer.step} to {config.training.iterations}, on {where}")
         workers = max(0, job.threads // world.local_size - 1) if world.device.type == "cuda" else 0
         batches = training_batches(train, config.training, trainer.step, rows, workers)
-        # Some of the validation images, evenly spread over all.
-        watched = min(len(validation), VALIDATION_IMAGES)
-        watched = np.arange(watched) * len(validation) // watched
-        with writing(job.events), _open_events(job, trainer) if world.leads else nullcontext() as events:
+        with writing(events), _open_events(events, trainer) if world.leads else nullcontext() as writer:
             hooks = Hooks(
                 lambda network: task.evaluate(labelled_batches(validation, watched, world.device), network),
-                lambda: save_training_state(job.unfinished, {"identity": identity, "trainer": trainer.state_dict()}),
-                partial(_report, events),
+                lambda: save_training_state(unfinished, {"identity": identity, "trainer": trainer.state_dict()}),
+                partial(_report, writer),
             )
             finished = run_training(trainer, world, task.loss, batches, len(schedule), hooks, job.microbatch)
         if world.leads and finished:
             write_text(job.log, "".join(json.dumps(row) + "\n" for row in trainer.log))
             save_trained(job.model, trainer.result.state_dict(), config)
-            job.unfinished.unlink(missing_ok=True)
-        elif world.leads:
-            logger.info(
-                f"stopped by SIGTERM after step {trainer.step}: {job.unfinished}; the same command goes on from there"
-            )
+            unfinished.unlink(missing_ok=True)
     if not finished:
+        if world.leads:
+            logger.info(
+                f"stopped by SIGTERM after step {trainer.step}: {unfinished}; the same command goes on from there"
+            )
         raise SystemExit(TERMINATED)
 
 
@@ -216,19 +206,19 @@ def _start(task_class: type[Task], config: Config, job: _Job, world: World, iden
     network = task_class.build(config.network).to(world.device)
     if job.init_from:
         load_weights(network, load_checkpoint(job.init_from), str(job.init_from))
-    trainer = Trainer(network, config.training)
-    if job.unfinished.exists() and (state := load_checkpoint(job.unfinished)).get("identity") == identity:
+    trainer, unfinished = Trainer(network, config.training), job.model.with_name(UNFINISHED)
+    if unfinished.exists() and (state := load_checkpoint(unfinished)).get("identity") == identity:
         trainer.load_state_dict(state["trainer"])
     if world.max(trainer.step) != trainer.step:
-        raise ArtifactError(f"{job.unfinished}: not seen by every process; wait for the file system, and start again")
+        raise ArtifactError(f"{unfinished}: not seen by every process; wait for the file system, and start again")
     return trainer
 
 
-def _open_events(job: _Job, trainer: Trainer) -> SummaryWriter:
+def _open_events(folder: Path, trainer: Trainer) -> SummaryWriter:
     """TensorBoard's events: none of an earlier training, and none twice of this one."""
     if trainer.step == 0:
-        shutil.rmtree(job.events, ignore_errors=True)
-    return SummaryWriter(job.events, purge_step=1 + trainer.log[-1]["step"] if trainer.log else 0)
+        shutil.rmtree(folder, ignore_errors=True)
+    return SummaryWriter(folder, purge_step=1 + trainer.log[-1]["step"] if trainer.log else 0)
 
 
 def _report(events: SummaryWriter, row: dict, measured: dict) -> None:

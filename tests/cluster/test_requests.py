@@ -49,7 +49,7 @@ def test_each_job_asked_for_what_its_rule_needs(finished):
         assert job["Partition"] == ("gpu" if on_gpu else "cpu"), job
         assert job.get("TresPerJob") == ("gres:gpu:1" if on_gpu else None), job
         assert int(job["CPUs/Task"]) == WANTED[job["rule"]][1], job
-        assert (job["MinMemoryNode"], job["TimeLimit"]) == ("8000M", MINUTES.get(job["rule"], "01:00:00")), job
+        assert (job["MinMemoryNode"], job["TimeLimit"]) == ("12000M", MINUTES.get(job["rule"], "01:00:00")), job
         assert job["JobState"] == "COMPLETED", job
 
 

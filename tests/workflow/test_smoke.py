@@ -82,10 +82,10 @@ SHARD = "results/digits/runs/uadm5-g/samples/0000.npz"
 TRAINED = ("--rerun-triggers", "mtime", "--")  # the copied networks are taken as they are
 
 
-def with_networks_of(finished, folder):
+def with_networks_of(finished, folder, programs=None):
     """A workspace with the networks of the finished one, where a run of more images waits to be sampled."""
     runs = RUNS.replace("constant\t4\t0\t8", "constant\t4\t0\t96")
-    workspace = Workspace(folder, runs, sampling={"shard_size": 96, "batch_size": 1})
+    workspace = Workspace(folder, runs, programs, sampling={"shard_size": 96, "batch_size": 1})
     for part in ("resources", "results/digits/denoisers", "results/digits/classifiers", "results/digits/dataset"):
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-rp", finished.folder / part, folder / part], check=True)
@@ -93,8 +93,8 @@ def with_networks_of(finished, folder):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(finished, tmp_path_factory):
-    workspace = with_networks_of(finished, tmp_path_factory.mktemp("uninterrupted") / "project")
+def uninterrupted(finished, forks, tmp_path_factory):
+    workspace = with_networks_of(finished, tmp_path_factory.mktemp("uninterrupted") / "project", forks)
     workspace.snakemake(*TRAINED, TARGET)
     return workspace
 

@@ -196,7 +196,7 @@ def test_another_scheduler_is_told_what_a_job_needs_and_slurm_is_not_asked(snake
     options = ("--executor", "cluster-generic", "--jobs", "2")
     submit = ("--cluster-generic-submit-cmd", "submit {resources.mem_mb} {resources.runtime}")
     succeeded(snakemake("-s", SNAKEFILE, *options, *submit, "--", DATASET))
-    assert (tmp_path / "submit.log").read_text().startswith("8000 60 ")
+    assert (tmp_path / "submit.log").read_text().startswith("12000 60 ")
     assert (tmp_path / "work" / DATASET).exists()
 
 

@@ -12,7 +12,6 @@ from zoo.odd_images import (
     tarred,
     zip_in_folders,
     zipped,
-    zipped_by_method,
     zipped_unmarked,
 )
 
@@ -40,7 +39,7 @@ PACKED = (
     refused("an encrypted zip", zipped(pets(), flags=1), "is encrypted; unpack it"),
     refused(
         "a zip compressed by Deflate64, as Windows does with large ones",
-        zipped_by_method(9),
+        zipped(pets(), method=9),
         "compressed in a way that is not read (method 9)",
     ),
     refused("a zip for each class", zip_in_folders, "holds no images that are read, but 2 .zip; unpack the archives"),

@@ -1,6 +1,7 @@
 """Folders of images with something odd about them, made for the zoo."""
 
 import os
+import re
 import struct
 import tarfile
 import unicodedata
@@ -48,9 +49,8 @@ def picture(name: str, image: Image.Image | None = None, **options) -> Make:
     """Another image."""
 
     def make(images: Path) -> None:
-        path = images / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        (image or Image.fromarray(random_picture(9, 9))).save(path, **{"format": path.suffix and None, **options})
+        put(name)(images)
+        (image or Image.fromarray(random_picture(9, 9))).save(images / name, **options)
 
     return make
 
@@ -99,8 +99,10 @@ def decomposed(name: str) -> str:
 # Archives ---------------------------------------------------------------------------------------------------------
 
 
-def zipped(make: Make, rename: Callable[[str], str] = str, name: str = "images.zip", flags: int = 0) -> Make:
-    """What `make` makes below `images`, packed under other names, perhaps with flags set in its directory."""
+def zipped(
+    make: Make, rename: Callable[[str], str] = str, name: str = "images.zip", flags: int = 0, method: int = 0
+) -> Make:
+    """Files that `make` makes below `images`, packed under other names, perhaps with other flags in the directory."""
 
     def pack_(folder: Path) -> None:
         make(folder / "unpacked")
@@ -108,28 +110,13 @@ def zipped(make: Make, rename: Callable[[str], str] = str, name: str = "images.z
         with zipfile.ZipFile(folder / name, "w") as archive:
             for file in sorted(images.rglob("*.*")):
                 archive.writestr(rename(file.relative_to(images).as_posix()), file.read_bytes())
-        change_entries(folder / name, flags)
+        data = bytearray((folder / name).read_bytes())
+        for entry in re.finditer(b"PK\x01\x02", bytes(data)):
+            data[entry.start() + 8] |= flags
+            data[entry.start() + 10] |= method  # of compression
+        (folder / name).write_bytes(data)
 
     return pack_
-
-
-def change_entries(path: Path, flags: int = 0, method: int = 0) -> None:
-    """Set flags, or a method of compression, in the directory of a zip."""
-    data = bytearray(path.read_bytes())
-    place = data.find(b"PK\x01\x02")
-    while place >= 0:
-        data[place + 8] |= flags
-        data[place + 10] |= method
-        place = data.find(b"PK\x01\x02", place + 4)
-    path.write_bytes(data)
-
-
-def zipped_by_method(method: int) -> Make:
-    def make(folder: Path) -> None:
-        zipped(pets())(folder)
-        change_entries(folder / "images.zip", method=method)
-
-    return make
 
 
 def zipped_unmarked(folder: Path) -> None:
@@ -155,21 +142,7 @@ def tarred(name: str, mode: str) -> Make:
     return make
 
 
-# Single images ----------------------------------------------------------------------------------------------------
-
-
-def turned() -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return exif
-
-
-def transparent() -> Image.Image:
-    return Image.fromarray(random_picture(9, 9, 4), "RGBA")
-
-
-def frames() -> list[Image.Image]:
-    return [Image.fromarray(random_picture(9, 9, seed=seed)) for seed in range(2)]
+# Single images and arrays -----------------------------------------------------------------------------------------
 
 
 def png(width: int, height: int, depth: int, colour: int, rows: bytes | None = None) -> bytes:
@@ -184,9 +157,6 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes | None = N
     packer = zlib.compressobj(1)
     packed = b"".join([packer.compress(row) for _ in range(height)] if rows is None else []) + packer.flush()
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
-
-
-# Arrays -----------------------------------------------------------------------------------------------------------
 
 
 def npz(**arrays: np.ndarray) -> Make:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from eddpm.config.schema import EncoderConfig, UNetConfig
+from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.models.build import build_classifier
 
 SMALL = {"image_size": 8, "image_channels": 1, "channel_mult": (1,)}
@@ -60,7 +60,7 @@ def optimiser() -> dict:
 
 
 def averaged() -> dict:
-    """What torch's own moving average saves."""
+    """The state of torch's own moving average."""
     network = build_classifier(ENCODER)
     network.load_state_dict(RIGHT)
     return torch.optim.swa_utils.AveragedModel(network).state_dict()

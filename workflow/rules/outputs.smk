@@ -46,10 +46,13 @@ rule make_table:
         this_environment
     params:
         runs=table_names,
+        methods=lambda wildcards: TABLES[wildcards.table].methods,
+        scales=lambda wildcards: TABLES[wildcards.table].scales,
         caption=table_caption,
         code=checksums(REPO / "eddpm/reporting/tables.py"),
     shell:
         "python -m eddpm make-table --runs {params.runs:q} --metrics {input.metrics} --caption {params.caption:q}"
+        " --methods {params.methods:q} --scales {params.scales:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 
 

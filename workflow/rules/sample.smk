@@ -1,4 +1,4 @@
-# Guided sampling in shards.
+# Guided sampling: a job per shard of a run, or, of a small sweep, a job per method.
 
 
 rule sample_shard:
@@ -30,3 +30,26 @@ rule sample_shard:
         " --denoiser {input.denoiser:q} --classifier {input.classifier:q}"
         " --start {params.start} --stop {params.stop} --batch-size {resources.batch_size}"
         " --samples {output.samples} > {log} 2>&1 || leave_word $? {log}"
+
+
+# To start a process takes as long as to sample a scale of a small sweep.
+use rule sample_shard as sample_sweep with:
+    input:
+        settings=of_each_scale(paths.RUN_SETTINGS),
+        denoiser=run_denoiser,
+        classifier=run_classifier,
+    output:
+        samples=of_each_scale(paths.SAMPLES),
+    log:
+        "logs/{experiment}/sample_sweep/{run}.log",
+    benchmark:
+        "benchmarks/{experiment}/sample_sweep/{run}.tsv"
+    wildcard_constraints:
+        run=one_of(SWEPT_METHODS),
+    resources:
+        batch_size=project.sampling.batch_size,
+        runtime=sweep_minutes,
+        mem_mb=megabytes,
+    params:
+        start=0,
+        stop=project.sweep.num_images,

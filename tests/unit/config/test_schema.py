@@ -7,15 +7,14 @@ import pytest
 from least_values import CLASSIFIER, DATASET, DENOISER, ENCODER, SAMPLE, UNET, changed, refusal
 from tiny import REPO
 
+from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.schema import (
     Criterion,
     DatasetConfig,
-    EncoderConfig,
     EvaluationConfig,
     SampleConfig,
     TrainClassifierConfig,
     TrainDenoiserConfig,
-    UNetConfig,
 )
 from eddpm.config.settings import parse_settings
 

@@ -8,8 +8,9 @@ import yaml
 from least_values import DATASET, DENOISER, ENCODER, SAMPLE, changed, refusal
 from pydantic import Discriminator, Tag
 
-from eddpm.config.schema import DatasetConfig, MeasureConfig, Name, SampleConfig, TrainDenoiserConfig, UNetArchitecture
-from eddpm.config.settings import Settings, load_settings, merged, parse_settings, read_yaml
+from eddpm.config.networks import UNetArchitecture
+from eddpm.config.schema import DatasetConfig, MeasureConfig, SampleConfig, TrainDenoiserConfig
+from eddpm.config.settings import Name, Settings, load_settings, merged, parse_settings, read_yaml
 from eddpm.errors import ConfigError
 
 NETWORK = {"num_channels": 32, "channel_mult": [1]}

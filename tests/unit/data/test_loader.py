@@ -1,4 +1,4 @@
-"""Row j of step k is the same image, crop and flip whoever reads it, and epochs leave nothing out."""
+"""Row j of step k is the same image, crop and flip in any process, and epochs leave nothing out."""
 
 import math
 import multiprocessing

@@ -1,4 +1,4 @@
-"""What a shard holds; and that killed, repeated and changed jobs leave what one job in one go would have left."""
+"""The content of a shard; killed, repeated and changed jobs leave the same as one job in one go."""
 
 import os
 import shutil

@@ -46,7 +46,7 @@ def test_features_that_are_not_finite_are_refused_with_the_first_such_image(kind
         space(extract)(random_images(5))
 
 
-@pytest.mark.parametrize("sizes", [[20], [7, 7, 6], [3, 0, 16, 1]])
+@pytest.mark.parametrize("sizes", [[20], [7, 7, 6]])
 def test_collecting_in_batches_gives_what_the_whole_set_gives(sizes):
     images = random_images(20)
     whole, collector = stand_in(images), FeatureCollector(20)

@@ -33,20 +33,6 @@ def points(count, dim, seed, spread=1.0, offset=0.0):
     return (np.random.default_rng(seed).normal(size=(count, dim)) * spread + offset).astype(np.float32)
 
 
-def test_near_neighbours_far_from_the_others_are_not_taken_for_copies():
-    pairs = np.array([[0.0], [0.01], [1000.0], [1000.01], [3000.0], [3000.01]])
-    assert precision_recall(pairs, pairs + 0.009, k=1) == (1.0, 1.0)
-    assert precision_recall(pairs, pairs + 0.03, k=1) == (0.0, 0.0)
-
-
-@pytest.mark.parametrize("k", [1, 3, 7])
-@pytest.mark.parametrize("chunk", [1, 2, 7, 30, 31, 1000])
-def test_any_chunk_agrees_with_brute_force(k, chunk):
-    reference, samples = points(31, 5, seed=0), points(23, 5, seed=1, spread=1.2)
-    found = precision_recall(reference, samples, k, chunk)
-    assert found == pytest.approx(brute_precision_recall(reference, samples, k), abs=1e-12)
-
-
 @pytest.mark.parametrize("closer", [False, True])
 @pytest.mark.parametrize("dim", [1, 2048])
 def test_what_float32_cannot_tell_apart_is_decided_in_float64(dim, closer):
@@ -105,19 +91,6 @@ def test_integers_beyond_float32_are_exact():
     samples = np.concatenate([reference[:30] + rng.choice([-1, 1], size=(30, 2048)), reference[30:, ::-1]])
     found = precision_recall(reference, samples.astype(np.float32), k=3)
     assert found == pytest.approx(brute_precision_recall(reference, samples, 3), abs=1e-12)
-
-
-@pytest.mark.parametrize("magnitude", [1e-30, 1e-12, 1e12, 1e30])
-def test_the_unit_of_the_features_does_not_matter(magnitude):
-    reference, samples = points(50, 4, seed=5).astype(np.float64), points(50, 4, seed=6, spread=1.2).astype(np.float64)
-    found = precision_recall(reference * magnitude, samples * magnitude, k=3)
-    assert found == precision_recall(reference, samples, k=3)
-
-
-def test_rank_deficient_features_agree_with_brute_force():
-    basis = points(2, 300, seed=7)
-    reference, samples = points(60, 2, seed=8) @ basis, points(60, 2, seed=9, spread=1.3) @ basis
-    assert precision_recall(reference, samples, k=3) == pytest.approx(brute_precision_recall(reference, samples, 3))
 
 
 @pytest.mark.parametrize(("count", "dim"), [(300, 8), (150, 2048)])
@@ -186,20 +159,14 @@ def test_precision_and_recall_by_hand():
     assert precision_recall(samples, reference, k=1) == (0.0, 1.0)  # what is one is the other with the sets swapped
 
 
-def test_k_widens_the_manifold():
-    reference = np.array([[0.0], [1.0], [3.0], [4.0]])
-    samples = reference + 6.0
-    assert precision_recall(reference, samples, k=1) == (0.0, 0.0)
-    assert precision_recall(reference, samples, k=3) == (0.5, 0.5)  # radii 4, 3, 3, 4: up to 8, down to 2
-
-
 @pytest.mark.parametrize("spread", [0.5, 1.0, 1.5])
 @pytest.mark.parametrize("dim", [1, 2, 16])
 def test_float_features_agree_with_brute_force_to_the_count(dim, spread):
     reference, samples = points(150, dim, seed=1), points(130, dim, seed=2, spread=spread, offset=0.3)
-    expected = brute_precision_recall(reference, samples, k=3)
-    assert precision_recall(reference, samples, k=3) == expected
-    assert 0 < sum(expected) < 2
+    for k, chunk in ((1, 31), (3, 2000), (7, 7)):
+        expected = brute_precision_recall(reference, samples, k)
+        assert precision_recall(reference, samples, k, chunk) == expected
+    assert 0 < sum(brute_precision_recall(reference, samples, 1)) < 2
 
 
 @pytest.mark.parametrize("offset", [0, 5000])
@@ -214,57 +181,12 @@ def test_ties_of_integers_are_exact_for_any_chunk(offset):
     assert (squared(reference, samples) < brute_radii(reference, 3)[:, None]).any(axis=0).mean() < expected[0]
 
 
-def test_a_far_offset_does_not_change_the_result():
-    reference, samples = (np.round(points(60, 4, seed=s) * 256) / 256 for s in (4, 5))
-    near = precision_recall(reference, samples, k=3)
-    assert precision_recall(reference.astype(np.float64) + 2**30, samples.astype(np.float64) + 2**30, k=3) == near
-    assert 0 < near[0] < 1
-
-
-@pytest.mark.parametrize("dim", [1, 3, 2048])
-def test_identical_sets_have_full_precision_and_recall(dim):
-    features = points(40, dim, seed=6)
-    assert precision_recall(features, features[::-1].copy(), k=3) == (1.0, 1.0)
-
-
 @pytest.mark.parametrize("chunk", [4, 7, 1000])
 def test_copies_are_at_distance_zero_though_their_norms_are_rounded(chunk):
     # Every point five times: all radii are zero, and only true copies are inside.
     originals = points(12, 300, seed=7)
     reference, samples = np.repeat(originals, 5, axis=0), np.concatenate([originals[:6]] * 5 + [originals[6:] + 1e-3])
     assert precision_recall(reference, samples, k=3, chunk=chunk)[0] == pytest.approx(30 / 36)
-
-
-def test_constant_features_are_one_point():
-    constant = np.full((5, 7), 0.1, dtype=np.float32)
-    assert precision_recall(constant, constant, k=3) == (1.0, 1.0)
-    assert precision_recall(constant, constant + np.float32(1e-3), k=3) == (0.0, 0.0)
-
-
-def test_order_of_the_points_does_not_matter():
-    reference, samples = points(50, 3, seed=8), points(60, 3, seed=9, spread=1.3)
-    rng = np.random.default_rng(10)
-    shuffled = precision_recall(rng.permutation(reference), rng.permutation(samples), k=3, chunk=17)
-    assert shuffled == precision_recall(reference, samples, k=3)
-
-
-def test_tensors_and_arrays_give_the_same():
-    reference, samples = points(30, 3, seed=11), points(30, 3, seed=12)
-    tensors = torch.from_numpy(reference), torch.from_numpy(samples)
-    assert precision_recall(*tensors, k=3) == precision_recall(reference, samples, k=3)
-
-
-def test_blocks_are_no_larger_than_the_chunk(monkeypatch):
-    largest, bounds = [], manifold._lower_bounds
-
-    def spy(*args, **kwargs):
-        block = bounds(*args, **kwargs)
-        largest.append(max(block.shape))
-        return block
-
-    monkeypatch.setattr(manifold, "_lower_bounds", spy)
-    precision_recall(points(50, 2, seed=13), points(70, 2, seed=14), k=3, chunk=16)
-    assert max(largest) == 16
 
 
 @pytest.mark.parametrize(("case", "tolerance"), [("exact_int_d3_dense_ties", 1e-12), ("float_d16_wide_sample", 0.004)])

@@ -11,7 +11,7 @@ import pytest
 from refusals import cuts, readable, refusal
 
 from eddpm.errors import ArtifactError
-from eddpm.io.arrays import Arrays, image_numbers, map_array, open_arrays, read_npz, write_npz
+from eddpm.io.arrays import Arrays, image_numbers, map_array, read_npz, write_npz
 from eddpm.io.files import sha256
 
 ARRAYS = {"arr_0": np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3), "arr_1": np.array([3, 1])}
@@ -36,10 +36,6 @@ def test_the_same_arrays_give_the_same_bytes_at_another_time(tmp_path, monkeypat
     assert sha256(tmp_path / "a.npz") == sha256(tmp_path / "b.npz")
     write_npz(tmp_path / "b.npz", arr_0=ARRAYS["arr_0"], arr_1=ARRAYS["arr_1"] + 1)
     assert sha256(tmp_path / "a.npz") != sha256(tmp_path / "b.npz")
-
-
-def test_a_missing_archive_is_refused(tmp_path):
-    assert refusal(read_npz, tmp_path / "a.npz").startswith("does not exist; ")
 
 
 def test_an_archive_cut_short_anywhere_is_refused(tmp_path):
@@ -69,34 +65,22 @@ def test_pickled_objects_are_refused(tmp_path):
     assert refusal(read_npz, tmp_path / "b.npz").startswith("is a pickle, not an npz")
 
 
-def test_what_is_not_asked_for_may_be_a_pickle(tmp_path):
-    np.savez(tmp_path / "a.npz", notes=np.array([{"an": "object"}]), **ARRAYS)
-    assert read_npz(tmp_path / "a.npz", skip=("notes",)).keys() == ARRAYS.keys()
-
-
-def test_a_single_array_is_not_an_archive(tmp_path):
-    np.save(tmp_path / "a.npy", np.zeros(3))
-    assert refusal(read_npz, tmp_path / "a.npy").startswith("is a single array, not an npz archive")
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"hello\nthere\n", "is text that begins 'hello'"),
-        (b"<!DOCTYPE html><html>", "is a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "is a Git LFS pointer"),
         (b"", "is empty"),
         (b"\x89PNG\r\n\x1a\n\0", "is a PNG image, not an npz"),
-        (b"\x1f\x8b\x08\0", "is a gzip archive, not an npz"),
+        (b"\x93NUMPY\x01\0", "is a single array, not an npz archive"),
     ],
 )
 def test_what_was_saved_instead_of_an_archive_is_named(tmp_path, content, words):
+    assert refusal(read_npz, tmp_path / "a.npz").startswith("does not exist; ")
     (tmp_path / "a.npz").write_bytes(content)
     assert refusal(read_npz, tmp_path / "a.npz").startswith(words)
 
 
-def test_a_folder_and_a_zip_of_other_files_are_no_archive(tmp_path):
-    assert refusal(read_npz, tmp_path).startswith("is a folder; ")
+def test_a_zip_of_other_files_is_no_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("cats/0.png", b"")
     assert refusal(read_npz, tmp_path / "a.npz").startswith("is a zip of cats/0.png and the like, not an npz")
@@ -109,11 +93,6 @@ def test_a_missing_array_is_named_with_those_there_are(tmp_path):
     )
     write_npz(tmp_path / "b.npz")
     assert refusal(read_npz, tmp_path / "b.npz", "mu").startswith("has no array 'mu', only none")
-
-
-def test_reading_all_but_the_images_leaves_them_out(tmp_path):
-    write_npz(tmp_path / "a.npz", **ARRAYS)
-    assert set(read_npz(tmp_path / "a.npz", "arr_0", skip=("arr_0",))) == {"arr_1"}
 
 
 # Headers ----------------------------------------------------------------------------------------------------------
@@ -135,15 +114,9 @@ BAD_HEADERS = {
     "more than there is": npy(header((10**12, 4, 4, 3)), bytes(96)),
     "less than there is": npy(header((1, 4, 4, 3)), bytes(96)),
     "a length beyond all numbers": npy(header((10**400,)), bytes(96)),
-    "larger numbers than there are": npy(header((2, 4, 4, 3), "<f8"), bytes(96)),
     "numbers of no size": npy(header((10**12,), "|V0"), b""),
-    "a length that is a fraction": npy(header((2.0, 48)), bytes(96)),
     "no shape": npy({"descr": "|u1", "fortran_order": False}, bytes(96)),
-    "another key": npy({**header((96,)), 1: 2}, bytes(96)),
-    "a list": npy([1, 2], bytes(96)),
     "an unknown type": npy(header((96,), "|q9"), bytes(96)),
-    "a type of no sense": npy(header((96,), {"a": 1}), bytes(96)),
-    "a text for an order": npy(header((96,), is_fortran="no"), bytes(96)),
     "a version to come": npy(header((96,)), bytes(96), version=9),
     "a header longer than the file": b"\x93NUMPY\x02\0" + struct.pack("<I", 2**31) + b"{}",
     "brackets without end": b"\x93NUMPY\x01\0" + struct.pack("<H", 9000) + b"(" * 9000,
@@ -162,11 +135,10 @@ def unread(monkeypatch):
     monkeypatch.setattr(np, "memmap", never)
 
 
-@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("kind", BAD_HEADERS)
-def test_a_header_that_does_not_fit_the_file_is_refused_before_data_are_read(tmp_path, unread, kind, compression):
+def test_a_header_that_does_not_fit_the_file_is_refused_before_data_are_read(tmp_path, unread, kind):
     path = tmp_path / "a.npz"
-    with zipfile.ZipFile(path, "w", compression) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("arr_0.npy", BAD_HEADERS[kind])
     for read in (read_npz, image_numbers):
         assert refusal(read, path).startswith("not a readable npz (")
@@ -188,45 +160,15 @@ def test_every_version_of_header_is_read(tmp_path, version):
     np.testing.assert_array_equal(read_npz(tmp_path / "a.npz")["arr_0"], ARRAYS["arr_0"])
 
 
-@pytest.mark.parametrize("field", ["compressed", "uncompressed", "both"])
-@pytest.mark.parametrize("compress", [False, True])
-def test_a_member_announced_larger_than_the_file_is_refused(tmp_path, unread, field, compress):
-    path = tmp_path / "a.npz"
-    content = npy(header((2**31, 1)), bytes(96))
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED) as archive:
-        archive.writestr("arr_0.npy", content)
-    data = bytearray(path.read_bytes())
-    entry = data.index(b"PK\x01\x02")  # the central directory, by which a zip is read
-    size = 2**31 + len(content) - 96
-    for place in {"compressed": (20,), "uncompressed": (24,), "both": (20, 24)}[field]:
-        data[entry + place : entry + place + 4] = struct.pack("<I", size)
-    path.write_bytes(data)
-    assert refusal(read_npz, path).startswith("not a readable npz (")
-
-
 def test_a_large_array_of_little_content_is_read(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", a=np.zeros(10**7, np.uint8))
     assert len(read_npz(tmp_path / "a.npz")["a"]) == 10**7
-
-
-def test_arrays_in_fortran_order_are_read_and_mapped_as_they_are(tmp_path):
-    array = np.asfortranarray(np.arange(6).reshape(2, 3))
-    np.save(tmp_path / "a.npy", array)
-    np.savez(tmp_path / "a.npz", a=array)
-    np.testing.assert_array_equal(map_array(tmp_path / "a.npy", ""), array)
-    np.testing.assert_array_equal(read_npz(tmp_path / "a.npz")["a"], array)
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (5,), ()])
 def test_an_array_of_any_length_is_mapped(tmp_path, shape):
     np.save(tmp_path / "a.npy", np.ones(shape))
     np.testing.assert_array_equal(map_array(tmp_path / "a.npy", ""), np.ones(shape))
-
-
-def test_a_single_array_is_opened_under_the_name_asked_for(tmp_path):
-    np.save(tmp_path / "a.npy", np.arange(3))
-    with open_arrays(tmp_path / "a.npy", single="arr_0") as arrays:
-        assert arrays["arr_0"].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.npy"])

@@ -7,79 +7,40 @@ import pytest
 from refusals import cuts, readable, refusal
 
 from eddpm.io.arrays import write_npz
-from eddpm.io.batches import ImageFile, Samples, read_samples, write_sample_batch, write_samples
+from eddpm.io.batches import ImageFile, Samples, write_sample_batch, write_samples
 
 ARRAYS = {"arr_0": np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3), "arr_1": np.array([3, 1])}
 
-# Samples ----------------------------------------------------------------------------------------------------------
 
-
-def test_samples_read_back_as_written_and_are_what_adm_reads(tmp_path):
-    samples = Samples(ARRAYS["arr_0"], ARRAYS["arr_1"], {"index": np.array([7, 9])})
-    write_samples(tmp_path / "a.npz", samples)
-    found = read_samples(tmp_path / "a.npz")
-    np.testing.assert_array_equal(found.images, samples.images)
-    np.testing.assert_array_equal(found.labels, samples.labels)
-    assert found.extras.keys() == {"index"}
-    np.testing.assert_array_equal(found.extras["index"], [7, 9])
+def test_samples_are_what_adm_reads(tmp_path):
+    write_samples(tmp_path / "a.npz", Samples(ARRAYS["arr_0"], ARRAYS["arr_1"], {"index": np.array([7, 9])}))
     with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
-        assert file.files[:2] == ["arr_0", "arr_1"]
+        assert file.files == ["arr_0", "arr_1", "index"]
         assert (file["arr_0"].dtype, file["arr_1"].dtype) == (np.uint8, np.int64)
-
-
-def test_labels_of_another_integer_type_are_read_as_int64(tmp_path):
-    write_npz(tmp_path / "a.npz", arr_0=ARRAYS["arr_0"], arr_1=ARRAYS["arr_1"].astype(np.uint8))
-    found = read_samples(tmp_path / "a.npz").labels
-    assert (found.dtype, found.tolist()) == (np.int64, ARRAYS["arr_1"].tolist())
-
-
-@pytest.mark.parametrize(
-    ("images", "described"),
-    [
-        (ARRAYS["arr_0"].astype(np.float32), "float32 (2, 4, 4, 3)"),
-        (ARRAYS["arr_0"].astype(np.int64), "int64 (2, 4, 4, 3)"),
-        (ARRAYS["arr_0"][..., 0], "uint8 (2, 4, 4)"),
-        (ARRAYS["arr_0"][0, 0, 0], "uint8 (3,)"),
-    ],
-)
-def test_images_of_another_type_or_rank_are_refused(tmp_path, images, described):
-    write_npz(tmp_path / "a.npz", arr_0=images, arr_1=ARRAYS["arr_1"])
-    assert refusal(read_samples, tmp_path / "a.npz").startswith(f"arr_0 is {described}, not uint8 (N, H, W, C)")
+        np.testing.assert_array_equal(file["arr_0"], ARRAYS["arr_0"])
 
 
 @pytest.mark.parametrize(
     ("labels", "remedy"),
     [
         (np.zeros(3, int), "save the class of each image as a number"),
-        (np.zeros(1, int), "save the class of each image as a number"),
         (np.array(1), "save the class of each image as a number"),
-        (np.array(["cat", "dog"]), "as a number in place of 'cat': numpy.unique(arr_1, return_inverse=True)[1]"),
-        (np.zeros((2, 1), int), "save arr_1[:, 0]"),
+        (np.array(["cat", "dog"]), "save the class of each image as a number"),
+        (np.zeros(2), "save the class of each image as a number"),
         (np.eye(2), "save arr_1.argmax(axis=1) of one-hot labels"),
-        (np.eye(2, dtype=int), "save arr_1.argmax(axis=1) of one-hot labels"),
-        (np.zeros(2), "save arr_1.astype(int)"),
-        (np.zeros(2, bool), "save arr_1.astype(int)"),
     ],
 )
 def test_labels_that_are_not_one_integer_per_image_are_refused(tmp_path, labels, remedy):
     write_npz(tmp_path / "a.npz", arr_0=ARRAYS["arr_0"], arr_1=labels)
-    message = refusal(read_samples, tmp_path / "a.npz")
+    message = refusal(lambda path: ImageFile(path).labels, tmp_path / "a.npz")
     assert message.startswith(f"arr_1 is {labels.dtype} {labels.shape}, not one integer label for each of 2 images; ")
     assert message.endswith(remedy)
-    assert refusal(lambda path: ImageFile(path).labels, tmp_path / "a.npz") == message
-
-
-@pytest.mark.parametrize("key", ["arr_0", "arr_1"])
-def test_samples_lacking_images_or_labels_are_refused(tmp_path, key):
-    write_npz(tmp_path / "a.npz", **{name: array for name, array in ARRAYS.items() if name != key})
-    assert refusal(read_samples, tmp_path / "a.npz").startswith(f"has no array '{key}'")
 
 
 # Images that are never all in memory ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("size", [1, 3, 7, 250])
+@pytest.mark.parametrize(("compressed", "size"), [(False, 1), (True, 3), (False, 7), (True, 250)])
 def test_images_come_in_batches_as_they_were_written(tmp_path, compressed, size):
     images = np.random.default_rng(0).integers(0, 256, (7, 4, 5, 3), dtype=np.uint8)
     (np.savez_compressed if compressed else np.savez)(tmp_path / "a.npz", arr_1=np.arange(7), arr_0=images)
@@ -101,21 +62,6 @@ def test_a_sample_batch_written_in_batches_is_read_by_numpy(tmp_path):
         assert file["arr_1"].tolist() == list(range(7))
 
 
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (np.zeros((2, 4, 4, 3), np.float32), "arr_0 is float32"),
-        (np.zeros((4, 4, 3), np.uint8), "arr_0 is uint8 (4, 4, 3), not uint8 (N, H, W, C)"),
-        (np.zeros((0, 4, 4, 3), np.uint8), "holds no images"),
-        (np.asfortranarray(np.zeros((2, 4, 4, 3), np.uint8)), "Fortran order"),
-        (np.array([{}, {}], dtype=object), "arr_0 is object"),
-    ],
-)
-def test_what_holds_no_images_is_refused(tmp_path, array, message):
-    np.savez(tmp_path / "a.npz", arr_0=array)
-    assert message in refusal(ImageFile, tmp_path / "a.npz")
-
-
 def test_truncated_images_are_refused_wherever_the_file_ends(tmp_path):
     path = tmp_path / "a.npz"
     write_npz(path, arr_0=np.ones((5, 4, 4, 3), np.uint8))
@@ -123,15 +69,6 @@ def test_truncated_images_are_refused_wherever_the_file_ends(tmp_path):
     for length in cuts(len(whole)):
         path.write_bytes(whole[:length])
         assert not readable(lambda path: list(ImageFile(path).batches(2)), path)
-
-
-def test_damaged_images_are_refused(tmp_path):
-    path = tmp_path / "a.npz"
-    write_npz(path, arr_0=np.ones((50, 4, 4, 3), np.uint8))
-    damaged = bytearray(path.read_bytes())
-    damaged[1000] ^= 255
-    path.write_bytes(damaged)
-    assert "CRC" in refusal(lambda path: list(ImageFile(path).batches(7)), path)
 
 
 # Batches of others ------------------------------------------------------------------------------------------------
@@ -150,7 +87,6 @@ def test_images_without_an_axis_of_channels_are_grey(tmp_path):
     assert file.shape == (8, 9, 1)
     assert file.notes == ("(7, 8, 9) is taken as (N, H, W), grey",)
     np.testing.assert_array_equal(whole(file.path), GREY[..., None])
-    np.testing.assert_array_equal(read_samples(file.path).images, GREY[..., None])
 
 
 @pytest.mark.parametrize("name", ["images", "samples", "data", "x", "arr_1"])
@@ -174,23 +110,11 @@ def test_labels_are_found_beside_the_images(tmp_path, names):
     assert (found.dtype, found.tolist()) == (np.int64, list(range(7)))
 
 
-def test_images_in_two_arrays_are_not_guessed(tmp_path):
-    np.savez(tmp_path / "mnist.npz", x_train=GREY, y_train=np.arange(7), x_test=GREY[:2], y_test=np.arange(2))
-    message = refusal(ImageFile, tmp_path / "mnist.npz")
-    assert message == "the images may be x_train or x_test; save those that are meant as 'arr_0'"
-
-
 def test_an_array_of_another_type_is_not_passed_over_for_one_that_fits(tmp_path):
     np.savez(tmp_path / "a.npz", arr_0=COLOUR / 255, mask=GREY)
     assert refusal(ImageFile, tmp_path / "a.npz").startswith("arr_0 is float64 (7, 8, 9, 3)")
     np.savez(tmp_path / "a.npz", images=COLOUR / 255, mask=GREY)
     assert refusal(ImageFile, tmp_path / "a.npz").startswith("the images may be images or mask; ")
-
-
-def test_statistics_are_no_images(tmp_path):
-    np.savez(tmp_path / "stats.npz", mu=np.zeros(8), sigma=np.eye(8))
-    for read in (ImageFile, lambda path: ImageFile(path)):
-        assert refusal(read, tmp_path / "stats.npz").startswith("holds statistics (mu, sigma), no images; ")
 
 
 def mended(array: np.ndarray, message: str) -> np.ndarray:
@@ -203,12 +127,9 @@ def mended(array: np.ndarray, message: str) -> np.ndarray:
     ("array", "named", "right"),
     [
         (COLOUR.transpose(0, 3, 1, 2), "its axes are (N, C, H, W)", COLOUR),
-        (COLOUR.transpose(1, 2, 3, 0), "its axes are (H, W, C, N)", COLOUR),
         (np.concatenate([COLOUR, COLOUR[..., :1]], axis=3), "drop alpha", COLOUR),
         (COLOUR[..., :2], "drop alpha", COLOUR[..., :1]),
-        (COLOUR[None], "join its first two axes", COLOUR),
         (COLOUR.reshape(7, -1), "give it the axes of images", COLOUR),
-        (COLOUR[:, :, :8, 0].reshape(7, -1), "its images are rows", COLOUR[:, :, :8, 0]),
         (COLOUR.astype(np.float32) / 127.5 - 1, "values in [-1, 1]", COLOUR),
         (COLOUR.astype(np.float64) / 127.5 - 1, "values in [0, 1] by (arr_0 * 255)", COLOUR),
         (COLOUR > 99, "black and white", (COLOUR > 99).astype(np.uint8) * 255),
@@ -217,7 +138,6 @@ def mended(array: np.ndarray, message: str) -> np.ndarray:
         (COLOUR[0], "it is one image (H, W, C)", None),
         (np.zeros((7, 8, 9, 5), np.uint8), "images of 5 channels are not known", None),
         (COLOUR.astype(complex), "these are no images", None),
-        (COLOUR.astype(str), "these are no images", None),
         (np.arange(7), "give it the axes of images", None),
     ],
 )
@@ -230,14 +150,7 @@ def test_what_an_array_is_instead_is_named_with_what_mends_it(tmp_path, array, n
         np.testing.assert_allclose(mended(array, message).astype(int), right.astype(int), atol=1)
 
 
-def test_two_faults_are_named_at_once(tmp_path):
-    np.savez(tmp_path / "a.npz", arr_0=COLOUR.transpose(0, 3, 1, 2).astype(np.float32))
-    message = refusal(ImageFile, tmp_path / "a.npz")
-    assert "127.5" in message
-    assert "arr_0.transpose(0, 2, 3, 1)" in message
-
-
-@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (5, 0, 8, 3), (0, 8, 8), (0,)])
+@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (5, 0, 8, 3), (0, 8, 8)])
 def test_no_images_are_refused(tmp_path, shape):
     np.savez(tmp_path / "a.npz", arr_0=np.zeros(shape, np.uint8))
-    refusal(ImageFile, tmp_path / "a.npz")
+    assert "holds no images" in refusal(ImageFile, tmp_path / "a.npz")

@@ -3,8 +3,8 @@
 import os
 
 import pytest
+from refusals import refusal
 
-from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.filekinds import impostor, refuse_impostor
 
 PAGE = b'\xef\xbb\xbf\n<!-- saved -->\n<!DOCTYPE html>\n<html lang="en"><head><title>Sign in</title>'
@@ -49,11 +49,9 @@ def test_text_is_data_where_text_is_wanted():
         (os.mkfifo, "is a pipe"),
     ],
 )
-@pytest.mark.parametrize("error", [ArtifactError, ConfigError])
-def test_a_path_without_a_file_is_named_in_the_error_that_is_asked_for(tmp_path, make, told, error):
+def test_a_path_without_a_file_is_named(tmp_path, make, told):
     make(tmp_path / "x")
-    with pytest.raises(error, match=f"x: {told}"):
-        refuse_impostor(tmp_path / "x", error=error)
+    assert refusal(refuse_impostor, tmp_path / "x").startswith(told)
 
 
 def test_of_a_file_of_data_the_first_bytes_are_given(tmp_path):

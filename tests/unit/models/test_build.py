@@ -9,8 +9,8 @@ import torch
 from golden_cases import GOLDEN
 from tiny import REPO
 
+from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.projectfile import load_project
-from eddpm.config.schema import EncoderConfig, UNetConfig
 from eddpm.config.settings import read_yaml
 from eddpm.errors import ArtifactError
 from eddpm.models.build import PUBLISHED, build_classifier, build_denoiser, load_weights

@@ -5,7 +5,7 @@ import torch
 from golden_cases import CASES, load_case, relative_error
 from torch import Tensor
 
-from eddpm.config.schema import EncoderConfig
+from eddpm.config.networks import EncoderConfig
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.layers import set_trunk_dtype
 

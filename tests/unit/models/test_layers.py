@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from eddpm.config.schema import EncoderConfig, UNetConfig
+from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.layers import (
     GroupNorm,

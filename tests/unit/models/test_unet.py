@@ -4,7 +4,7 @@ import pytest
 import torch
 from golden_cases import CASES, load_case, relative_error
 
-from eddpm.config.schema import UNetConfig
+from eddpm.config.networks import UNetConfig
 from eddpm.models.layers import set_trunk_dtype
 from eddpm.models.unet import UNet
 

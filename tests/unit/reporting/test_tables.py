@@ -29,6 +29,7 @@ METRICS = {
     "pixels/recall": 0.0625,
 }
 NAMES = ["UADM(25)", "UADM(25)-G at 4", "UADM(25)-G at best"]
+METHODS, SCALES = ["UADM(25)", "UADM(25)-G", "UADM(25)-G"], ["0", "4", "best"]
 
 
 def contents(name: str, scale: float, metrics: dict | None = None, **errors: float) -> dict:
@@ -47,7 +48,8 @@ ROWS = [
 def frame_of(*rows: dict) -> pd.DataFrame:
     """The frame of runs that are all measured."""
     names = [row["run"]["name"] for row in rows]
-    return metrics_frame(names, dict(zip(names, rows, strict=True)))
+    methods = [name.partition(" at ")[0] for name in names]
+    return metrics_frame(names, dict(zip(names, rows, strict=True)), methods)
 
 
 @pytest.fixture
@@ -116,16 +118,16 @@ def test_a_missing_run_keeps_its_place_with_empty_numbers(absent):
     assert str(frame["num_images"].dtype) == "Int64"
 
 
-def test_a_missing_run_says_so_in_its_first_metric_and_its_scale_as_its_name_does():
-    rows = metrics_cells(metrics_frame(NAMES, {NAMES[0]: contents(NAMES[0], 0.0)})).to_numpy().tolist()
+def test_a_missing_run_says_so_in_its_first_metric_and_still_has_its_scale():
+    frame = metrics_frame(NAMES, {NAMES[0]: contents(NAMES[0], 0.0)}, METHODS)
+    rows = metrics_cells(frame, SCALES).to_numpy().tolist()
     nothing = ["missing"] + ["—"] * (len(METRICS) - 1)
     assert rows[0][:3] == ["UADM(25)", "0", "0.938"]
     assert rows[1:] == [["UADM(25)-G", "4", *nothing], ["UADM(25)-G", "best", *nothing]]
 
 
 def test_a_table_whose_runs_are_all_missing_still_has_its_rows():
-    rows = [["UADM(25)", "—", "missing"], ["UADM(25)-G", "4", "missing"], ["UADM(25)-G", "best", "missing"]]
-    assert cells(markdown(metrics_frame(NAMES, {})))[1:] == rows
+    assert cells(markdown(metrics_frame(NAMES, {})))[1:] == [[name, "—", "missing"] for name in NAMES]
 
 
 # Titles and numbers -----------------------------------------------------------------------------------------------

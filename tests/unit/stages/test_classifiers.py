@@ -8,7 +8,6 @@ import torch
 from tiny import write_settings
 
 from eddpm.config.schema import MeasureClassifierConfig
-from eddpm.data import loader
 from eddpm.data.store import Store
 from eddpm.diffusion.images import to_float
 from eddpm.diffusion.schedule import make_schedule
@@ -70,12 +69,6 @@ def test_the_images_measured_are_the_odd_numbered_ones(tiny, run, config, valida
     assert f"{len(y) // 2} of {len(y)} validation images" in capsys.readouterr().err
 
 
-def test_the_size_of_batches_changes_nothing(run, config, monkeypatch):
-    whole = rows_of(run(measure_classifier, config))
-    monkeypatch.setattr(loader, "PIXELS", 7 * 8 * 8)
-    assert rows_of(run(measure_classifier, config)) == [pytest.approx(row, rel=1e-4) for row in whole]
-
-
 def test_a_fitted_classifier_has_the_same_weights_and_is_read_with_its_temperatures(tiny, run, config, capsys):
     fitted = run(fit_temperature, with_network(config, temperatures=10))
     network = open_network(with_network(config, temperatures=10), fitted)
@@ -106,33 +99,6 @@ def test_temperatures_follow_the_scale_of_the_logits(tiny, run, config, tmp_path
     save_model(tmp_path / "sharp.safetensors", weights)
     sharp = load_checkpoint(run(fit_temperature, tempered, tmp_path / "sharp.safetensors"))
     torch.testing.assert_close(sharp["temperatures"], 5 * fitted["temperatures"], rtol=1e-3, atol=0)
-
-
-def test_temperatures_lower_the_cross_entropy_of_the_images_they_were_fitted_on(tiny, run, config, validation):
-    tempered = with_network(config, temperatures=1)
-    network = open_network(tempered, run(fit_temperature, tempered))
-    plain = open_network(config, tiny.weights["ce"])
-    x0, y = (part[0::2] for part in validation)
-    schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
-
-    def cross_entropy(network):
-        logits, _ = level_logits(network, schedule, [(x0, y)], [0, 1000], 0, config.seed)
-        return torch.nn.functional.cross_entropy(logits, y).item()
-
-    fitted = cross_entropy(network)
-    assert fitted < cross_entropy(plain)
-    for factor in (0.5, 2.0):
-        network.temperatures *= factor
-        assert cross_entropy(network) > fitted
-        network.temperatures /= factor
-
-
-def test_temperatures_leave_the_accuracy_as_it_is(tiny, run, config):
-    tempered = with_network(config, temperatures=10)
-    before = rows_of(run(measure_classifier, config))
-    after = rows_of(run(measure_classifier, tempered, run(fit_temperature, tempered)))
-    assert [row["accuracy"] for row in after] == [row["accuracy"] for row in before]
-    assert all(a["entropy"] != b["entropy"] for a, b in zip(after, before, strict=True))
 
 
 def test_a_temperature_at_the_bound_is_said(tiny, run, config, tmp_path, capsys):

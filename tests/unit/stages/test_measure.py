@@ -78,20 +78,6 @@ def test_training_images_are_at_no_distance_from_themselves(tiny, measured):
         assert metrics[f"{space}/precision"] == metrics[f"{space}/recall"] == 1
 
 
-def test_metrics_do_not_depend_on_the_shards(measured, shards):
-    parts = [read_samples(path) for path in shards]
-    joined = Samples(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels")),
-        {"trace": sum(part.extras["trace"] for part in parts), "timesteps": parts[0].extras["timesteps"]},
-    )
-    write_samples(measured[0] / "joined.npz", joined)
-    by_shards = [path.read_bytes() for path in measured[2]("uadm25-g-eds", shards)]
-    whole = [path.read_bytes() for path in measured[2]("uadm25-g-eds", [measured[0] / "joined.npz"])]
-    a, b = (json.loads(text[0])["metrics"] for text in (by_shards, whole))
-    assert a == pytest.approx(b, rel=1e-6, abs=1e-8)
-    assert by_shards[1] == whole[1]
-
-
 def test_features_extracted_before_give_the_same_metrics(tiny, references, measured, shards, tmp_path):
     measure = measured[2]
     features = [tmp_path / f"{k}.npz" for k in range(2)]
@@ -134,11 +120,6 @@ def test_truncated_shard_is_refused_by_name_and_leaves_no_metrics(tiny, measured
     assert not (measured[0] / "uadm25-g.json").exists()
 
 
-def test_wrong_number_of_classifiers_is_refused(measured, shards):
-    with pytest.raises(ConfigError, match="--weights: 0 given for 1 feature spaces"):
-        measured[2]("uadm25-g-eds", shards, weights=())
-
-
 @pytest.mark.parametrize(("option", "given"), [("metrics", 3), ("samples", 1), ("features", 1)])
 def test_several_runs_have_one_file_each(tiny, references, tmp_path, option, given):
     run = write_settings(tmp_path / "run.yaml", tiny.project.sample("uadm25-g-eds"))
@@ -146,11 +127,6 @@ def test_several_runs_have_one_file_each(tiny, references, tmp_path, option, giv
     lists[option] = [tmp_path / "x"] * given
     with pytest.raises(ConfigError, match=f"--{option}: {given} given for 2 runs; name one for each"):
         measure_samples(references[0], [run] * 2, weights=[], references=references[1], **lists)
-
-
-def test_weights_of_another_network_are_refused(tiny, measured, shards):
-    with pytest.raises(ArtifactError, match=r"uadm\.safetensors: not the weights of this network"):
-        measured[2]("uadm25-g-eds", shards, weights=[tiny.weights["uadm"]])
 
 
 def test_reference_of_another_space_is_refused(measured, shards):

@@ -198,16 +198,6 @@ def test_what_is_evaluated_is_the_result_in_evaluation_mode(ema_rate):
     assert all(modes)
 
 
-def test_only_the_leading_process_evaluates_saves_and_reports():
-    def never(*_):
-        raise AssertionError
-
-    class Follower(World):
-        leads = False
-
-    train(make_trainer(), world=Follower(CPU), evaluate=never, save=never, report=never)
-
-
 def test_pace_counts_images_and_waiting(monkeypatch):
     clock, seen, trainer = [0.0], [], make_trainer()
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])

@@ -1,0 +1,48 @@
+# Measurements: of a run, or, of a small sweep, of all scales of a method.
+
+
+rule measure_samples:
+    input:
+        settings="results/{experiment}/evaluation/settings.yaml",
+        runs=paths.RUN_SETTINGS,
+        samples=run_shards,
+        features=run_features,
+        weights=space_weights,
+        references=SPACE_REFERENCES,
+    output:
+        metrics=paths.METRICS,
+        traces=paths.TRACE,
+        grids=paths.GRID,
+    log:
+        "logs/{experiment}/measure_samples/{run}.log",
+    wildcard_constraints:
+        run=one_of(LONE_RUNS),
+    conda:
+        this_environment
+    threads: 1
+    resources:
+        runtime=minutes,
+        mem_mb=megabytes,
+    shell:
+        "python -m eddpm measure-samples --settings {input.settings} --runs {input.runs}"
+        " --samples {input.samples} --features {input.features}"
+        " --weights {input.weights:q} --references {input.references}"
+        " --metrics {output.metrics} --traces {output.traces} --grids {output.grids} > {log} 2>&1"
+
+
+use rule measure_samples as measure_sweep with:
+    input:
+        settings="results/{experiment}/evaluation/settings.yaml",
+        runs=of_each_scale(paths.RUN_SETTINGS),
+        samples=of_each_scale(paths.SAMPLES),
+        features=[],
+        weights=space_weights,
+        references=SPACE_REFERENCES,
+    output:
+        metrics=of_each_scale(paths.METRICS),
+        traces=of_each_scale(paths.TRACE),
+        grids=of_each_scale(paths.GRID),
+    log:
+        "logs/{experiment}/measure_sweep/{run}.log",
+    wildcard_constraints:
+        run=one_of(SWEPT_METHODS),
