@@ -61,7 +61,7 @@ def test_threads_of_a_rule_are_the_threads_of_its_process(finished):
 def test_the_report_shows_every_table_figure_and_settings_and_makes_nothing_anew(finished):
     finished.snakemake("--report", "report.html")
     page = (finished.folder / "report.html").read_text()
-    shown, _ = json.JSONDecoder().raw_decode(page, page.index("var results = ") + len("var results = "))
+    shown, _ = json.JSONDecoder().raw_decode(page, page.index('var results = {"') + len("var results = "))
     results = finished.folder / "results/digits"
     made = {*results.glob("tables/*.html"), *results.glob("figures/*.png"), *results.rglob("settings.yaml")}
     made -= set(results.glob("runs/*-at-best/settings.yaml"))  # chosen, not given
