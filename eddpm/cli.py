@@ -24,10 +24,7 @@ VERBS = {
     "measure-speed": ("speed", "measure how fast the device at hand samples a run"),
     "status": ("status", "the progress of each run of a project, and what failed"),
     "tables": ("tables", "write the tables of what is measured so far, and print the first"),
-    "prepare-dataset": (
-        "prepare",
-        "crop the images of a data set; lay them down in shards for training and validation",
-    ),
+    "prepare-dataset": ("prepare", "crop the images of a data set into shards for training and validation"),
     "train-denoiser": ("train", "train a denoiser"),
     "train-classifier": ("train", "train a classifier, noise-aware or clean, with or without ECT"),
     "measure-classifier": ("classifiers", "measure a classifier on validation images by noise level"),

@@ -1,4 +1,4 @@
-"""What the user can get wrong. The command line prints the message as one line and exits with 2."""
+"""Mistakes of the user. The command line prints the message as one line and exits with 2."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What a project needs from outside: published files, which the workflow fetches, and what only the user can bring."""
+"""Files from outside that a project needs: published ones, which the workflow fetches, and those of the user."""
 
 import hashlib
 import os
@@ -35,7 +35,7 @@ class Asset(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """What the user has to bring: where it is named and what to do, and the output that waits for it."""
+    """A file or folder of the user's: its place in the project and the remedy, and the output that waits for it."""
 
     message: str
     output: str
@@ -43,13 +43,8 @@ class Missing(NamedTuple):
 
 def assets(project: Project) -> list[Asset]:
     """Every such file that the project names, once for each place that names it."""
-    named = [
-        (f"{kind}.{name}.checkpoint", entry.checkpoint.source, entry.checkpoint.sha256)
-        for kind in ("denoisers", "classifiers")
-        for name, entry in getattr(project, kind).items()
-        if entry.checkpoint
-    ]
-    evaluation = project.evaluation
+    evaluation, checkpoints = project.evaluation, {key: entry.checkpoint for key, entry in project.networks.items()}
+    named = [(f"{key}.checkpoint", file.source, file.sha256) for key, file in checkpoints.items() if file]
     if evaluation.reference:
         named.append(("evaluation.reference", evaluation.reference, evaluation.reference_sha256))
     of_spaces = []
@@ -86,8 +81,9 @@ def file_of(project: Project, key: str) -> str:
 
 
 def weights_file(project: Project, kind: str, name: str) -> str:
-    """Where the weights of a network lie: of `kind` "denoisers" or "classifiers", published or of our own making."""
-    if name in getattr(project, kind) and getattr(project, kind)[name].checkpoint:
+    """Where the weights of a network lie: of `kind` "denoisers" or "classifiers", published or trained here."""
+    entry = project.networks.get(f"{kind}.{name}")
+    if entry and entry.checkpoint:
         return file_of(project, f"{kind}.{name}.checkpoint")
     return paths.WEIGHTS.format(experiment=project.experiment, kind=kind, network=name)
 
@@ -110,10 +106,10 @@ def space_files(project: Project) -> list[str]:
 
 
 def missing_files(project: Project) -> list[Missing]:
-    """What the project names, below the working directory, that is not there and that nobody can fetch."""
+    """Files and folders of the user's that the project names and that are not there."""
     dataset = project.dataset
     prepared = paths.DATASET.format(experiment=project.experiment)
-    place = f" (they are to be had from {dataset.homepage})" if dataset.homepage else ""
+    place = f" (available from {dataset.homepage})" if dataset.homepage else ""
     sources = {"dataset.source": dataset.source, "dataset.validation_source": dataset.validation_source}
     missing = [
         Missing(
@@ -124,24 +120,21 @@ def missing_files(project: Project) -> list[Missing]:
         for key, source in sources.items()
         if source not in (None, "digits") and not os.path.exists(source)
     ]
-    return missing + [
-        Missing(f"{asset.key}: '{asset.source}' {_why_missing(Path(asset.source))}", asset.file)
-        for asset in _absent(project)
-        if not asset.is_remote and not os.path.isfile(asset.source)
-    ]
-
-
-def _why_missing(path: Path) -> str:
-    if os.path.isdir(path):
-        return is_a_folder(path)
-    return f"does not exist{why_absent(str(path))}; put the file there, or name another"
+    for asset in _absent(project):
+        if asset.is_remote or os.path.isfile(asset.source):
+            continue
+        fault = f"does not exist{why_absent(asset.source)}; put the file there, or name another"
+        if os.path.isdir(asset.source):
+            fault = is_a_folder(Path(asset.source))
+        missing.append(Missing(f"{asset.key}: '{asset.source}' {fault}", asset.file))
+    return missing
 
 
 def check_files(project: Project) -> None:
-    """Whether what lies in FOLDER, fetched or put there by hand, is what was pinned or recorded; records the rest.
+    """Check the files in FOLDER, fetched or put there by hand, against pinned and recorded SHA-256; record the others.
 
-    Raises ArtifactError where it is not, and where a file is a web page or the like, also where it waits to be linked
-    to. A file is read once, and again when it has changed.
+    Raises ArtifactError where one differs, or is a web page or the like, also where it waits to be linked to. A file is
+    read once, and again when it has changed.
     """
     from eddpm.io.files import sha256, write_text
 
@@ -165,10 +158,9 @@ def check_files(project: Project) -> None:
 
 
 def check_reference(project: Project) -> None:
-    """Whether `evaluation.reference`, where it is there already, holds images that samples can be measured against.
+    """Raise ArtifactError where `evaluation.reference` is there already, and no batch of images as the data set's.
 
-    Raises ArtifactError where it is no batch, or of images that differ from the data set's in size or channels. Headers
-    alone are read. The pictures of a zip would take a look at each: measuring refuses those.
+    Headers alone are read. The pictures of a zip would take a look at each: measuring refuses those.
     """
     from eddpm.io.batches import ImageFile
 
@@ -185,16 +177,15 @@ def check_reference(project: Project) -> None:
 
 
 def downloads(project: Project) -> list[str]:
-    """The files that will be fetched, a line each."""
-    lines = [f"{asset.file}: will be fetched from {asset.source}" for asset in _absent(project) if asset.is_remote]
+    """A line for each file that will be fetched."""
+    lines = (f"{asset.file}: will be fetched from {asset.source}" for asset in _absent(project) if asset.is_remote)
     return list(dict.fromkeys(lines))
 
 
 def not_here_yet(project: Project) -> list[str]:
-    """All of both, as one list for the user."""
-    return [
-        f"Not here yet: {line}" for line in (*(file.message for file in missing_files(project)), *downloads(project))
-    ]
+    """A line for each missing file and each download."""
+    missing = [file.message for file in missing_files(project)]
+    return [f"Not here yet: {line}" for line in missing + downloads(project)]
 
 
 def _absent(project: Project) -> list[Asset]:

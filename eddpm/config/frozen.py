@@ -30,7 +30,7 @@ def frozen_parts(project: Project) -> dict[str, Settings]:
 
 
 def frozen_text(settings: Settings) -> str:
-    """The settings of one stage, as text: what its output depends on, and no more."""
+    """The settings of one stage as text: all that its output depends on."""
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
 
 

@@ -1,9 +1,5 @@
-"""A project, and what follows from it.
-
-A `Project` (projectfile.py reads it from one YAML file and one table of runs) knows every run (typed rows, the rows of
-the scale sweep, the rows at the best scale, those of ablations) and every network, and gives each stage its slice of
-settings.
-"""
+"""A project: every run (rows of the table, of the scale sweep, at the best scale, of ablations) and every network, and
+the slice of settings for each stage. projectfile.py reads it from one YAML file and one table of runs."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -97,7 +93,7 @@ class Project(Settings):
 
     @cached_property
     def sweep_shares_jobs(self) -> bool:
-        """Whether a sweep is small enough for all scales of a method to share a job, with one shard for each scale."""
+        """All scales of a method share a job, with one shard for each scale, where a sweep is small enough."""
         most = self.sampling.target_minutes_per_shard
 
         def fits(row: Run) -> bool:

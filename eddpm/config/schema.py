@@ -35,7 +35,7 @@ class DatasetConfig(Settings):
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     uncropped: bool = False  # training images are kept whole, too, for random crops
     max_corrupt: Fraction = 0.0  # share of the images that may be unreadable
-    # Where the images are to be had, said while they are missing; decides nothing.
+    # A page about the images, named while they are missing; decides nothing.
     homepage: str | None = Field(default=None, exclude=True)
 
 
@@ -69,7 +69,7 @@ class TrainingConfig(Settings):
 
 
 class ClassifierLossConfig(Settings):
-    """Cross-entropy, and what may temper it: the paper's entropy constraint and its rivals."""
+    """Cross-entropy with the paper's entropy constraint, or a rival of that."""
 
     ect_weight: NonNegative = 0.0
     ect_weighting: Literal["constant", "snr"] = "constant"  # snr: times alpha_bar, which is SNR / (1 + SNR)
@@ -98,7 +98,7 @@ class TrainClassifierConfig(Settings):
 
 
 class MeasureClassifierConfig(Settings):
-    """A classifier that is measured, or tempered, by noise level."""
+    """A classifier that is measured, or calibrated, by noise level."""
 
     network: EncoderConfig
     diffusion: DiffusionConfig

@@ -14,7 +14,7 @@ def shown(name: str) -> str:
 
 
 def escaped(name: str) -> str:
-    """A name with line breaks, tabs and what is no Unicode as backslash escapes."""
+    """A name with line breaks, tabs and bytes that are no Unicode as backslash escapes."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
 
 

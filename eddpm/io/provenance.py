@@ -8,10 +8,10 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def provenance() -> dict[str, str]:
-    """The git commit of the package ("-dirty" where it, or the workflow, differs) and the versions of what computes.
+    """The git commit of the package, "-dirty" where it or the workflow differs, and the versions of the libraries.
 
-    "unknown" where there is no git or no checkout, and for the version of a package that runs without being installed.
-    The commit of another repository, in whose folders the package is installed, does not count.
+    "unknown" stands for the commit where the package is in no checkout of its own, and for the version of a package
+    that is not installed.
     """
     return {"commit": _commit(), **{name: _version(name) for name in ("eddpm", "torch", "numpy", "scipy")}}
 

@@ -52,7 +52,7 @@ PUBLISHED: dict[str, NetworkConfig] = {
     **{f"{size}x{size}_classifier": _classifier(size) for size in (128, 256, 512)},
 }
 
-# How keys begin, and what network they are of.
+# The beginnings of keys, and the networks that have such keys.
 _KINDS = {
     "output_blocks.": "a denoiser",
     "input_blocks.": "a classifier",

@@ -71,11 +71,9 @@ def shapes(tensors: Mapping[str, Tensor]) -> Shapes:
 def refuse_unusable(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:
     """Raise ArtifactError, naming the first key, unless `wanted` can hold these numbers, and all of them are finite."""
     for key, tensor in tensors.items():
-        floats = wanted[key].is_floating_point()
-        dense = tensor.layout == torch.strided and not tensor.is_meta
+        floats, dense = wanted[key].is_floating_point(), tensor.layout == torch.strided
         if not dense or (tensor.dtype not in FLOATS if floats else tensor.is_floating_point()):
-            kind = str(tensor.dtype if dense or tensor.is_meta else tensor.layout).removeprefix("torch.")
-            kind += " without values" * tensor.is_meta
+            kind = str(tensor.dtype if dense else tensor.layout).removeprefix("torch.")
             raise ArtifactError(
                 f"{source}: {key} is {kind}, not plain {'floating-point' if floats else 'whole'} numbers; take weights"
                 " that are neither quantised nor pruned"

@@ -128,7 +128,7 @@ def _write_body(response: requests.Response, file: BinaryIO, bar: tqdm) -> None:
 
 
 def _cause(error: BaseException) -> str:
-    """The first of a chain of errors: what the network said, not what each library made of it."""
+    """The first of a chain of errors: the network's own, without the libraries' words around it."""
     while error.__context__ is not None:
         error = error.__context__
     return reason_of(error)

@@ -1,6 +1,6 @@
-"""Training of denoisers and classifiers: from prepared images to weights and a log, resuming what a killed job left.
+"""Training of denoisers and classifiers: from prepared images to weights and a log. A killed job is resumed.
 
-Under torchrun all of its processes train together, and the first one does what needs doing once.
+Under torchrun all processes train together; the first one alone writes, evaluates and logs.
 """
 
 import json

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from eddpm.errors import ArtifactError, ConfigError, remedy, writing
+from eddpm.errors import ArtifactError, ConfigError, writing
 
 
 def of_library(text: str, cause: Exception | None = None) -> Exception:
@@ -27,10 +27,8 @@ def raised(error: Exception, path: Path) -> BaseException:
     [
         (OSError(errno.ENOSPC, "full"), "No space left on device", "make room there"),
         (OSError(errno.EDQUOT, "quota"), "Disk quota exceeded", "raise the quota"),
-        (OSError(errno.EFBIG, "large"), "File too large", "raise the quota or limit"),
         (OSError(errno.EROFS, "ro"), "Read-only file system", "change its permissions, or work in another folder"),
         (PermissionError(errno.EACCES, "no", "out/.a.npz.tmp"), "Permission denied", "change its permissions"),
-        (PermissionError(errno.EACCES, "no", "out"), "Permission denied", "change its permissions"),
         (NotADirectoryError(errno.ENOTDIR, "no", "out"), "Not a directory", "give another path"),
         (SafetensorError("I/O error: No space left (os error 28)"), "No space left on device", "make room there"),
         (of_library("unexpected pos 704", OSError(errno.ENOSPC, "full")), "No space left on device", "make room there"),
@@ -57,9 +55,3 @@ def test_an_error_of_writing_is_one_line_with_the_file_the_reason_and_the_way_ou
 )
 def test_other_errors_are_left_as_they_are(error):
     assert raised(error, Path("out/a.npz")) is error
-
-
-def test_only_what_the_user_can_mend_has_a_remedy():
-    assert remedy(OSError(errno.ENOSPC, "full"))
-    assert remedy(OSError(errno.ENOENT, "none")) is None
-    assert remedy(OSError("of no number")) is None

@@ -59,6 +59,11 @@ IMAGES = (
         pets(put("cats/a.jpg", HEIC)),
         "is no image of a format that is read, but a HEIC image",
     ),
+    refused(
+        "a video by the name of a GIF",
+        pets(put("cats/a.gif", b"\0\0\0\x18ftypmp42" + bytes(99))),
+        "is no image of a format that is read, but a video (MP4 or the like)",
+    ),
     taken("a JPEG by the name of a PNG", pets(picture("cats/a.png", format="JPEG")), "cats (7 images)"),
     refused("half an image", pets(put("cats/a.png", png(99, 99, 8, 2)[:60])), "1 of 13 images (7.69%) cannot be read"),
     refused(

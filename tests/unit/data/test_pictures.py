@@ -56,22 +56,6 @@ def test_large_images_have_a_limit_of_our_own_and_that_of_pillow_stays_as_it_was
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "is empty"),
-        (b"Python is a snake", "is no image of a format that is read, but text"),
-        (b"<svg height='8'/>", 'is text that begins "<svg'),
-        (b"\0\0\0\x18ftypmp42" + bytes(99), "but a video"),
-        (b"8BPS\0\1" + bytes(99), "but a Photoshop document"),
-        (b"\x00" * 99, "but unknown data"),
-    ],
-)
-def test_other_files_are_named(content, reason):
-    with pytest.raises(ValueError, match=reason), open_image(content):
-        pass
-
-
 @pytest.mark.parametrize("name", ["a.HEIC", "a.svg", "a.eps", "a.psd", "a.pdf", "a.jxl", "a.dng", "a", "a.jpg.icloud"])
 def test_other_formats_are_no_images_by_their_names(name):
     assert not is_image(name)

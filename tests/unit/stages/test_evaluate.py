@@ -24,7 +24,7 @@ def samples(tiny, tmp_path_factory):
     """Eight guided images, and the settings of their run."""
     folder = tmp_path_factory.mktemp("samples")
     settings = write_settings(folder / "run.yaml", tiny.project.sample("uadm25-g-eds"))
-    sample_shard(settings, tiny.weights["uadm"], tiny.weights["ce"], 0, 8, 8, folder / "0.npz")
+    sample_shard([settings], tiny.weights["uadm"], tiny.weights["ce"], 0, 8, 8, [folder / "0.npz"])
     return folder / "0.npz", settings
 
 

@@ -39,7 +39,7 @@ def measured(tiny, references, tmp_path_factory):
 @pytest.fixture(scope="module")
 def shards(tiny, measured):
     """Two shards of eight guided images each."""
-    folder, settings = measured[0], None
+    folder = measured[0]
     settings = write_settings(folder / "run.yaml", tiny.project.sample("uadm25-g-eds"))
     paths = [folder / f"{start}.npz" for start in (0, 8)]
     for start, path in zip((0, 8), paths, strict=True):
@@ -118,6 +118,16 @@ def test_truncated_shard_is_refused_by_name_and_leaves_no_metrics(tiny, measured
     with pytest.raises(ArtifactError, match=r"broken\.npz: not a readable npz"):
         measured[2]("uadm25-g", [shards[1], broken])
     assert not (measured[0] / "uadm25-g.json").exists()
+
+
+def test_several_runs_are_measured_as_each_alone(tiny, references, measured, shards, tmp_path):
+    runs, kinds = ["uadm25-g-eds", "uadm25-g"], ("json", "csv", "png")
+    settings = [write_settings(tmp_path / f"{run}.yaml", tiny.project.sample(run)) for run in runs]
+    outputs = [[tmp_path / f"{run}.{kind}" for run in runs] for kind in kinds]
+    measure_samples(references[0], settings, shards, [], [tiny.weights["clean"]], references[1], *outputs)
+    for run, shard, *together in zip(runs, shards, *outputs, strict=True):
+        alone = measured[2](run, [shard])
+        assert [path.read_bytes() for path in together] == [path.read_bytes() for path in alone]
 
 
 @pytest.mark.parametrize(("option", "given"), [("metrics", 3), ("samples", 1), ("features", 1)])
