@@ -69,20 +69,12 @@ def compare_published(
     _write(frame, (cells, f"{caption} {_origin(runs, measured)}", notes), csv, md, tex, html)
 
 
-def _write(
-    frame: pd.DataFrame,
-    text: tuple[pd.DataFrame, str, dict[str, str]],
-    csv: Path,
-    md: Path,
-    tex: Path,
-    html: Path | None,
-) -> None:
-    """A table in each format: its numbers, and its text as cells, caption and notes."""
-    write_text(csv, frame.to_csv(index=False))
-    write_text(md, to_markdown(*text))
-    write_text(tex, to_latex(*text))
-    if html:
-        write_text(html, to_html(*text))
+def _write(frame: pd.DataFrame, text: tuple[pd.DataFrame, str, dict[str, str]], *paths: Path | None) -> None:
+    """A table as csv, markdown, LaTeX and HTML, from its numbers, and from its text: cells, caption and notes."""
+    contents = (frame.to_csv(index=False), to_markdown(*text), to_latex(*text), to_html(*text))
+    for path, content in zip(paths, contents, strict=True):
+        if path:
+            write_text(path, content)
 
 
 def _measured(runs: list[str], metrics: list[Path]) -> dict[str, dict]:

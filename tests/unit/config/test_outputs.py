@@ -3,7 +3,7 @@
 import pytest
 from projects import EDS, ROW, UNGUIDED, load, write_rows
 
-from eddpm.config.outputs import runs_of, tables_of, targets_of
+from eddpm.config.outputs import FIGURES, figure_inputs, runs_of, tables_of, targets_of
 from eddpm.errors import ConfigError
 
 SCALE = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
@@ -59,6 +59,20 @@ def test_best_scales_say_by_what_and_from_which_images_they_were_chosen(project)
     assert "chosen from each method's grid on 50 images of seed 7" in caption
 
 
+# Figures ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_figure_has_the_files_of_its_kind_by_label(project):
+    made = project()
+    files = {FIGURES[figure].inputs: figure_inputs(made, figure) for figure in FIGURES}
+    assert files["samples"]["UADM(25)"] == "runs/uadm25/samples/0000.npz"
+    assert list(files["samples"]) == [row.run for row in made.runs]
+    assert list(files["traces"]) == ["UADM(25)-G", "UADM(25)-G+EDS"]  # not the unguided run
+    assert files["traces"]["UADM(25)-G"] == "runs/uadm25-g/trace.csv"
+    assert files["noise_levels"] == {"ce": "classifiers/ce/noise_levels.jsonl"}
+    assert files["sweep"] == {"sweep": "tables/sweep.csv"}
+
+
 # Targets ----------------------------------------------------------------------------------------------------------
 
 
@@ -100,10 +114,11 @@ def test_published_numbers_are_set_beside_ours_where_there_are_some(project, tmp
     assert "tables/published.csv" not in targets_of(project(evaluation__spaces=spaces))["all"]
 
 
-def test_every_table_is_made_by_a_target(project):
+def test_every_table_and_figure_is_made_by_a_target(project):
     made = project(ablations=ABLATIONS, sweep__in_all=False)
     files = {file for target in targets_of(made).values() for file in target}
-    assert {f"tables/{name}.csv" for name in tables_of(made)} <= files
+    outputs = {*(f"tables/{name}.csv" for name in tables_of(made)), *(f"figures/{name}.png" for name in FIGURES)}
+    assert outputs == files
 
 
 def test_the_runs_of_a_target_are_the_rows_of_its_tables(project):

@@ -74,10 +74,13 @@ def test_a_bad_row_is_refused_in_one_line_with_its_place(row, message, tmp_path)
         read_published(path)
 
 
-@pytest.mark.parametrize("header", [[*HEADER, "kid"], HEADER[:-1], [*HEADER[:-1], "fid"], []])
-def test_the_columns_are_those_and_no_other(header, tmp_path):
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [([*HEADER, "kid"], "kid"), (HEADER[:-1], "note"), ([*HEADER[:-1], "fid"], "fid"), ([], "run")],
+)
+def test_the_columns_are_those_and_no_other(header, column, tmp_path):
     path = written(tmp_path, header=header)
-    with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))} line 1: the columns should be run, [^\n]+$"):
+    with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))} line 1: column '{column}' is [^\n]+fid[^\n]+$"):
         read_published(path)
 
 
