@@ -110,7 +110,7 @@ class Project(Settings):
         return [row.slug for row in sorted(rows, key=lambda row: row.scale)]
 
     def image_seconds(self, row: Run) -> float:
-        """What one image of a run takes a job."""
+        """Seconds of a job for one image of a run."""
         guided = row.classifier is not None
         return image_seconds(self.sampling.speed, self.diffusion.diffusion_steps, row.steps, guided)
 
@@ -198,7 +198,7 @@ class Project(Settings):
 
     @property
     def metric_names(self) -> list[str]:
-        """What is measured of every run, as in the tables."""
+        """The metrics of every run, as in the tables."""
         names = of_labels() if self.space_classifiers else []
         return names + [f"{space}/{name}" for space in self.evaluation.spaces for name in of_space(space)]
 

@@ -71,7 +71,7 @@ def plot_samples(images: dict[str, np.ndarray]) -> Figure:
 
 
 def plot_trace(traces: dict[str, pd.DataFrame]) -> Figure:
-    """What guides the sampler along the steps, from noise on the left: a row of panels per denoiser.
+    """The guidance along the steps, from noise on the left: a row of panels per denoiser.
 
     Lines are means over the images, the bands around them one standard deviation to each side.
     """
@@ -104,7 +104,7 @@ def _band(mean: pd.Series, deviation: pd.Series, quantity: str) -> tuple[pd.Seri
 
 
 def plot_noise_levels(levels: dict[str, pd.DataFrame]) -> Figure:
-    """What classifiers know at each noise level, drawn at its middle: a panel per quantity, a line per classifier.
+    """Classifiers at each noise level, drawn at its middle: a panel per quantity, a line per classifier.
 
     A frame has a row per level with t_from, t_to (not included), accuracy, confidence, entropy, ece and gradient_norm.
     """
@@ -127,7 +127,7 @@ def _plot_along_t(axis: Axes, lines: dict[str, tuple[pd.Series, pd.Series]], lab
 
 
 def plot_fronts(sweep: pd.DataFrame) -> Figure:
-    """What diversity each method pays for accuracy: pixel FID and recall over the grid of scales, a line per method."""
+    """Pixel FID and recall against accuracy over the grid of scales, a line per method."""
     return _plot_curves(sweep, [("accuracy", f"pixels/{name}") for name in ("fid", "precision", "recall")])
 
 

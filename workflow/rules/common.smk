@@ -161,3 +161,28 @@ def shard_minutes(wildcards, attempt):
 def sweep_minutes(wildcards, attempt):
     first = project.sweep_of(project.table_runs[wildcards.run].run)[0]
     return sampling_job(project, first, "0000").minutes(attempt)
+
+
+def table_metrics(wildcards):
+    return metrics_of(TABLES[wildcards.table].runs)
+
+
+def table_names(wildcards):
+    return [row.run for row in TABLES[wildcards.table].runs.values()]
+
+
+def table_caption(wildcards):
+    return TABLES[wildcards.table].caption
+
+
+def figure_inputs(wildcards):
+    files = outputs.figure_inputs(project, wildcards.figure).values()
+    return [f"results/{{experiment}}/{file}" for file in files]
+
+
+def figure_labels(wildcards):
+    return list(outputs.figure_inputs(project, wildcards.figure))
+
+
+def figure_caption(wildcards):
+    return outputs.FIGURES[wildcards.figure].caption
