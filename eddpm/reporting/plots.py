@@ -70,15 +70,17 @@ def plot_samples(images: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def plot_trace(traces: dict[str, pd.DataFrame]) -> Figure:
+def plot_trace(traces: dict[str, pd.DataFrame], denoisers: dict[str, str] | None = None) -> Figure:
     """The guidance along the steps, from noise on the left: a row of panels per denoiser.
 
+    `denoisers` names that of each trace; without them, all share a row.
     Lines are means over the images, the bands around them one standard deviation to each side.
     """
-    families = list(dict.fromkeys(method.partition("-")[0] for method in traces))
-    figure, axes = _subplots(len(families), len(_TRACED), (12, 2.7 * len(families)))
-    for row, family in zip(axes, families, strict=True):
-        members = {method: frame for method, frame in traces.items() if method.partition("-")[0] == family}
+    denoisers = denoisers or dict.fromkeys(traces, "")
+    rows = list(dict.fromkeys(denoisers[method] for method in traces))
+    figure, axes = _subplots(len(rows), len(_TRACED), (12, 2.7 * len(rows)))
+    for row, denoiser in zip(axes, rows, strict=True):
+        members = {method: frame for method, frame in traces.items() if denoisers[method] == denoiser}
         for axis, (quantity, label) in zip(row, _TRACED.items(), strict=True):
             log = quantity.endswith("norm")
             lines = {method: (frame["t"], _finite(frame[quantity])) for method, frame in members.items()}

@@ -21,6 +21,7 @@ def plot_figure(
     labels: Annotated[list[str], {"nargs": "*", "default": []}],
     png: Path,
     pdf: Path,
+    denoisers: Annotated[list[str], {"nargs": "*"}, "the denoiser of each trace, which have a row of panels each"] = (),
 ) -> None:
     """Draw a figure of FIGURES: from an npz of samples, a csv of a trace or a jsonl of noise levels per label, or from
     the csv of a sweep, which needs no labels.
@@ -33,7 +34,10 @@ def plot_figure(
     if kind != "sweep" and len(labels) != len(inputs):
         raise ArtifactError(f"--labels: {len(labels)} for {len(inputs)} inputs; give one each, in the same order")
     contents = [_READERS[kind](path) for path in inputs]
-    drawn = draw(pd.concat(contents) if kind == "sweep" else dict(zip(labels, contents, strict=True)))
+    if denoisers and len(denoisers) != len(labels):
+        raise ArtifactError(f"--denoisers: {len(denoisers)} for {len(labels)} labels; give one each, or none")
+    panels = [dict(zip(labels, denoisers, strict=True))] if denoisers else []
+    drawn = draw(pd.concat(contents) if kind == "sweep" else dict(zip(labels, contents, strict=True)), *panels)
     for path, suffix in ((png, "png"), (pdf, "pdf")):
         with atomic(path) as temporary:
             drawn.savefig(temporary, format=suffix, dpi=150, metadata={"CreationDate": None} if suffix == "pdf" else {})

@@ -184,5 +184,13 @@ def figure_labels(wildcards):
     return list(outputs.figure_inputs(project, wildcards.figure))
 
 
+def figure_denoisers(wildcards):
+    """Traces are drawn beside those of the same denoiser."""
+    if outputs.FIGURES[wildcards.figure].inputs != "traces":
+        return []
+    denoisers = {row.run: row.denoiser for row in project.runs}
+    return [denoisers[label] for label in figure_labels(wildcards)]
+
+
 def figure_caption(wildcards):
     return outputs.FIGURES[wildcards.figure].caption

@@ -82,8 +82,9 @@ rule plot_figure:
         this_environment
     params:
         labels=figure_labels,
+        denoisers=figure_denoisers,
         caption=figure_caption,
         code=checksums(REPO / "eddpm/reporting/plots.py"),
     shell:
         "python -m eddpm plot-figure --figure {wildcards.figure} --inputs {input.inputs}"
-        " --labels {params.labels:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        " --labels {params.labels:q} --denoisers {params.denoisers:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
