@@ -1,31 +1,6 @@
 # Tables and figures, and their part in Snakemake's report. They are cheap, so they follow the code that draws them.
 
 
-def table_metrics(wildcards):
-    return metrics_of(TABLES[wildcards.table].runs)
-
-
-def table_names(wildcards):
-    return [row.run for row in TABLES[wildcards.table].runs.values()]
-
-
-def table_caption(wildcards):
-    return TABLES[wildcards.table].caption
-
-
-def figure_inputs(wildcards):
-    files = outputs.figure_inputs(project, wildcards.figure).values()
-    return [f"results/{{experiment}}/{file}" for file in files]
-
-
-def figure_labels(wildcards):
-    return list(outputs.figure_inputs(project, wildcards.figure))
-
-
-def figure_caption(wildcards):
-    return outputs.FIGURES[wildcards.figure].caption
-
-
 rule make_table:
     input:
         metrics=table_metrics,

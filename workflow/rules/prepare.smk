@@ -1,17 +1,13 @@
 # Settings of every stage, and the data set.
 
 
-def kind_of_settings(wildcards):
-    return wildcards.part.partition("/")[0]
-
-
 rule freeze_settings:
     output:
         settings=report(
             paths.SETTINGS,
             caption="../report/settings.rst",
             category="Settings",
-            subcategory=kind_of_settings,
+            subcategory=lambda wildcards: wildcards.part.partition("/")[0],
             labels={"settings": "{part}"},
         ),
     log:
