@@ -49,7 +49,7 @@ class Workspace:
 
     def eddpm(self, *arguments: str) -> str:
         """What a verb prints of this project."""
-        command = ["python", "-m", "eddpm", *arguments, "--config", "config.yaml"]
+        command = [sys.executable, "-m", "eddpm", *arguments, "--config", "config.yaml"]
         environment = self.environment | {"PYTHONPATH": str(REPO)}
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=True)
         return done.stdout

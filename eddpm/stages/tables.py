@@ -6,6 +6,7 @@ from typing import Annotated
 
 import pandas as pd
 
+from eddpm.config import paths
 from eddpm.config.outputs import PUBLISHED_CAPTION, tables_of
 from eddpm.config.projectfile import load_project
 from eddpm.config.settings import read_yaml
@@ -111,7 +112,7 @@ def tables(config: ProjectFile) -> None:
     there: the workflow would take it for finished, and make no more of its runs. Outdated metrics count as missing.
     """
     project = load_project(read_yaml(config), str(config))
-    files, results = Files(project), Path(f"results/{project.experiment}/tables")
+    files, results = Files(project), Path(paths.RESULTS.format(experiment=project.experiment), "tables")
     outdated = {}
     for name, table in tables_of(project).items():
         names = [row.run for row in table.runs.values()]

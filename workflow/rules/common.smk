@@ -141,6 +141,34 @@ def reference_images(wildcards):
     return paths.DATASET
 
 
+# Of tables and figures.
+
+
+def table_metrics(wildcards):
+    return metrics_of(TABLES[wildcards.table].runs)
+
+
+def table_names(wildcards):
+    return [row.run for row in TABLES[wildcards.table].runs.values()]
+
+
+def table_caption(wildcards):
+    return TABLES[wildcards.table].caption
+
+
+def figure_inputs(wildcards):
+    files = outputs.figure_inputs(project, wildcards.figure).values()
+    return [f"results/{{experiment}}/{file}" for file in files]
+
+
+def figure_labels(wildcards):
+    return list(outputs.figure_inputs(project, wildcards.figure))
+
+
+def figure_caption(wildcards):
+    return outputs.FIGURES[wildcards.figure].caption
+
+
 # Time and memory to ask a cluster for.
 
 
