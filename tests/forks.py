@@ -121,6 +121,8 @@ def _take_over(connection: socket.socket) -> tuple[str, list[str]]:
     for file, standard in zip(files, range(3), strict=True):
         os.dup2(file, standard)
         os.close(file)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     os.chdir(where)
     os.environ.clear()
     os.environ.update(environment)
