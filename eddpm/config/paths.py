@@ -24,8 +24,8 @@ GRID = RUN + "/grid.png"
 EXPORTED = RUN + "/samples.npz"
 
 REFERENCE = RESULTS + "/references/{space}.npz"
-TABLE = RESULTS + "/tables/{table}.{format}"
-FIGURE = RESULTS + "/figures/{figure}.{format}"
+TABLE = RESULTS + "/tables/{table}"  # as csv, md, tex and html
+FIGURE = RESULTS + "/figures/{figure}"  # as png and pdf
 
 # Of a job: {job} is what its rule makes, such as RUN/SHARD.
 LOG = "logs/{experiment}/{rule}/{job}.log"

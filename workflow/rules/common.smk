@@ -165,6 +165,14 @@ def figure_labels(wildcards):
     return list(outputs.figure_inputs(project, wildcards.figure))
 
 
+def figure_denoisers(wildcards):
+    """Traces are drawn beside those of the same denoiser."""
+    if outputs.FIGURES[wildcards.figure].inputs != "traces":
+        return []
+    denoisers = {row.run: row.denoiser for row in project.runs}
+    return [denoisers[label] for label in figure_labels(wildcards)]
+
+
 def figure_caption(wildcards):
     return outputs.FIGURES[wildcards.figure].caption
 
@@ -189,36 +197,3 @@ def shard_minutes(wildcards, attempt):
 def sweep_minutes(wildcards, attempt):
     first = project.sweep_of(project.table_runs[wildcards.run].run)[0]
     return sampling_job(project, first, "0000").minutes(attempt)
-
-
-def table_metrics(wildcards):
-    return metrics_of(TABLES[wildcards.table].runs)
-
-
-def table_names(wildcards):
-    return [row.run for row in TABLES[wildcards.table].runs.values()]
-
-
-def table_caption(wildcards):
-    return TABLES[wildcards.table].caption
-
-
-def figure_inputs(wildcards):
-    files = outputs.figure_inputs(project, wildcards.figure).values()
-    return [f"results/{{experiment}}/{file}" for file in files]
-
-
-def figure_labels(wildcards):
-    return list(outputs.figure_inputs(project, wildcards.figure))
-
-
-def figure_denoisers(wildcards):
-    """Traces are drawn beside those of the same denoiser."""
-    if outputs.FIGURES[wildcards.figure].inputs != "traces":
-        return []
-    denoisers = {row.run: row.denoiser for row in project.runs}
-    return [denoisers[label] for label in figure_labels(wildcards)]
-
-
-def figure_caption(wildcards):
-    return outputs.FIGURES[wildcards.figure].caption

@@ -5,11 +5,11 @@ rule make_table:
     input:
         metrics=table_metrics,
     output:
-        csv="results/{experiment}/tables/{table}.csv",
-        md="results/{experiment}/tables/{table}.md",
-        tex="results/{experiment}/tables/{table}.tex",
+        csv=f"{paths.TABLE}.csv",
+        md=f"{paths.TABLE}.md",
+        tex=f"{paths.TABLE}.tex",
         html=report(
-            "results/{experiment}/tables/{table}.html",
+            f"{paths.TABLE}.html",
             caption="../report/table.rst",
             category="Tables",
             labels={"table": "{table}"},
@@ -35,11 +35,11 @@ rule compare_published:
     input:
         metrics=metrics_of(project.table_runs),
     output:
-        csv="results/{experiment}/tables/published.csv",
-        md="results/{experiment}/tables/published.md",
-        tex="results/{experiment}/tables/published.tex",
+        csv=paths.TABLE.replace("{table}", "published") + ".csv",
+        md=paths.TABLE.replace("{table}", "published") + ".md",
+        tex=paths.TABLE.replace("{table}", "published") + ".tex",
         html=report(
-            "results/{experiment}/tables/published.html",
+            paths.TABLE.replace("{table}", "published") + ".html",
             caption="../report/table.rst",
             category="Tables",
             labels={"table": "published"},
@@ -69,12 +69,12 @@ rule plot_figure:
         inputs=figure_inputs,
     output:
         png=report(
-            "results/{experiment}/figures/{figure}.png",
+            f"{paths.FIGURE}.png",
             caption="../report/figure.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
-        pdf="results/{experiment}/figures/{figure}.pdf",
+        pdf=f"{paths.FIGURE}.pdf",
     log:
         "logs/{experiment}/plot_figure/{figure}.log",
     localrule: True
