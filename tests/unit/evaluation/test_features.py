@@ -18,24 +18,13 @@ def stand_in(images):
     return Features(values.mean(axis=(1, 2)), rows.reshape(len(rows), 2 * rows.shape[1]), values[:, 0, :4, 0])
 
 
-def space(extract=stand_in):
-    return Extractor("space", {"weights": "0"}, extract)
-
-
-def test_extractor_gives_what_its_function_gives():
-    images = random_images(3)
-    for found, expected in zip(space()(images), stand_in(images), strict=True):
-        assert np.array_equal(found, expected)
-
-
 @pytest.mark.parametrize("images", [np.zeros((2, 4, 4, 3), np.float32), np.zeros((4, 4, 3), np.uint8)])
 def test_other_than_uint8_nhwc_images_are_refused_before_any_work(images):
     with pytest.raises(ArtifactError, match=r"space: images are .*uint8 \(N, H, W, C\)"):
-        space(extract=None)(images)
+        Extractor("space", {}, None)(images)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("kind", Features._fields)
+@pytest.mark.parametrize(("kind", "value"), [("pooled", np.nan), ("spatial", np.inf), ("probabilities", -np.inf)])
 def test_features_that_are_not_finite_are_refused_with_the_first_such_image(kind, value):
     def extract(images):
         features = stand_in(images)
@@ -43,15 +32,16 @@ def test_features_that_are_not_finite_are_refused_with_the_first_such_image(kind
         return features
 
     with pytest.raises(ArtifactError, match="space: features of image 2 of a batch of 5"):
-        space(extract)(random_images(5))
+        Extractor("space", {}, extract)(random_images(5))
 
 
 @pytest.mark.parametrize("sizes", [[20], [7, 7, 6]])
 def test_collecting_in_batches_gives_what_the_whole_set_gives(sizes):
     images = random_images(20)
     whole, collector = stand_in(images), FeatureCollector(20)
+    extract = Extractor("space", {}, stand_in)
     for batch in np.split(images, np.cumsum(sizes)[:-1]):
-        collector.add(space()(batch))
+        collector.add(extract(batch))
     found = collector.finish()
     assert np.array_equal(found.pooled, whole.pooled)
     assert np.array_equal(found.probabilities, whole.probabilities)
@@ -62,16 +52,11 @@ def test_collecting_in_batches_gives_what_the_whole_set_gives(sizes):
         np.testing.assert_allclose(stats.covariance, np.cov(features, rowvar=False), rtol=1e-4, atol=1e-6)
 
 
-def test_what_the_space_has_not_is_none():
+def test_what_the_space_has_not_is_none_and_batches_of_other_dimensions_are_refused():
     collector = FeatureCollector(5, keep_spatial=True)
     collector.add(Features(np.ones((5, 3))))
     found = collector.finish()
     assert (found.spatial_stats, found.spatial, found.probabilities) == (None, None, None)
-
-
-def test_batches_of_other_dimensions_are_refused():
-    collector = FeatureCollector(6)
-    collector.add(Features(np.ones((3, 48))))
     with pytest.raises(ArtifactError, match="dimensions"):
         collector.add(Features(np.ones((3, 12))))
 
