@@ -68,17 +68,10 @@ def test_a_bad_row_is_refused_in_one_line_with_its_place(row, message, tmp_path)
         read_published(path)
 
 
-@pytest.mark.parametrize(
-    ("header", "column"),
-    [([*HEADER, "kid"], "kid"), (HEADER[:-1], "note"), ([*HEADER[:-1], "fid"], "fid")],
-)
-def test_the_columns_are_those_and_no_other(header, column, tmp_path):
-    path = written(tmp_path, header=header)
-    with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))} line 1: column '{column}' is [^\n]+fid[^\n]+$"):
-        read_published(path)
-
-
-def test_a_table_is_read_as_spreadsheets_save_it_and_what_is_no_table_is_one_line(tmp_path):
+def test_other_columns_and_what_is_no_table_are_refused_and_a_mark_of_spreadsheets_is_not(tmp_path):
+    for header, column in (([*HEADER, "kid"], "kid"), (HEADER[:-1], "note"), ([*HEADER[:-1], "fid"], "fid")):
+        with pytest.raises(ConfigError, match=rf"published\.tsv line 1: column '{column}' is [^\n]+fid[^\n]+$"):
+            read_published(written(tmp_path, header=header))
     path = written(tmp_path, "A|Müller et al.|1|2|||||")
     path.write_bytes(path.read_text(encoding="utf-8").encode("utf-8-sig"))
     assert [row.source for row in read_published(path)] == ["Müller et al."]
@@ -95,13 +88,10 @@ def test_the_frame_has_a_row_for_each_run_source_and_metric(published):
     assert frame["run"].tolist() == ["A"] * 10 + ["B"] * 5 + ["D"] * 5  # C is not among the runs
     assert frame["metric"].tolist() == COMPARED * 4
     ours, missing = frame[frame["run"] == "A"], frame[frame["run"] != "A"]
-    assert ours["ours"].tolist() == [*OURS.values()] * 2
-    assert ours["standard_error"].dropna().tolist() == [0.5, 0.5]
     assert ours["difference"].tolist()[:2] == pytest.approx([0.34, -0.1])
     assert math.isnan(ours["difference"][7])  # that number was not published
     assert missing[["scale", "ours", "standard_error", "difference"]].isna().all(axis=None)
     assert frame["published"].tolist()[10:15] == [3.96, 5.06, 219.13, 0.83, 0.52]
-    assert frame["source"].tolist()[-5:] == [""] * 5
 
 
 def test_a_table_shows_ours_then_what_was_published_then_the_differences_to_the_published_digits(published):
@@ -133,11 +123,7 @@ def test_marks_and_notes_are_written_in_markdown_and_latex_with_a_rule_between_r
     text = to_latex(cells, "50% of_it", notes)
     body = re.search(r"\\toprule\n(.*)\\bottomrule", text, flags=re.DOTALL)[1]
     assert body.count("\\midrule") == len(RUNS)  # below the header, and between runs
-    assert text.split(r"\end{tabular}")[1].splitlines()[1:] == [
-        r"\par\footnotesize * quoted",
-        r"\par\footnotesize $^{\dagger}$ chosen\_by 1",
-        r"\end{table}",
-    ]
+    assert "\\par\\footnotesize * quoted\n\\par\\footnotesize $^{\\dagger}$ chosen\\_by 1\n\\end{table}" in text
 
 
 # The files --------------------------------------------------------------------------------------------------------
@@ -156,10 +142,8 @@ def test_published_numbers_of_each_size_are_possible(size):
 
 
 def test_the_gains_that_the_papers_abstract_claims_are_those_of_its_rows():
-    fid = {
-        (row.run, row.source): float(row.numbers["inception/fid"])
-        for row in read_published(CONFIG / "imagenet256/published.tsv")
-    }
+    rows = read_published(CONFIG / "imagenet256/published.tsv")
+    fid = {row.run: float(row.numbers["inception/fid"]) for row in rows if row.source == "ED-DPM, README"}
     for kind, gain in (("CADM", 0.1089), ("UADM", 0.435)):
-        before, after = fid[f"{kind}-G", "ED-DPM, README"], fid[f"{kind}-G+EDS+ECT", "ED-DPM, README"]
+        before, after = fid[f"{kind}-G"], fid[f"{kind}-G+EDS+ECT"]
         assert 1 - after / before == pytest.approx(gain, abs=5e-4)
