@@ -53,10 +53,6 @@ def evaluate(network):
     return {"weight": next(network.parameters()).flatten()[0].item()}
 
 
-def weights(trainer):
-    return {name: value.clone() for name, value in trainer.result.state_dict().items()}
-
-
 def stored(trainer):
     """Its state as it comes back from disk."""
     file = io.BytesIO()
@@ -67,8 +63,8 @@ def stored(trainer):
 
 def assert_same(trainer, other):
     assert trainer.log == other.log
-    ours, theirs = weights(trainer), weights(other)
-    for name, value in ours.items():
+    theirs = other.result.state_dict()
+    for name, value in trainer.result.state_dict().items():
         assert torch.equal(value, theirs[name]), name
 
 
@@ -94,29 +90,24 @@ def test_a_step_is_adamw_on_the_mean_loss_of_its_own_rows():
     torch.testing.assert_close(trainer.network.weight, network.weight)
 
 
-@pytest.mark.parametrize("microbatch", [1, 3, 9])
-def test_a_microbatch_changes_nothing_but_rounding(microbatch):
-    whole, parts = train(make_trainer()), train(make_trainer(), microbatch)
-    torch.testing.assert_close(parts.result.weight, whole.result.weight, rtol=1e-4, atol=1e-5)
-    assert [row["loss"] for row in parts.log] == pytest.approx([row["loss"] for row in whole.log], rel=1e-4)
-
-
-def test_a_microbatch_bounds_what_the_network_sees_at_once():
-    sizes = []
+@pytest.mark.parametrize("microbatch", [1, 3])
+def test_a_microbatch_bounds_what_the_network_sees_at_once_and_changes_nothing_but_rounding(microbatch):
+    sizes = set()
 
     def watch(network, x0, *rest):
-        sizes.append(len(x0))
+        sizes.add(len(x0))
         return loss_fn(network, x0, *rest)
 
-    train(make_trainer(iterations=2), microbatch=3, loss_fn=watch)
-    assert sizes == [3, 1, 3, 1]
+    whole, parts = train(make_trainer()), train(make_trainer(), microbatch, loss_fn=watch)
+    assert sizes == {1, microbatch}
+    torch.testing.assert_close(parts.result.weight, whole.result.weight, rtol=1e-4, atol=1e-5)
+    assert [row["loss"] for row in parts.log] == pytest.approx([row["loss"] for row in whole.log], rel=1e-4)
 
 
 def test_dropout_depends_on_its_step_alone_where_the_layout_is_the_same():
     def network():
         return nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
 
-    torch.manual_seed(0)
     first = make_trainer(network(), ema_rate=0.0)
     second = make_trainer(network(), ema_rate=0.0)
     second.load_state_dict(stored(first))
@@ -142,11 +133,11 @@ def test_half_precision_is_that_of_the_network_and_not_of_its_weights_or_losses(
 
 def test_a_gradient_that_overflows_in_float16_skips_the_step_and_lowers_the_scale():
     trainer = make_trainer(precision="float16", iterations=1, ema_rate=0.0)
-    before, scale = weights(trainer), trainer.scaler.get_scale()
+    before, scale = trainer.network.weight.detach().clone(), trainer.scaler.get_scale()
     train(trainer, loss_fn=lambda network, *rest: 100 * loss_fn(network, *rest).float())
     assert trainer.step == 1
     assert trainer.scaler.get_scale() == scale / 2
-    assert torch.equal(trainer.network.weight, before["weight"])
+    assert torch.equal(trainer.network.weight, before)
 
 
 def test_every_number_of_processes_makes_the_same_steps(tmp_path):
@@ -160,9 +151,6 @@ def test_every_number_of_processes_makes_the_same_steps(tmp_path):
     assert losses[2:] == [[], []]  # one process keeps the log
 
 
-# Its moving average -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("init_from", [None, "published.pt"])
 def test_moving_average_follows_its_recursion_from_the_first_weights_that_were_trained(init_from):
     trainer = make_trainer(iterations=3, save_interval=1, init_from=init_from)
@@ -172,9 +160,6 @@ def test_moving_average_follows_its_recursion_from_the_first_weights_that_were_t
     for weight in seen[1:]:
         expected = 0.9 * expected + 0.1 * weight
     torch.testing.assert_close(trainer.result.weight, expected)
-
-
-# Its log ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_log_has_a_row_per_interval_and_one_for_the_end():
@@ -240,7 +225,7 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 @pytest.mark.parametrize("during", ["save", "evaluate"])
-@pytest.mark.parametrize("after", [5, 10, 20])
+@pytest.mark.parametrize("after", [5, 20])
 def test_killed_and_resumed_training_equals_uninterrupted_training(after, during, precision):
     kept, killed = {}, make_trainer(precision=precision)
 
@@ -272,7 +257,7 @@ def test_killed_and_resumed_training_equals_uninterrupted_training(after, during
 
 @pytest.mark.parametrize(
     ("where", "at", "kept_step"),
-    [("loss", 0, 1), ("loss", 4, 5), ("loss", 5, 6), ("loss", 19, 20), ("evaluate", 5, 6), ("evaluate", 19, 20)],
+    [("loss", 0, 1), ("loss", 4, 5), ("loss", 19, 20), ("evaluate", 5, 6)],
 )
 def test_sigterm_ends_after_the_step_in_flight_and_the_rest_follows_later(where, at, kept_step):
     kept, stopped = {}, make_trainer()
