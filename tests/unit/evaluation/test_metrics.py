@@ -49,12 +49,6 @@ def test_each_metric_is_of_its_own_features(samples, reference):
     assert metrics["sfid"] == pytest.approx(4 * measure(Pair(few, many, k=3))["fid"], rel=1e-4)
 
 
-def test_identical_sets_are_perfect(samples):
-    metrics = measure(Pair(samples, samples, k=3))
-    assert (metrics["precision"], metrics["recall"]) == (1.0, 1.0)
-    assert [metrics["fid"], metrics["sfid"]] == pytest.approx([0, 0], abs=1e-6)
-
-
 @pytest.mark.parametrize("spatial", [True, False])
 def test_statistics_alone_give_what_needs_no_images(samples, reference, spatial):
     pooled = Gaussian(reference.pooled_stats.mean, reference.pooled_stats.covariance)
@@ -92,7 +86,6 @@ def test_standard_errors_are_the_spread_over_independent_samples(reference):
     [
         (np.zeros(3, int), "do not go together"),
         (np.array([0, 1, 2, 3]), "has 3 classes"),
-        (np.array([0, 1, 2, -1]), "has 3 classes"),
         (np.array([0.0, 1.0, np.nan, 2.0]), "not integers"),
     ],
 )
