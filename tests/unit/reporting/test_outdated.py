@@ -167,23 +167,17 @@ def test_a_tempered_classifier_follows_from_the_trained_one(values):
 
 
 @pytest.mark.parametrize("start", ["results/digits/classifiers/ce/model.safetensors", "elsewhere.pt"])
-def test_a_training_follows_from_what_it_starts_from(values, start):
+def test_a_training_follows_from_what_it_starts_from_and_networks_that_start_from_each_other_end(values, start):
     project = changed(values, "classifiers.ect.training.init_from", start)
     outputs = Outputs(project)
-    Path("elsewhere.pt").write_text("weights")
-    outputs.at(Path("elsewhere.pt"), "network")
+    outputs.text("network", Path("elsewhere.pt"), "weights")
     assert outdated(project) == (set(), set())
+    values["classifiers"]["ce"]["training"] |= {"init_from": "results/digits/classifiers/ect/model.safetensors"}
+    Files(changed(values, "classifiers.ect.training.init_from", start)).metrics("uadm5-g")
     outputs.at(Path(start), "later")
     samples, metrics = outdated(project)
     assert OF_ECT <= samples == metrics
     assert "uadm5" not in samples
-
-
-def test_networks_that_start_from_each_other_end(values):
-    path = "results/digits/classifiers/{}/model.safetensors"
-    values["classifiers"]["ce"]["training"] |= {"init_from": path.format("ect")}
-    project = changed(values, "classifiers.ect.training.init_from", path.format("ce"))
-    assert outdated(project) == (set(), set())
 
 
 def test_a_published_network_and_a_reference_batch_outdate_by_their_age(values):

@@ -34,40 +34,37 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
         pass
 
 
-def test_without_torchrun_it_is_a_world_of_one():
-    before = signal.getsignal(signal.SIGTERM)
-    network, values = nn.Linear(2, 1), torch.tensor([1.0, 2.0])
-    with join_world() as world:
-        assert (world.rank, world.size, world.local_size, world.leads) == (0, 1, 1, True)
-        assert world.parallel(network) is network
-        assert world.sum(values).tolist() == [1, 2]
-        assert world.max(-3) == -3
-        assert not world.terminated()
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert world.terminated()
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-# Variables of a launcher, without one -----------------------------------------------------------------------------
-
 COMPLETE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+
+
+def set_variables(monkeypatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.mark.parametrize(
     "variables",
     [
+        {},
         {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "gone", "MASTER_PORT": "1"},
         {"RANK": "", "WORLD_SIZE": "", "LOCAL_RANK": ""},
         {"SLURM_PROCID": "3", "SLURM_LOCALID": "3", "SLURM_NTASKS": "8"},  # of an srun, whose shell this is
     ],
-    ids=["of one process", "empty", "Slurm's"],
+    ids=["none", "of one process", "empty", "Slurm's"],
 )
 def test_variables_that_speak_of_no_other_process_leave_a_world_of_one(monkeypatch, variables):
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    set_variables(monkeypatch, variables)
+    before = signal.getsignal(signal.SIGTERM)
+    network, values = nn.Linear(2, 1), torch.tensor([1.0, 2.0])
     with join_world() as world:
         assert (world.rank, world.size, world.local_size, world.leads) == (0, 1, 1, True)
+        assert world.parallel(network) is network
+        assert (world.sum(values).tolist(), world.max(-3)) == ([1, 2], -3)
+        assert not world.terminated()
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert world.terminated()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize(
@@ -82,8 +79,7 @@ def test_variables_that_speak_of_no_other_process_leave_a_world_of_one(monkeypat
     ids=" ".join,
 )
 def test_variables_that_are_incomplete_or_contradict_each_other_are_refused_in_one_line(monkeypatch, variables):
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    set_variables(monkeypatch, variables)
     with pytest.raises(ConfigError) as caught, join_world():
         pass
     given = " ".join(f"{name}={value}" for name, value in variables.items())
@@ -94,9 +90,7 @@ def test_processes_that_never_come_are_not_waited_for_for_ever(monkeypatch):
     monkeypatch.setattr(distributed, "PATIENCE", timedelta(seconds=1))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    for name, value in {**COMPLETE, "MASTER_PORT": port}.items():
-        monkeypatch.setenv(name, value)
+        set_variables(monkeypatch, {**COMPLETE, "MASTER_PORT": str(free.getsockname()[1])})
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(ConfigError, match=r"^environment: RANK=0 .*, but 2 processes do not meet in"), join_world():
         pass
