@@ -28,8 +28,8 @@ def on_meta(config):
         return build_denoiser(config) if isinstance(config, UNetConfig) else build_classifier(config)
 
 
-def weights_of_shape(shapes):
-    return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+def published_weights(name):
+    return {key: torch.empty(shape, device="meta") for key, shape in STORED[name].items()}
 
 
 def imagenet(size, monkeypatch):
@@ -100,10 +100,10 @@ def test_another_published_checkpoint_is_refused_with_what_to_change_in_the_proj
     kind, name, found, remedy, monkeypatch
 ):
     network = on_meta(getattr(imagenet(256, monkeypatch), kind)(name))
-    _, _, told = refusal(network, weights_of_shape(STORED[found])).partition(f"; it fits the published {found}: set ")
+    _, _, told = refusal(network, published_weights(found)).partition(f"; it fits the published {found}: set ")
     assert sorted(re.split(r", (?=[a-z])", told)) == sorted(re.split(r", (?=[a-z])", remedy))
 
 
 def test_published_weights_of_the_other_kind_are_recognised():
-    message = refusal(build_classifier(SMALL_ENCODER), weights_of_shape(STORED["256x256_diffusion_uncond"]))
+    message = refusal(build_classifier(SMALL_ENCODER), published_weights("256x256_diffusion_uncond"))
     assert message.endswith("; it fits the published 256x256_diffusion_uncond")

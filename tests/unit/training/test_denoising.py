@@ -1,4 +1,4 @@
-"""The denoiser's losses against closed forms, torch's distributions, Monte Carlo and sums that must be 1."""
+"""The denoiser's losses against closed forms, torch's distributions and sums that must be 1."""
 
 import math
 
