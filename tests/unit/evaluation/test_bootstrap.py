@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from eddpm.evaluation.bootstrap import half_samples, standard_error
-from eddpm.evaluation.frechet import GaussianStats, frechet_distance, frechet_replicates
 
 
-@pytest.mark.parametrize(("count", "half"), [(2, 1), (9, 4), (10, 5), (1001, 500)])
+@pytest.mark.parametrize(("count", "half"), [(2, 1), (1001, 500)])
 def test_halves_have_half_the_images_and_are_the_same_each_time(count, half):
     halves = half_samples(count, 20)
     assert halves.shape == (20, count)
@@ -25,14 +24,3 @@ def test_the_error_of_a_mean_is_the_textbook_one(count):
     values = np.random.default_rng(0).exponential(size=count)
     of_halves = np.array([values[half].mean() for half in half_samples(count, 20_000)])
     assert standard_error(of_halves, count) == pytest.approx(values.std(ddof=1) / np.sqrt(count), rel=0.03)
-
-
-def test_the_error_of_a_frechet_distance_is_its_spread_over_new_samples():
-    mu, sigma = np.zeros(5), np.eye(5)
-    rng = np.random.default_rng(1)
-    draws = [rng.normal(size=(400, 5)) * 1.2 + 0.3 for _ in range(200)]
-    stats = [GaussianStats.of(draw) for draw in draws]
-    spread = np.std([frechet_distance(each.mean, each.covariance, mu, sigma) for each in stats])
-    halves = half_samples(400, 50)
-    errors = [standard_error(frechet_replicates(draw, mu, sigma, halves), 400) for draw in draws[:10]]
-    assert np.mean(errors) == pytest.approx(spread, rel=0.15)

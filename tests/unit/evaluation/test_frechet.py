@@ -1,4 +1,4 @@
-"""Statistics over batches against numpy's over the whole; distances against closed forms, clean-fid and OpenAI's."""
+"""Statistics over batches against numpy's over the whole; distances against closed forms and OpenAI's."""
 
 from functools import reduce
 from pathlib import Path
@@ -31,27 +31,18 @@ def distance_of_points(samples, reference):
     return np.sum((samples.mean(axis=0) - reference.mean(axis=0)) ** 2) + np.sum(x**2) + np.sum(y**2) - 2 * cross
 
 
-def assert_same_stats(stats, features):
-    assert stats.count == len(features)
-    np.testing.assert_allclose(stats.mean, features.mean(axis=0), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(stats.covariance, np.cov(features, rowvar=False), rtol=1e-10, atol=1e-12)
-
-
-def test_merging_shards_gives_the_statistics_of_the_whole_in_any_order():
+def test_merging_shards_gives_the_statistics_of_the_whole_in_any_order_and_far_from_zero():
     features = correlated(90, 4, seed=1)
     first, second, third = (GaussianStats.of(shard) for shard in np.split(features, [11, 50]))
-    assert_same_stats(first.merge(second).merge(third), features)
-    assert_same_stats(third.merge(first.merge(second)), features)
-    assert_same_stats(GaussianStats.of(features[::-1]), features)
-
-
-def test_a_far_offset_does_not_cancel_the_covariance():
-    features = correlated(200, 3, seed=4)
-    shifted = reduce(GaussianStats.merge, map(GaussianStats.of, np.split(features + 1e6, 8)))
+    for stats in (first.merge(second).merge(third), third.merge(first.merge(second))):
+        assert stats.count == 90
+        np.testing.assert_allclose(stats.mean, features.mean(axis=0), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(stats.covariance, np.cov(features, rowvar=False), rtol=1e-10, atol=1e-12)
+    shifted = reduce(GaussianStats.merge, map(GaussianStats.of, np.split(features + 1e6, 6)))
     np.testing.assert_allclose(shifted.covariance, np.cov(features, rowvar=False), rtol=1e-7)
 
 
-def test_bad_features_are_refused():
+def test_bad_features_and_moments_are_refused():
     one, other = GaussianStats.of(np.zeros((1, 3))), GaussianStats.of(np.zeros((2, 4)))
     with pytest.raises(ArtifactError, match="at least 2 images, here are 1"):
         _ = one.covariance
@@ -59,6 +50,13 @@ def test_bad_features_are_refused():
         one.merge(other)
     with pytest.raises(ArtifactError, match=r"\(2, 3, 4\)"):
         GaussianStats.of(np.zeros((2, 3, 4)))
+    mean, covariance = np.zeros(3), np.eye(3)
+    with pytest.raises(ArtifactError, match="dimensions differ"):
+        frechet_distance(mean, covariance, mean, np.eye(4))
+    with pytest.raises(ArtifactError, match="mean 2 has NaN"):
+        frechet_distance(mean, covariance, np.array([0, np.nan, 0]), covariance)
+    with pytest.raises(ArtifactError, match="covariance 1 has NaN"):
+        frechet_distance(mean, np.full((3, 3), np.inf), mean, covariance)
 
 
 @pytest.mark.parametrize("scales", [(1.0, 1.0), (1e-5, 1.0), (1e4, 1e-4)])
@@ -70,24 +68,19 @@ def test_diagonal_gaussians_have_their_closed_form(scales):
     assert frechet_distance(mu1, np.diag(var1), mu2, np.diag(var2)) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize(("count", "dim"), [(300, 16), (300, 1), (20, 64)])
-def test_identical_sets_are_at_distance_zero(count, dim):
-    features = correlated(count, dim, seed=11, offset=5.0)
-    assert 0 <= distance(features, features[::-1]) < 1e-9
-
-
-@pytest.mark.parametrize("counts", [(40, 50), (30, 400), (400, 30), (65, 66), (2, 2), (65, 64)])
+@pytest.mark.parametrize("counts", [(40, 50), (30, 400), (400, 30), (2, 2), (300, 64)])
 def test_rank_deficient_covariances_give_what_the_points_give(counts):
     samples, reference = correlated(counts[0], 64, seed=12), correlated(counts[1], 64, seed=13, offset=0.3)
     assert distance(samples, reference) == pytest.approx(distance_of_points(samples, reference), rel=1e-10)
+    assert 0 <= distance(samples, samples[::-1]) < 1e-9
 
 
 def test_small_variances_are_not_taken_for_round_off():
     # Variances of 1e-14 of the largest: singular by the eigenvalues, but not by Cholesky's pivots.
-    var1, var2 = np.array([1e7, 1.0, 1e-7]), np.array([1e-7, 1.0, 1e7])
-    assert frechet_distance(np.zeros(3), np.diag(var1), np.zeros(3), np.diag(var2)) == pytest.approx(
-        np.sum((np.sqrt(var1) - np.sqrt(var2)) ** 2), rel=1e-14
-    )
+    variances, zeros = np.array([1e7, 1.0, 1e-7]), np.zeros(3)
+    expected = np.sum((np.sqrt(variances) - np.sqrt(variances[::-1])) ** 2)
+    found = frechet_distance(zeros, np.diag(variances), zeros, np.diag(variances[::-1]))
+    assert found == pytest.approx(expected, rel=1e-14)
 
 
 def test_features_of_very_different_scales_do_not_give_nan():
@@ -97,33 +90,12 @@ def test_features_of_very_different_scales_do_not_give_nan():
     assert distance(samples, reference) == pytest.approx(distance_of_points(samples, reference), rel=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
-@pytest.mark.parametrize(("counts", "dim"), [((200, 150), 8), ((90, 120), 32), ((40, 50), 64)])
-def test_distance_agrees_with_clean_fid(counts, dim):
-    fid = pytest.importorskip("cleanfid.fid")
-    samples, reference = (GaussianStats.of(correlated(n, dim, seed=n, offset=n / 500)) for n in counts)
-    moments = samples.mean, samples.covariance, reference.mean, reference.covariance
-    assert frechet_distance(*moments) == pytest.approx(fid.frechet_distance(*moments), rel=1e-6)
-
-
 @pytest.mark.parametrize("case", ["d8_generic", "d64_rank_deficient"])
 def test_distance_agrees_with_openai(case):
     golden = np.load(GOLDEN)
     expected = golden[f"frechet/{case}/fid"].item()
     found = distance(golden[f"frechet/{case}/sample"], golden[f"frechet/{case}/ref"])
     assert abs(found - expected) <= 1e-6 * expected + 2e-5
-
-
-def test_bad_moments_are_refused():
-    mean, covariance = np.zeros(3), np.eye(3)
-    with pytest.raises(ArtifactError, match="dimensions differ"):
-        frechet_distance(mean, covariance, np.zeros(4), np.eye(4))
-    with pytest.raises(ArtifactError, match="dimensions differ"):
-        frechet_distance(mean, covariance, mean, np.eye(4))
-    with pytest.raises(ArtifactError, match="mean 2 has NaN"):
-        frechet_distance(mean, covariance, np.array([0, np.nan, 0]), covariance)
-    with pytest.raises(ArtifactError, match="covariance 1 has NaN"):
-        frechet_distance(mean, np.full((3, 3), np.inf), mean, covariance)
 
 
 @pytest.mark.parametrize(("count", "dim"), [(60, 5), (12, 20)])

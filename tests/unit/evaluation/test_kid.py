@@ -23,13 +23,14 @@ def brute_kid(x, y):
     return within(x) + within(y) - 2 * kernel(x, y).mean()
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 11, 1000])
-def test_any_chunk_agrees_with_the_definition(chunk):
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_any_chunk_agrees_with_the_definition_in_either_order(chunk):
     x, y = points(11, 3, seed=0), points(8, 3, seed=1, spread=1.5, offset=0.3)
     assert kid(x, y, chunk) == pytest.approx(brute_kid(x, y), rel=1e-12)
+    assert kid(y, x, chunk) == pytest.approx(brute_kid(x, y), rel=1e-12)
 
 
-def test_it_agrees_with_torch_fidelity():
+def test_it_agrees_with_torch_fidelity_also_in_float32():
     from torch_fidelity.metric_kid import kernel_mmd
 
     x, y = (points(150, 64, seed=seed, spread=spread) for seed, spread in ((2, 1.0), (3, 1.1)))
@@ -37,12 +38,7 @@ def test_it_agrees_with_torch_fidelity():
         x, y, kid_kernel="poly", kid_kernel_poly_degree=3, kid_kernel_poly_gamma=None, kid_kernel_poly_coef0=1
     )
     assert kid(x, y) == pytest.approx(theirs, rel=1e-10)
-
-
-def test_it_is_symmetric_and_float32_will_do():
-    x, y = points(60, 32, seed=4), points(50, 32, seed=5, spread=1.2)
-    assert kid(x, y) == pytest.approx(kid(y, x), rel=1e-12)
-    assert kid(torch.from_numpy(x).float(), y.astype(np.float32)) == pytest.approx(kid(x, y), rel=1e-4)
+    assert kid(torch.from_numpy(x).float(), y.astype(np.float32)) == pytest.approx(theirs, rel=1e-4)
 
 
 def test_over_draws_of_one_source_it_is_zero_on_average():
@@ -58,11 +54,10 @@ def test_replicates_are_the_distances_of_the_subsets():
     np.testing.assert_allclose(kid_replicates(x, y, subsets, chunk=9), expected, rtol=1e-10)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16])
 def test_pixels_neither_wrap_around_nor_overflow(dtype):
     x, y = (np.random.default_rng(seed).integers(0, 256, size=(12, 8)) for seed in (10, 11))
     assert kid(x.astype(dtype), y.astype(dtype), chunk=5) == pytest.approx(brute_kid(x, y), rel=1e-10)
-    assert kid(x.astype(dtype), y.astype(np.float64)) == pytest.approx(brute_kid(x, y), rel=1e-10)
 
 
 def test_bad_features_are_refused():

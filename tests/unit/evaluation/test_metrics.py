@@ -26,39 +26,27 @@ def feature_set(count: int, seed: int, spread: float = 1.0, networks: bool = Tru
     return collector.finish()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def samples():
     return feature_set(40, seed=0, spread=0.3)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def reference():
     return feature_set(50, seed=1)
 
 
 def test_each_metric_is_of_its_own_features(samples, reference):
-    metrics = measure(Pair(samples, reference, k=3))
+    metrics = measure(Pair(samples, reference, k=5))
     assert list(metrics) == SIX
     assert all(type(value) is float for value in metrics.values())
     assert metrics["inception_score"] == inception_score(samples.probabilities)
-    assert (metrics["precision"], metrics["recall"]) == precision_recall(reference.pooled, samples.pooled, k=3)
+    assert (metrics["precision"], metrics["recall"]) == precision_recall(reference.pooled, samples.pooled, k=5)
     assert metrics["precision"] > metrics["recall"] + 0.3  # samples are narrower than the reference
     # All spatial features are twice pooled ones here; a squared distance is four times as large.
     few = replace(samples, pooled_stats=GaussianStats.of(samples.pooled[:, :5]))
     many = replace(reference, pooled_stats=GaussianStats.of(reference.pooled[:, :5]))
     assert metrics["sfid"] == pytest.approx(4 * measure(Pair(few, many, k=3))["fid"], rel=1e-4)
-
-
-def test_k_reaches_precision_and_recall(reference):
-    few, many = (measure(Pair(feature_set(40, seed=5), reference, k)) for k in (1, 9))
-    assert few["precision"] < many["precision"]
-    assert few["recall"] < many["recall"]
-
-
-def test_identical_sets_are_perfect(samples):
-    metrics = measure(Pair(samples, samples, k=3))
-    assert (metrics["precision"], metrics["recall"]) == (1.0, 1.0)
-    assert [metrics["fid"], metrics["sfid"]] == pytest.approx([0, 0], abs=1e-6)
 
 
 @pytest.mark.parametrize("spatial", [True, False])
@@ -93,22 +81,16 @@ def test_standard_errors_are_the_spread_over_independent_samples(reference):
         assert np.mean([error[name] for error in errors]) == pytest.approx(spread, rel=0.35), name
 
 
-def test_accuracy_counts_the_labels_that_are_likeliest():
-    probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.3, 0.5], [0.1, 0.8, 0.1], [0.4, 0.3, 0.3]])
-    assert correct(probabilities, np.array([0, 2, 2, 1])).tolist() == [True, True, False, False]
-
-
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
         (np.zeros(3, int), "do not go together"),
-        (np.zeros((4, 1), int), "do not go together"),
         (np.array([0, 1, 2, 3]), "has 3 classes"),
-        (np.array([0, 1, 2, -1]), "has 3 classes"),
         (np.array([0.0, 1.0, np.nan, 2.0]), "not integers"),
-        (np.array(list("abca")), "not integers"),
     ],
 )
-def test_accuracy_of_what_does_not_go_together_is_refused(labels, words):
+def test_accuracy_counts_the_likeliest_labels_and_refuses_what_does_not_go_together(labels, words):
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.3, 0.5], [0.1, 0.8, 0.1], [0.4, 0.3, 0.3]])
+    assert correct(probabilities, np.array([0, 2, 2, 1])).tolist() == [True, True, False, False]
     with pytest.raises(ArtifactError, match=words):
-        correct(np.full((4, 3), 1 / 3), labels)
+        correct(probabilities, labels)

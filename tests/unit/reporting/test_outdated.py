@@ -12,7 +12,6 @@ from workspace import RUNS
 
 from eddpm.config.project import Project
 from eddpm.config.projectfile import load_project
-from eddpm.io.files import sha256
 from eddpm.reporting.outdated import Files
 from eddpm.stages.status import progress
 
@@ -62,12 +61,10 @@ def outdated(project: Project) -> tuple[set[str], set[str]]:
     return samples, {run for run in project.all_runs if (state := files.metrics(run)).there and state.fault}
 
 
-def row(old: str, new: str) -> tuple[str, str]:
-    assert RUNS.count(old) == 1
-    return "runs", RUNS.replace(old, new)
-
-
-def test_what_the_workflow_has_just_made_is_current(project, outputs):
+def test_what_the_workflow_has_just_made_is_current_and_an_empty_folder_has_nothing_outdated(project):
+    assert outdated(project) == (set(), set())
+    assert Files(project).identity("uadm5-g") is None
+    Outputs(project)
     assert outdated(project) == (set(), set())
     files = Files(project)
     assert all(progress(project, files, run).done == row.num_images for run, row in project.all_runs.items())
@@ -76,22 +73,16 @@ def test_what_the_workflow_has_just_made_is_current(project, outputs):
 @pytest.mark.parametrize(
     ("change", "samples", "metrics"),
     [
-        (row("constant\t4", "constant\t3"), {"uadm5-g"}, {"uadm5-g"}),
-        (row("\tce\t", "\tect\t"), OF_CE, OF_CE),  # a network of the same shape
-        (row("none\t\t0\t16", "none\t\t0\t24"), set(), {"uadm5"}),  # a shard more
-        (row("none\t\t0\t16", "none\t\t0\t12"), {"uadm5"}, {"uadm5"}),
+        # Those of the table, the noise schedule and the neighbours: tests/workflow/test_status.py.
+        (("runs", RUNS.replace("none\t\t0\t16", "none\t\t0\t24")), set(), {"uadm5"}),  # a shard more
         (("sampling.batch_size", 2), set(), set()),
         (("sampling.shard_size", 4), EVERY, set()),  # files are cut anew, images stay the same
-        (("diffusion.noise_schedule", "linear"), EVERY, EVERY),
         (("denoisers.uadm.training.lr", 0.5), {"uadm5"} | OF_CE, {"uadm5"} | OF_CE),
         (("classifiers.ce.training.seed", 5), OF_CE, OF_CE),
         (("classifiers.ect.loss.ect_weight", 0.7), OF_ECT, OF_ECT),
-        (("classifiers.ce.microbatch", 2), set(), set()),
         (("classifiers.clean.training.seed", 5), BEST, EVERY),  # measures, and so chooses scales
-        (("evaluation.nearest_neighbours", 2), BEST, EVERY),
         (("evaluation.spaces", ["classifier:clean", "pixels", "classifier:ce"]), BEST, EVERY),
         (("sweep.best", {"minimise": "pixels/kid"}), BEST, BEST),
-        (("sweep.seed", 9), SWEEP | BEST, SWEEP | BEST),
         (("sweep.scales", [1, 4, 8]), SWEEP | BEST, BEST),  # one job for all scales of a method
         (("sweep.scales", [4]), BEST, BEST),  # without the scale that was chosen
     ],
@@ -107,7 +98,6 @@ def test_a_change_of_the_project_outdates_what_follows_from_it_and_no_more(value
         ("results/digits/runs/uadm5-g/settings.yaml", {"uadm5-g"}, {"uadm5-g"}),
         ("results/digits/runs/uadm5-g/samples/0000.npz", set(), {"uadm5-g"}),
         ("results/digits/runs/uadm5-g-at-4/metrics.json", {"uadm5-g-at-best"}, {"uadm5-g-at-best"}),
-        ("results/digits/runs/uadm5-g-at-best/choice/settings.yaml", {"uadm5-g-at-best"}, {"uadm5-g-at-best"}),
         ("results/digits/classifiers/ce/model.safetensors", OF_CE, OF_CE),
         ("results/digits/classifiers/ce/settings.yaml", OF_CE, OF_CE),  # frozen anew, and not trained yet
         ("results/digits/classifiers/clean/model.safetensors", BEST, EVERY),
@@ -128,9 +118,7 @@ def test_other_weights_are_noticed_however_old_their_file_is(project, outputs):
     assert outdated(project) == (OF_CE, OF_CE)
 
 
-@pytest.mark.parametrize(
-    "file", ["runs/uadm5-g/samples/0000.npz", "runs/uadm5-g/settings.yaml", "evaluation/settings.yaml"]
-)
+@pytest.mark.parametrize("file", ["runs/uadm5-g/samples/0000.npz", "evaluation/settings.yaml"])
 def test_what_is_cleared_away_outdates_nothing_but_lets_its_origin_through(project, outputs, file):
     (outputs.results / file).unlink()
     assert outdated(project) == (set(), set())
@@ -138,15 +126,9 @@ def test_what_is_cleared_away_outdates_nothing_but_lets_its_origin_through(proje
     assert "uadm5-g" in outdated(project)[1]
 
 
-def test_an_empty_folder_has_nothing_outdated(project):
-    assert outdated(project) == (set(), set())
-    assert Files(project).identity("uadm5-g") is None
-
-
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"num_images": 7}, "num_images 7, now 8"),
         ({"run": {"name": "UADM(5)-G", "scale": 3.0}}, "scale 3.0, now 4.0"),
         ({"run": {"name": "UADM(5)-G", "column_of_a_later_version": 1}}, None),
         ({"features": {"pixels": {}}}, "measured in other feature spaces"),
@@ -161,16 +143,12 @@ def test_metrics_are_compared_by_all_that_they_name(project, outputs, change, fa
     assert Files(project).metrics("uadm5-g").fault == (fault and f"{path}: {fault}")
 
 
-@pytest.mark.parametrize("text", ["", "half: {", "- a list", "\xff: ü"])
-def test_damaged_settings_are_outdated(project, outputs, text):
-    path = outputs.text("settings", outputs.results / "runs/uadm5-g/settings.yaml", text)
-    assert Files(project).shard("uadm5-g", "0000").fault.startswith(f"{path}: ")
-
-
-def test_settings_that_say_the_same_in_other_words_are_the_same(project, outputs):
+def test_damaged_settings_are_outdated_and_those_that_say_the_same_in_other_words_are_not(project, outputs):
     path = outputs.results / "runs/uadm5-g/settings.yaml"
     outputs.text("settings", path, json.dumps(yaml.safe_load(path.read_text())))
     assert outdated(project) == (set(), set())
+    outputs.text("settings", path, "half: {")
+    assert Files(project).shard("uadm5-g", "0000").fault.startswith(f"{path}: ")
 
 
 def test_a_tempered_classifier_follows_from_the_trained_one(values):
@@ -189,47 +167,35 @@ def test_a_tempered_classifier_follows_from_the_trained_one(values):
 
 
 @pytest.mark.parametrize("start", ["results/digits/classifiers/ce/model.safetensors", "elsewhere.pt"])
-def test_a_training_follows_from_what_it_starts_from(values, start):
+def test_a_training_follows_from_what_it_starts_from_and_networks_that_start_from_each_other_end(values, start):
     project = changed(values, "classifiers.ect.training.init_from", start)
     outputs = Outputs(project)
-    Path("elsewhere.pt").write_text("weights")
-    outputs.at(Path("elsewhere.pt"), "network")
+    outputs.text("network", Path("elsewhere.pt"), "weights")
     assert outdated(project) == (set(), set())
+    values["classifiers"]["ce"]["training"] |= {"init_from": "results/digits/classifiers/ect/model.safetensors"}
+    Files(changed(values, "classifiers.ect.training.init_from", start)).metrics("uadm5-g")
     outputs.at(Path(start), "later")
     samples, metrics = outdated(project)
     assert OF_ECT <= samples == metrics
     assert "uadm5" not in samples
 
 
-def test_networks_that_start_from_each_other_end(values):
-    path = "results/digits/classifiers/{}/model.safetensors"
-    values["classifiers"]["ce"]["training"] |= {"init_from": path.format("ect")}
-    project = changed(values, "classifiers.ect.training.init_from", path.format("ce"))
-    assert outdated(project) == (set(), set())
-
-
 def test_a_published_network_and_a_reference_batch_outdate_by_their_age(values):
     entry = {key: value for key, value in values["classifiers"]["ce"].items() if key != "training"}
     values["classifiers"] |= {"ce": entry | {"checkpoint": {"source": "https://example.org/ce.pt"}}}
     project = changed(values, "evaluation.reference", "https://example.org/VIRTUAL.npz")
-    outputs = Outputs(project)
+    outputs, weights = Outputs(project), Path("resources/assets/ce.pt")
     reference = outputs.text("network", Path("resources/assets/VIRTUAL.npz"), "images")
     assert outdated(project) == (set(), set())
     outputs.at(reference, "later")
     assert outdated(project) == (BEST, EVERY)
     outputs.at(reference, "network")
-    outputs.at(Path("resources/assets/ce.pt"), "later")
+    outputs.at(weights, "later")
     assert outdated(project) == (OF_CE, OF_CE)
-
-
-def test_the_checksum_of_a_fetched_file_is_taken_from_its_record(values):
-    entry = {key: value for key, value in values["classifiers"]["ce"].items() if key != "training"}
-    project = changed(values, "classifiers.ce", entry | {"checkpoint": {"source": "https://example.org/ce.pt"}})
-    outputs = Outputs(project)
-    read, weights = Files(project).identity("uadm5-g"), Path("resources/assets/ce.pt")
-    record = outputs.text("tempered", Path(f"{weights}.sha256"), f"{sha256(weights)}  ce.pt\n")
-    assert Files(project).identity("uadm5-g") == read
-    outputs.text("tempered", record, "recorded  ce.pt\n")
-    assert Files(project).identity("uadm5-g") != read  # and the file was not read
+    # The checksum of a fetched file is taken from its record, as long as that is no older.
+    read = Files(project).identity("uadm5-g")
+    outputs.at(weights, "network")
+    outputs.text("tempered", Path(f"{weights}.sha256"), "recorded  ce.pt\n")
+    assert Files(project).identity("uadm5-g") != read
     outputs.at(weights, "later")
     assert Files(project).identity("uadm5-g") == read

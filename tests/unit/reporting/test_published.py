@@ -39,10 +39,6 @@ def published(tmp_path):
     return read_published(written(tmp_path, *ROWS))
 
 
-def shown(runs: list[str], ours: dict[str, dict], published: list) -> list[list[str]]:
-    return comparison_cells(runs, ours, published)[0].to_numpy().tolist()
-
-
 # Reading ----------------------------------------------------------------------------------------------------------
 
 
@@ -61,11 +57,9 @@ def test_a_number_is_read_with_its_digits_and_an_empty_cell_as_none(published):
     [
         ("A|X|1|2,5|||||", "line 3: fid: value '2,5': "),
         ("A|X|nan|2|||||", "line 3: scale: value 'nan': "),
-        ("A|X|1||inf||||", "line 3: sfid: value 'inf': "),
         ("B|X|1|2|||||", "line 3: a second row of B from X; keep one"),
         ("A||1|2|||||", "line 3: source: value '': "),
         ("A|X|1|2||||", "line 3: has more or fewer cells than the header"),
-        ("A|X|1|2||||||", "line 3: has more or fewer cells than the header"),
     ],
 )
 def test_a_bad_row_is_refused_in_one_line_with_its_place(row, message, tmp_path):
@@ -74,35 +68,16 @@ def test_a_bad_row_is_refused_in_one_line_with_its_place(row, message, tmp_path)
         read_published(path)
 
 
-@pytest.mark.parametrize(
-    ("header", "column"),
-    [([*HEADER, "kid"], "kid"), (HEADER[:-1], "note"), ([*HEADER[:-1], "fid"], "fid"), ([], "run")],
-)
-def test_the_columns_are_those_and_no_other(header, column, tmp_path):
-    path = written(tmp_path, header=header)
-    with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))} line 1: column '{column}' is [^\n]+fid[^\n]+$"):
-        read_published(path)
-
-
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_a_table_is_read_as_spreadsheets_save_it(tmp_path, encoding):
+def test_other_columns_and_what_is_no_table_are_refused_and_a_mark_of_spreadsheets_is_not(tmp_path):
+    for header, column in (([*HEADER, "kid"], "kid"), (HEADER[:-1], "note"), ([*HEADER[:-1], "fid"], "fid")):
+        with pytest.raises(ConfigError, match=rf"published\.tsv line 1: column '{column}' is [^\n]+fid[^\n]+$"):
+            read_published(written(tmp_path, header=header))
     path = written(tmp_path, "A|Müller et al.|1|2|||||")
-    path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    path.write_bytes(path.read_text(encoding="utf-8").encode("utf-8-sig"))
     assert [row.source for row in read_published(path)] == ["Müller et al."]
-    path.write_bytes(path.read_text(encoding=encoding).encode("latin-1"))
-    with pytest.raises(ConfigError, match="byte 0xfc in line 2 is no UTF-8; save it as UTF-8"):
-        read_published(path)
-
-
-def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
-    with pytest.raises(ConfigError, match=r"missing\.tsv: cannot be read [^\n]+$"):
-        read_published(tmp_path / "missing.tsv")
-
-
-def test_a_web_page_in_place_of_the_table_is_named(tmp_path):
-    (tmp_path / "published.tsv").write_text("<!DOCTYPE html>\n<html>")
+    path.write_text("<!DOCTYPE html>\n<html>")
     with pytest.raises(ConfigError, match=r"^[^\n]*published\.tsv: is a web page[^\n]*$"):
-        read_published(tmp_path / "published.tsv")
+        read_published(path)
 
 
 # Comparing --------------------------------------------------------------------------------------------------------
@@ -113,43 +88,29 @@ def test_the_frame_has_a_row_for_each_run_source_and_metric(published):
     assert frame["run"].tolist() == ["A"] * 10 + ["B"] * 5 + ["D"] * 5  # C is not among the runs
     assert frame["metric"].tolist() == COMPARED * 4
     ours, missing = frame[frame["run"] == "A"], frame[frame["run"] != "A"]
-    assert ours["ours"].tolist() == [*OURS.values()] * 2
-    assert set(ours["scale"]) == {8.0}
-    assert ours["standard_error"].dropna().tolist() == [0.5, 0.5]
     assert ours["difference"].tolist()[:2] == pytest.approx([0.34, -0.1])
     assert math.isnan(ours["difference"][7])  # that number was not published
     assert missing[["scale", "ours", "standard_error", "difference"]].isna().all(axis=None)
     assert frame["published"].tolist()[10:15] == [3.96, 5.06, 219.13, 0.83, 0.52]
-    assert frame["published_scale"].tolist()[10:15] == [0.75] * 5
-    assert frame["source"].tolist()[-5:] == [""] * 5
 
 
 def test_a_table_shows_ours_then_what_was_published_then_the_differences_to_the_published_digits(published):
-    assert shown(["A"], {"A": measured("A", {"inception/fid": 0.05})}, published) == [
+    cells, _ = comparison_cells(["A", "B"], {"A": measured("A", {"inception/fid": 0.05})}, published)
+    *of_a, ours, theirs = cells.to_numpy().tolist()
+    assert of_a == [
         ["A", "ours", "8", "12.340 ± 0.050", "10.300", "100.000", "0.764", "0.439"],
         ["", "ED, README*", "10.0", "12", "10.4", "95.41", "0.76", "0.44"],
         ["", "ADM, table 4", "10", "12.00", "10.40", "—", "0.76", "0.44"],
         ["", "difference, ED, README", "", "+0", "-0.1", "+4.59", "+0.00", "+0.00"],
         ["", "difference, ADM, table 4", "", "+0.34", "-0.10", "—", "+0.00", "+0.00"],
     ]
-
-
-def test_a_missing_run_keeps_its_published_rows_and_has_no_difference(published):
-    assert [row[:4] for row in shown(RUNS, {}, published)] == [
-        ["A", "ours", "—", "missing"],
-        ["", "ED, README*", "10.0", "12"],
-        ["", "ADM, table 4", "10", "12.00"],
-        ["B", "ours", "—", "missing"],
-        ["", "ED, README†", "0.75", "3.96"],
-        ["D", "ours", "—", "missing"],
-    ]
+    assert (ours[:4], theirs[:4]) == (["B", "ours", "—", "missing"], ["", "ED, README†", "0.75", "3.96"])
 
 
 def test_rows_with_the_same_note_share_a_mark_and_marks_are_doubled_when_used_up(published, tmp_path):
     cells, notes = comparison_cells(["B", "A", "C"], {}, published)
     assert [row for row in cells["numbers"] if row.startswith("ED")] == ["ED, README*", "ED, README†", "ED, README†"]
     assert notes == {"*": "chosen_by 1", "†": "quoted"}
-    assert comparison_cells(["A"], {}, published)[1] == {"*": "quoted"}
     rows = read_published(written(tmp_path, *[f"A|S{k}||1|||||note {k}" for k in range(7)]))
     assert list(comparison_cells(["A"], {}, rows)[1]) == ["*", "†", "‡", "§", "¶", "**", "††"]
 
@@ -159,16 +120,10 @@ def test_marks_and_notes_are_written_in_markdown_and_latex_with_a_rule_between_r
     text = to_markdown(cells, "A caption.", notes)
     assert r"| ED, README\* " in text
     assert text.endswith("\n\n\\* quoted\n\n† chosen_by 1\n\nA caption.\n")
-    assert max(map(len, text.splitlines())) <= 120
     text = to_latex(cells, "50% of_it", notes)
-    assert text.isascii()
     body = re.search(r"\\toprule\n(.*)\\bottomrule", text, flags=re.DOTALL)[1]
     assert body.count("\\midrule") == len(RUNS)  # below the header, and between runs
-    assert text.split(r"\end{tabular}")[1].splitlines()[1:] == [
-        r"\par\footnotesize * quoted",
-        r"\par\footnotesize $^{\dagger}$ chosen\_by 1",
-        r"\end{table}",
-    ]
+    assert "\\par\\footnotesize * quoted\n\\par\\footnotesize $^{\\dagger}$ chosen\\_by 1\n\\end{table}" in text
 
 
 # The files --------------------------------------------------------------------------------------------------------
@@ -186,23 +141,9 @@ def test_published_numbers_of_each_size_are_possible(size):
         assert ("-G" in row.run) == (row.scale is not None) or "quoted in" in row.source
 
 
-def test_the_paper_quotes_the_baselines_of_250_steps_and_sampled_those_of_25_again():
-    rows = {
-        (row.run, row.source.partition(",")[0]): row for row in read_published(CONFIG / "imagenet256/published.tsv")
-    }
-    for run in ("UADM-G", "CADM-G"):
-        theirs, adm = rows[run, "ED-DPM"], rows[run, "ADM"]
-        assert (theirs.scale, theirs.numbers) == (adm.scale, adm.numbers)
-        assert "quoted" in theirs.note
-    assert rows["CADM(25)-G", "ED-DPM"].numbers != rows["CADM(25)-G", "ADM"].numbers
-    assert sum(source == "ED-DPM" for _, source in rows) == 12
-
-
 def test_the_gains_that_the_papers_abstract_claims_are_those_of_its_rows():
-    fid = {
-        (row.run, row.source): float(row.numbers["inception/fid"])
-        for row in read_published(CONFIG / "imagenet256/published.tsv")
-    }
+    rows = read_published(CONFIG / "imagenet256/published.tsv")
+    fid = {row.run: float(row.numbers["inception/fid"]) for row in rows if row.source == "ED-DPM, README"}
     for kind, gain in (("CADM", 0.1089), ("UADM", 0.435)):
-        before, after = fid[f"{kind}-G", "ED-DPM, README"], fid[f"{kind}-G+EDS+ECT", "ED-DPM, README"]
+        before, after = fid[f"{kind}-G"], fid[f"{kind}-G+EDS+ECT"]
         assert 1 - after / before == pytest.approx(gain, abs=5e-4)

@@ -22,14 +22,7 @@ from eddpm.reporting.tables import (
     to_markdown,
 )
 
-METRICS = {
-    "accuracy": 0.9375,
-    "clean/fid": 12.3456,
-    "pixels/fid": 1 / 3,
-    "pixels/recall": 0.0625,
-}
-NAMES = ["UADM(25)", "UADM(25)-G at 4", "UADM(25)-G at best"]
-METHODS, SCALES = ["UADM(25)", "UADM(25)-G", "UADM(25)-G"], ["0", "4", "best"]
+METRICS = {"accuracy": 0.9375, "clean/fid": 12.3456, "pixels/fid": 1 / 3, "pixels/recall": 0.0625}
 
 
 def contents(name: str, scale: float, metrics: dict | None = None, **errors: float) -> dict:
@@ -52,39 +45,17 @@ def frame_of(*rows: dict) -> pd.DataFrame:
     return metrics_frame(names, dict(zip(names, rows, strict=True)), methods)
 
 
-@pytest.fixture
-def frame() -> pd.DataFrame:
-    return frame_of(*ROWS)
-
-
-def markdown(frame: pd.DataFrame, caption: str = "") -> str:
-    return to_markdown(metrics_cells(frame), caption, {})
-
-
-def latex(frame: pd.DataFrame, caption: str = "") -> str:
-    return to_latex(metrics_cells(frame), caption, {})
-
-
 def tables(text: str) -> list[list[list[str]]]:
     """The cells of each pipe table, header first, without the rule below the header."""
-    found = []
-    for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
-        lines = block.splitlines()
-        assert set(lines[1]) <= set("|:- ")
-        found.append([[cell.strip() for cell in line.strip("|").split("|")] for line in (lines[0], *lines[2:])])
-    return found
-
-
-def cells(text: str) -> list[list[str]]:
-    """The cells of the one pipe table."""
-    (found,) = tables(text)
-    return found
+    found = [block.splitlines() for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)]
+    return [[[cell.strip() for cell in line.strip("|").split("|")] for line in (b[0], *b[2:])] for b in found]
 
 
 # Frames -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_frame_has_a_row_per_run_in_the_order_given_and_its_csv_every_digit(frame):
+def test_a_frame_has_a_row_per_run_in_the_order_given_and_its_csv_every_digit():
+    frame = frame_of(*ROWS)
     assert list(frame.columns) == ["run", "method", "scale", "seed", "num_images", *METRICS]
     assert metric_columns(frame) == list(METRICS)
     rows = list(csv.DictReader(io.StringIO(frame.to_csv(index=False))))
@@ -95,58 +66,35 @@ def test_a_frame_has_a_row_per_run_in_the_order_given_and_its_csv_every_digit(fr
     assert [float(row["pixels/fid"]) for row in rows] == [1 / 3, 2.0, 3.0]
 
 
-def test_a_metric_that_a_run_lacks_is_empty_for_that_run_alone():
+def test_a_metric_that_a_run_lacks_is_empty_for_that_run_alone_and_a_table_of_no_runs_is_refused():
     frame = frame_of(contents("A", 1.0), contents("B", 1.0, {"accuracy": 0.5}))
-    assert frame["accuracy"].tolist() == [0.9375, 0.5]
-    assert frame["pixels/fid"].notna().tolist() == [True, False]
+    assert metrics_cells(frame)["accuracy"].tolist() == ["0.938", "0.500"]
     assert metrics_cells(frame)["pixels/fid"].tolist() == ["0.333", "—"]
-
-
-def test_a_table_of_no_runs_is_refused():
     with pytest.raises(ArtifactError, match="table: no runs given; name at least one"):
         metrics_frame([], {})
 
 
-@pytest.mark.parametrize("absent", range(3))
-def test_a_missing_run_keeps_its_place_with_empty_numbers(absent):
-    measured = {name: contents(name, 2.0) for k, name in enumerate(NAMES) if k != absent}
-    frame = metrics_frame(NAMES, measured)
-    assert frame["run"].tolist() == NAMES
-    assert frame[["scale", "seed", "num_images", *METRICS]].isna().all(axis=1).tolist() == [
-        k == absent for k in range(3)
+@pytest.mark.parametrize("absent", [[0], [0, 1, 2]])
+def test_a_missing_run_keeps_its_place_and_scale_and_says_so_in_its_first_metric(absent):
+    names = ["UADM(25)", "UADM(25)-G at 4", "UADM(25)-G at best"]
+    measured = {name: contents(name, 2.0) for k, name in enumerate(names) if k not in absent}
+    frame = metrics_frame(names, measured, ["UADM(25)", "UADM(25)-G", "UADM(25)-G"])
+    assert frame["run"].tolist() == names
+    assert frame["num_images"].isna().tolist() == [k in absent for k in range(3)]
+    rows = metrics_cells(frame, ["0", "4", "best"]).to_numpy().tolist()
+    assert [row[:3] for row in rows] == [
+        [method, scale, "missing"] if k in absent else [method, "2", "0.938"]
+        for k, (method, scale) in enumerate([("UADM(25)", "0"), ("UADM(25)-G", "4"), ("UADM(25)-G", "best")])
     ]
-    assert str(frame["num_images"].dtype) == "Int64"
-
-
-def test_a_missing_run_says_so_in_its_first_metric_and_still_has_its_scale():
-    frame = metrics_frame(NAMES, {NAMES[0]: contents(NAMES[0], 0.0)}, METHODS)
-    rows = metrics_cells(frame, SCALES).to_numpy().tolist()
-    nothing = ["missing"] + ["—"] * (len(METRICS) - 1)
-    assert rows[0][:3] == ["UADM(25)", "0", "0.938"]
-    assert rows[1:] == [["UADM(25)-G", "4", *nothing], ["UADM(25)-G", "best", *nothing]]
-
-
-def test_a_table_whose_runs_are_all_missing_still_has_its_rows():
-    assert cells(markdown(metrics_frame(NAMES, {})))[1:] == [[name, "—", "missing"] for name in NAMES]
+    assert all(set(rows[k][3:]) <= {"—"} for k in absent)
 
 
 # Titles and numbers -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("metric", "expected"),
-    [
-        ("pixels/fid", "FID ↓ (pixels)"),
-        ("classifier:clean/inception_score", "IS ↑ (classifier:clean)"),
-        ("accuracy", "accuracy ↑"),
-        ("pixels/unknown", "unknown (pixels)"),
-    ],
-)
-def test_a_metric_is_headed_with_its_space_and_its_better_direction(metric, expected):
-    assert title(metric) == expected
-
-
-def test_distances_fall_and_all_other_metrics_rise_towards_the_better():
+def test_a_metric_is_headed_with_its_space_and_its_better_direction():
+    assert title("pixels/fid") == "FID ↓ (pixels)"
+    assert title("pixels/unknown") == "unknown (pixels)"
     assert {name for name in metrics.METRICS if title(name).endswith("↓")} == {"fid", "sfid", "kid"}
     assert {title(name)[-1] for name in metrics.METRICS} == {"↓", "↑"}
 
@@ -155,12 +103,9 @@ def test_distances_fall_and_all_other_metrics_rise_towards_the_better():
     ("value", "error", "expected"),
     [
         (1.6039, 0.0123, "1.604 ± 0.012"),
-        (83.41, 3.27, "83.4 ± 3.3"),
         (215.8, 25.0, "216 ± 25"),
         (0.00123, 0.00045, "0.00123 ± 0.00045"),
-        (-0.0002, 0.0011, "-0.0002 ± 0.0011"),
         (0.5, 0.0, "0.500"),
-        (2.0, math.nan, "2.000"),
         (1038.447, 2.3e-13, "1038.447"),
         (0.0625, math.nan, "0.062"),
         (math.nan, math.nan, "—"),
@@ -172,34 +117,19 @@ def test_a_number_is_printed_to_the_second_digit_of_its_error(value, error, expe
 
 def test_scores_are_a_row_per_metric():
     text = scores({"inception/fid": 3.9426, "inception/precision": 0.8265}, {"inception/fid": 0.031})
-    assert cells(f"{text}\n")[1:] == [["FID ↓ (inception)", "3.943 ± 0.031"], ["precision ↑ (inception)", "0.827"]]
+    assert tables(f"{text}\n")[0][1:] == [["FID ↓ (inception)", "3.943 ± 0.031"], ["precision ↑ (inception)", "0.827"]]
 
 
 # Formats ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_narrow_table_is_one_table_with_its_caption_below(frame):
-    text = markdown(frame, "All runs: 100% of them.")
-    header, *rows = cells(text)
-    assert header == ["run", "scale", *map(title, METRICS)]
-    assert [row[:3] for row in rows] == [
-        ["UADM(25)", "0", "0.938"],
-        ["UADM(25)-G+EDS", "0.5", "0.938"],
-        ["CADM(25)-G+EDS+ECT", "16", "0.938"],
-    ]
-    assert text.endswith("\n\nAll runs: 100% of them.\n")
-
-
 def test_a_wide_table_is_split_by_space_within_120_columns_and_loses_no_cell():
-    """As wide as those of the digits."""
-    clean_names, pixel_names = (
-        ["fid", "sfid", "kid", "inception_score", "precision", "recall"],
-        ["fid", "kid", "recall"],
-    )
+    clean_names = ["fid", "sfid", "kid", "inception_score", "precision", "recall"]
+    pixel_names = ["fid", "kid", "recall"]
     metrics = [*(f"classifier:clean/{name}" for name in clean_names), *(f"pixels/{name}" for name in pixel_names)]
     values = dict.fromkeys(["accuracy", *metrics], 0.5) | {"classifier:clean/recall": 0.25, "pixels/recall": 0.75}
     frame = frame_of(contents("CADM(25)-G+EDS+ECT", 1.0, values, **dict.fromkeys(values, 0.012)))
-    text = markdown(frame)
+    text = to_markdown(metrics_cells(frame), "", {})
     assert max(map(len, text.splitlines())) <= 120
     pixels, clean = tables(text)
     assert pixels[0] == ["run", "scale", "accuracy ↑", *map(title, pixel_names)]
@@ -209,31 +139,33 @@ def test_a_wide_table_is_split_by_space_within_120_columns_and_loses_no_cell():
     assert re.findall("Feature space (.*):", text) == ["pixels", "classifier:clean"]
 
 
-def latex_cells(text: str) -> list[list[str]]:
+def latex_cells(frame: pd.DataFrame) -> list[list[str]]:
+    text = to_latex(metrics_cells(frame), "", {})
     body = re.search(r"\\toprule\n(.*)\\bottomrule", text, flags=re.DOTALL)[1].replace("\\midrule\n", "")
     return [[cell.strip() for cell in line.removesuffix(r"\\").split(" & ")] for line in body.splitlines()]
 
 
-def test_latex_and_html_hold_the_same_cells_as_markdown():
+def test_every_format_holds_the_same_cells():
     frame = frame_of(*ROWS[:2], contents("B", 1.0, **{"pixels/fid": 0.021}))
-    expected = cells(markdown(frame))
+    text = to_markdown(metrics_cells(frame), "All runs: 100% of them.", {})
+    assert text.endswith("\n\nAll runs: 100% of them.\n")
+    (expected,) = tables(text)
+    assert expected[0] == ["run", "scale", *map(title, METRICS)]
+    assert [row[:2] for row in expected[1:]] == [["UADM(25)", "0"], ["UADM(25)-G+EDS", "0.5"], ["B", "1"]]
     symbols = str.maketrans({"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$"})
-    assert latex_cells(latex(frame)) == [[cell.translate(symbols) for cell in row] for row in expected]
+    assert latex_cells(frame) == [[cell.translate(symbols) for cell in row] for row in expected]
     page = to_html(metrics_cells(frame), "", {})
     assert re.findall(r"<t[hd]>(.*?)</t[hd]>", page) == [cell for row in expected for cell in row]
-
-
-def test_a_latex_table_is_plain_ascii_with_its_caption_and_rules(frame):
-    text = latex(frame, "A caption")
-    assert text.isascii()
-    assert r"\caption{A caption}" in text
-    for rule in ("toprule", "midrule", "bottomrule"):
-        assert text.count(rf"\{rule}") == 1
+    assert "http" not in page  # it needs nothing else
+    assert "onclick" in page  # and sorts, unless rows belong together
+    grouped = pd.DataFrame({"run": ["A", ""], "numbers": ["ours", "theirs"], "scale": ["1", "1"]})
+    assert "onclick" not in to_html(grouped, "", {})
 
 
 def test_characters_that_a_format_would_misread_are_escaped():
     frame = frame_of(contents("A_1 & <50%> #2", 1.0, {"classifier:clean_x/fid": 1.0}))
-    text = latex(frame, r"90% of a_b & #1 {$\^~}")
+    text = to_latex(metrics_cells(frame), r"90% of a_b & #1 {$\^~}", {})
+    assert text.isascii()
     assert r"A\_1 \& <50\%> \#2 &" in text
     assert r"FID $\downarrow$ (classifier:clean\_x)" in text
     assert r"\caption{90\% of a\_b \& \#1 \{\$\textbackslash{}\textasciicircum{}\textasciitilde{}\}}" in text
@@ -244,12 +176,4 @@ def test_characters_that_a_format_would_misread_are_escaped():
 
 def test_a_negative_number_has_a_minus_sign_in_latex_and_a_name_its_hyphen():
     frame = frame_of(contents("UADM-G", 1.0, {"pixels/kid": -0.25}), contents("-1", 1.0, {"pixels/kid": -0.25}))
-    assert [[row[0], row[2]] for row in latex_cells(latex(frame))[1:]] == [["UADM-G", "$-$0.250"], ["-1", "$-$0.250"]]
-
-
-def test_a_page_needs_nothing_else_and_sorts_unless_rows_belong_together(frame):
-    page = to_html(metrics_cells(frame), "", {})
-    assert "http" not in page
-    assert "onclick" in page
-    grouped = pd.DataFrame({"run": ["A", ""], "numbers": ["ours", "theirs"], "scale": ["1", "1"]})
-    assert "onclick" not in to_html(grouped, "", {})
+    assert [[row[0], row[2]] for row in latex_cells(frame)[1:]] == [["UADM-G", "$-$0.250"], ["-1", "$-$0.250"]]

@@ -1,4 +1,4 @@
-"""The denoiser's losses against closed forms, torch's distributions, Monte Carlo and sums that must be 1."""
+"""The denoiser's losses against closed forms, torch's distributions and sums that must be 1."""
 
 import math
 
@@ -39,26 +39,21 @@ def test_without_learned_variance_it_is_the_mean_over_each_image(schedule):
 
 
 @pytest.mark.parametrize("steps", [100, 1000])
-def test_hybrid_loss_is_the_error_of_eps_plus_a_thousandth_of_the_bounds_sum(steps):
+def test_hybrid_loss_is_the_error_of_eps_plus_a_thousandth_of_the_bounds_sum_which_teaches_the_variance_alone(steps):
     schedule = make_schedule("cosine", steps)
     t, x0, noise, x_t = noisy(schedule, [0, 5, 60], **DOUBLE)
-    output = torch.randn(3, 4, 3, 3, **DOUBLE)
-    eps, learned = output.chunk(2, dim=1)
+    output = torch.randn(3, 4, 3, 3, **DOUBLE, requires_grad=True)
+    eps, learned = output.detach().chunk(2, dim=1)
     bound = steps * bound_term(schedule, x0, t, x_t, eps, learned)  # t being uniform, one term stands for all
-    wanted = ((eps - noise) ** 2).mean(dim=(1, 2, 3)) + 0.001 * bound
-    torch.testing.assert_close(denoising_loss(schedule, x0, t, noise, x_t, output), wanted)
-
-
-def test_bound_teaches_the_variance_alone(schedule):
-    t, x0, noise, x_t = noisy(schedule, [0, 1, 99])
-    output = torch.randn(3, 4, 3, 3, requires_grad=True)
-    denoising_loss(schedule, x0, t, noise, x_t, output).sum().backward()
+    loss = denoising_loss(schedule, x0, t, noise, x_t, output)
+    torch.testing.assert_close(loss, ((eps - noise) ** 2).mean(dim=(1, 2, 3)) + 0.001 * bound)
+    loss.sum().backward()
     to_eps, to_variance = output.grad.chunk(2, dim=1)
-    torch.testing.assert_close(to_eps, 2 * (output.detach()[:, :2] - noise) / noise[0].numel())
+    torch.testing.assert_close(to_eps, 2 * (eps - noise) / noise[0].numel())
     assert (to_variance != 0).all()
 
 
-@pytest.mark.parametrize("t", [1, 2, 50, 99])
+@pytest.mark.parametrize("t", [1, 99])
 def test_term_is_the_divergence_from_bayes_posterior_in_bits(schedule, t):
     """q(x_{t-1} | x_t, x0) multiplied out of q(x_t | x_{t-1}) and q(x_{t-1} | x0), p from the sampler's formulas."""
     ts, x0, _, x_t = noisy(schedule, [t], **DOUBLE)
@@ -99,28 +94,17 @@ def test_term_at_0_is_the_likelihood_of_the_8_bit_image(schedule):
     torch.testing.assert_close(bound_term(schedule, x0, t, x_t, eps, learned), wanted[None])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("deviation", [1e-3, 0.3, 10.0])
-def test_likelihoods_of_all_256_values_sum_to_1(dtype, deviation):
-    values = torch.arange(256, dtype=dtype) / 127.5 - 1
-    for mean in (-1.4, -1.0, -0.2, 0.99, 1.0):
-        mass = pixel_log_likelihood(
-            values, torch.tensor(mean, dtype=dtype), torch.tensor(2 * math.log(deviation))
-        ).exp()
+def test_likelihoods_of_all_256_values_sum_to_1(deviation):
+    values, log_variance = torch.arange(256) / 127.5 - 1, torch.tensor(2 * math.log(deviation))
+    for mean in (-1.4, -1.0, -0.2, 1.0):
+        mass = pixel_log_likelihood(values, torch.tensor(mean), log_variance).exp()
         assert mass.sum().item() == pytest.approx(1, abs=1e-5)
 
 
-def test_likelihood_of_an_inner_value_is_the_integral_over_its_bin():
-    mean, deviation, value = 0.1, 0.02, 150 / 127.5 - 1
-    points = torch.linspace(value - 1 / 255, value + 1 / 255, 20_001, **DOUBLE)
-    wanted = torch.trapezoid(Normal(mean, deviation).log_prob(points).exp(), points).log().item()
-    found = pixel_log_likelihood(*(torch.tensor(v, **DOUBLE) for v in (value, mean, 2 * math.log(deviation)))).item()
-    assert found == pytest.approx(wanted, abs=1e-6)
-
-
 @pytest.mark.parametrize("side", [-1, 1])
-@pytest.mark.parametrize("deviations", [0.5, 3.0, 6.0])
-def test_likelihood_far_from_the_mean_is_precise_in_float32(deviations, side):
+@pytest.mark.parametrize("deviations", [0.5, 6.0])
+def test_likelihood_is_the_integral_over_the_values_bin_and_precise_in_float32_far_from_the_mean(deviations, side):
     value, log_variance = torch.tensor(1 / 255), torch.tensor(2 * math.log(0.01))
     near, far = ((deviations + half) / math.sqrt(2) for half in (-1 / 2.55, 1 / 2.55))
     wanted = math.log((math.erfc(near) - math.erfc(far)) / 2)

@@ -53,10 +53,6 @@ def evaluate(network):
     return {"weight": next(network.parameters()).flatten()[0].item()}
 
 
-def weights(trainer):
-    return {name: value.clone() for name, value in trainer.result.state_dict().items()}
-
-
 def stored(trainer):
     """Its state as it comes back from disk."""
     file = io.BytesIO()
@@ -67,8 +63,8 @@ def stored(trainer):
 
 def assert_same(trainer, other):
     assert trainer.log == other.log
-    ours, theirs = weights(trainer), weights(other)
-    for name, value in ours.items():
+    theirs = other.result.state_dict()
+    for name, value in trainer.result.state_dict().items():
         assert torch.equal(value, theirs[name]), name
 
 
@@ -94,29 +90,24 @@ def test_a_step_is_adamw_on_the_mean_loss_of_its_own_rows():
     torch.testing.assert_close(trainer.network.weight, network.weight)
 
 
-@pytest.mark.parametrize("microbatch", [1, 3, 9])
-def test_a_microbatch_changes_nothing_but_rounding(microbatch):
-    whole, parts = train(make_trainer()), train(make_trainer(), microbatch)
-    torch.testing.assert_close(parts.result.weight, whole.result.weight, rtol=1e-4, atol=1e-5)
-    assert [row["loss"] for row in parts.log] == pytest.approx([row["loss"] for row in whole.log], rel=1e-4)
-
-
-def test_a_microbatch_bounds_what_the_network_sees_at_once():
-    sizes = []
+@pytest.mark.parametrize("microbatch", [1, 3])
+def test_a_microbatch_bounds_what_the_network_sees_at_once_and_changes_nothing_but_rounding(microbatch):
+    sizes = set()
 
     def watch(network, x0, *rest):
-        sizes.append(len(x0))
+        sizes.add(len(x0))
         return loss_fn(network, x0, *rest)
 
-    train(make_trainer(iterations=2), microbatch=3, loss_fn=watch)
-    assert sizes == [3, 1, 3, 1]
+    whole, parts = train(make_trainer()), train(make_trainer(), microbatch, loss_fn=watch)
+    assert sizes == {1, microbatch}
+    torch.testing.assert_close(parts.result.weight, whole.result.weight, rtol=1e-4, atol=1e-5)
+    assert [row["loss"] for row in parts.log] == pytest.approx([row["loss"] for row in whole.log], rel=1e-4)
 
 
 def test_dropout_depends_on_its_step_alone_where_the_layout_is_the_same():
     def network():
         return nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
 
-    torch.manual_seed(0)
     first = make_trainer(network(), ema_rate=0.0)
     second = make_trainer(network(), ema_rate=0.0)
     second.load_state_dict(stored(first))
@@ -140,15 +131,6 @@ def test_half_precision_is_that_of_the_network_and_not_of_its_weights_or_losses(
     assert trainer.log[-1]["loss"] < trainer.log[0]["loss"]
 
 
-def test_a_gradient_that_overflows_in_float16_skips_the_step_and_lowers_the_scale():
-    trainer = make_trainer(precision="float16", iterations=1, ema_rate=0.0)
-    before, scale = weights(trainer), trainer.scaler.get_scale()
-    train(trainer, loss_fn=lambda network, *rest: 100 * loss_fn(network, *rest).float())
-    assert trainer.step == 1
-    assert trainer.scaler.get_scale() == scale / 2
-    assert torch.equal(trainer.network.weight, before["weight"])
-
-
 def test_every_number_of_processes_makes_the_same_steps(tmp_path):
     assert run_ranks(1, train_linear, tmp_path, None) == [0]
     assert run_ranks(3, train_linear, tmp_path, 2) == [0] * 3
@@ -158,9 +140,6 @@ def test_every_number_of_processes_makes_the_same_steps(tmp_path):
     losses = [[row["loss"] for row in each["log"]] for each in (alone, *shared)]
     assert losses[1] == pytest.approx(losses[0])
     assert losses[2:] == [[], []]  # one process keeps the log
-
-
-# Its moving average -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("init_from", [None, "published.pt"])
@@ -174,9 +153,6 @@ def test_moving_average_follows_its_recursion_from_the_first_weights_that_were_t
     torch.testing.assert_close(trainer.result.weight, expected)
 
 
-# Its log ----------------------------------------------------------------------------------------------------------
-
-
 def test_the_log_has_a_row_per_interval_and_one_for_the_end():
     every = [row["loss"] for row in train(make_trainer(iterations=12, save_interval=1)).log]
     log = train(make_trainer(iterations=12)).log
@@ -187,15 +163,10 @@ def test_the_log_has_a_row_per_interval_and_one_for_the_end():
 
 @pytest.mark.parametrize("ema_rate", [0.0, 0.9])
 def test_what_is_evaluated_is_the_result_in_evaluation_mode(ema_rate):
-    trainer, seen, modes = make_trainer(ema_rate=ema_rate), [], []
-
-    def watch(network, *rest):
-        modes.append(network.training)
-        return loss_fn(network, *rest)
-
-    train(trainer, loss_fn=watch, evaluate=lambda network: seen.append((network, network.training)) or {})
+    trainer, seen = make_trainer(ema_rate=ema_rate), []
+    train(trainer, evaluate=lambda network: seen.append((network, network.training)) or {})
     assert seen == [(trainer.result, False)] * 4
-    assert all(modes)
+    assert trainer.network.training
 
 
 def test_pace_counts_images_and_waiting(monkeypatch):
@@ -240,53 +211,49 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 @pytest.mark.parametrize("during", ["save", "evaluate"])
-@pytest.mark.parametrize("after", [5, 10, 20])
+@pytest.mark.parametrize("after", [5, 20])
 def test_killed_and_resumed_training_equals_uninterrupted_training(after, during, precision):
     kept, killed = {}, make_trainer(precision=precision)
 
     def steep_loss_fn(*rest):
         return 30 * loss_fn(*rest).float()  # whose gradients overflow in float16, until the scale has fallen
 
-    def die():
-        if killed.step == after:
+    def die(when):
+        if (when, killed.step) == (during, after):
             raise Killed
 
     def save():
-        kept["state"] = stored(killed)
-        if during == "save":
-            die()
+        kept.update(stored(killed))
+        die("save")
 
     def evaluate_or_die(network):
-        die()
+        die("evaluate")
         return evaluate(network)
 
     with pytest.raises(Killed):
         train(killed, loss_fn=steep_loss_fn, save=save, evaluate=evaluate_or_die)
     resumed, whole = make_trainer(precision=precision), make_trainer(precision=precision)
     scale = whole.scaler.get_scale()
-    resumed.load_state_dict(kept["state"])
+    resumed.load_state_dict(kept)
     assert resumed.step == after
     assert_same(train(resumed, loss_fn=steep_loss_fn), train(whole, loss_fn=steep_loss_fn))
     assert whole.scaler.get_scale() < scale or precision == "float32"
 
 
 @pytest.mark.parametrize(
-    ("where", "at", "kept_step"),
-    [("loss", 0, 1), ("loss", 4, 5), ("loss", 5, 6), ("loss", 19, 20), ("evaluate", 5, 6), ("evaluate", 19, 20)],
+    ("where", "at", "kept_step"), [("loss", 0, 1), ("loss", 4, 5), ("loss", 19, 20), ("evaluate", 5, 6)]
 )
 def test_sigterm_ends_after_the_step_in_flight_and_the_rest_follows_later(where, at, kept_step):
     kept, stopped = {}, make_trainer()
 
-    def terminate(happened):
-        if happened:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     def loss_then_term(*rest):
-        terminate(where == "loss" and stopped.step == at)
+        if where == "loss" and stopped.step == at:
+            os.kill(os.getpid(), signal.SIGTERM)
         return loss_fn(*rest)
 
     def evaluate_then_term(network):
-        terminate(where == "evaluate" and stopped.step >= at)
+        if where == "evaluate" and stopped.step >= at:
+            os.kill(os.getpid(), signal.SIGTERM)
         return evaluate(network)
 
     hooks = Hooks(evaluate_then_term, lambda: kept.update(stored(stopped)), nothing)
