@@ -143,9 +143,7 @@ def test_a_snakefile_in_git_runs_with_the_installed_package(new_snakemake, tmp_p
         subprocess.run(["git", "-C", repository, *who, *command], check=True)
     succeeded(new_snakemake("-s", f"git+file://{repository}/workflow/Snakefile@main", "--", DATASET))
     assert (tmp_path / "work" / DATASET).exists()
-    succeeded(
-        new_snakemake("-s", f"git+file://{repository}/workflow/Snakefile@main", "--dry-run", "--", "all", "report")
-    )
+    succeeded(new_snakemake("-s", f"git+file://{repository}/workflow/Snakefile@main", "--dry-run", "--", "all"))
 
 
 # Profiles ---------------------------------------------------------------------------------------------------------

@@ -16,6 +16,11 @@ def config(**changes) -> EncoderConfig:
     return EncoderConfig(**settings | changes)
 
 
+def target_log_prob(classifier: EncoderClassifier, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
+    """Sum over the batch of log p(y | x_t)."""
+    return classifier(x_t, t).log_softmax(dim=1).gather(1, y[:, None]).sum()
+
+
 def guidance_gradient(classifier: EncoderClassifier, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
     x_t = x_t.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(classifier(x_t, t).log_softmax(dim=1).gather(1, y[:, None]).sum(), x_t)
@@ -39,6 +44,17 @@ def test_half_precision_trunk_is_close_to_float32(dtype, bound):
     assert logits.dtype == torch.float32
     assert 1e-5 < relative_error(logits, case.arrays["cls_logits"]) < bound  # below: it never left float32
     assert relative_error(guidance_gradient(case.classifier, x, t, y), case.arrays["cls_grad"]) < bound
+
+
+def test_gradient_is_the_slope_of_the_log_probability():
+    case = load_case("uncond-ddim-constant")
+    classifier = case.classifier.double()
+    x, t, y = case.arrays["x"].double(), case.arrays["t"], case.arrays["y"]
+    direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    gradient = guidance_gradient(classifier, x, t, y)
+    ahead = target_log_prob(classifier, x + 1e-5 * direction, t, y)
+    behind = target_log_prob(classifier, x - 1e-5 * direction, t, y)
+    assert float((gradient * direction).sum()) == pytest.approx(float(ahead - behind) / 2e-5, rel=1e-6)
 
 
 def test_features_are_the_maps_that_their_names_say():
