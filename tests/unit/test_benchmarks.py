@@ -6,13 +6,12 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from pictures import CIFAR10
+from pictures import CIFAR10, prepare
 from tiny import tiny_project, write_settings
 
 from eddpm.evaluation.features import Extractor
 from eddpm.io.batches import ImageFile
 from eddpm.stages.features import features_of
-from eddpm.stages.prepare import prepare_dataset
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -39,38 +38,40 @@ def test_what_is_timed_side_by_side_gives_the_same(ours, other, capsys):
     assert min(a["seconds"], b["seconds"]) > 0
 
 
-def table_printed(module, monkeypatch, capsys, *arguments: str) -> list[list[str]]:
+@pytest.fixture
+def printed(monkeypatch, capsys):
     """The cells of the table that a script prints, row by row, without its two lines of header."""
-    monkeypatch.setattr("sys.argv", ["script.py", *arguments])
-    module.main()
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    return [line.strip("| ").split(" | ") for line in lines[2:]]
+
+    def printed(name: str, *arguments: str) -> list[list[str]]:
+        monkeypatch.setattr("sys.argv", ["script.py", *arguments])
+        script(name).main()
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+        return [line.strip("| ").split(" | ") for line in lines[2:]]
+
+    return printed
 
 
-def test_the_loader_is_timed_beside_torchvisions_on_the_same_files(monkeypatch, capsys):
+def test_the_loader_is_timed_beside_torchvisions_on_the_same_files(printed):
     arguments = "--source", str(CIFAR10), "--image-size", "32", "--workers", "0", "--seconds", "0.2", "--turns", "1"
-    (row,) = table_printed(script("loader"), monkeypatch, capsys, *arguments)
+    (row,) = printed("loader", *arguments)
     size, files, ours, theirs, ratio, _ = map(float, row)
     assert (size, files) == (32, 500)
     assert ratio == pytest.approx(ours / theirs, rel=0.1)
 
 
-def test_the_step_is_timed_in_each_precision_with_its_share_of_waiting(tmp_path, monkeypatch, capsys):
+def test_the_step_is_timed_in_each_precision_with_its_share_of_waiting(tmp_path, printed):
     project = tiny_project()
-    settings = write_settings(tmp_path / "settings.yaml", project.train_classifier("ce"))
-    data = write_settings(tmp_path / "dataset.yaml", project.dataset)
-    prepare_dataset(data, tmp_path / "dataset.json", tmp_path / "unreadable.tsv", 1)
-    arguments = "--settings", str(settings), "--dataset", str(tmp_path / "dataset.json"), "--steps", "2"
-    rows = table_printed(script("training"), monkeypatch, capsys, *arguments)
+    settings = write_settings(tmp_path / "classifier.yaml", project.train_classifier("ce"))
+    arguments = "--settings", str(settings), "--dataset", str(prepare(tmp_path, project.dataset)), "--steps", "2"
+    rows = printed("training", *arguments)
     assert [row[0] for row in rows][:2] == ["float32", "bfloat16"]
     for _, pace, alone, waiting in rows:
         assert min(float(pace), float(alone)) > 0
         assert 0 <= float(waiting.rstrip("%")) <= 100
 
 
-def test_the_plan_of_many_jobs_is_timed(monkeypatch, capsys):
-    arguments = "--methods", "1", "--scales", "2", "--shards", "3"
-    (row,) = table_printed(script("dag"), monkeypatch, capsys, *arguments)
+def test_the_plan_of_many_jobs_is_timed(printed):
+    (row,) = printed("dag", "--methods", "1", "--scales", "2", "--shards", "3")
     # One row, two scales and a best scale: 12 shards with features, 4 sets of metrics, and what they need.
     assert row[:3] == ["1", "2", "3"]
     assert int(row[3]) > 12 * 2 + 4

@@ -84,8 +84,11 @@ def ours() -> torch.Tensor:
     return sample_ddim(denoiser, STEPS, torch.randn(SHAPE), guide_fn=guide)
 
 
-def test_each_section_has_one_snippet():
-    assert PAGE.count("```python") == len(SNIPPETS)
+@pytest.mark.parametrize(
+    ("section", "name"), [("In guided-diffusion", "sample"), ("In a loop with a scheduler of diffusers", "x")]
+)
+def test_the_loops_of_others_sample_as_ours(ours, section, name):
+    torch.testing.assert_close(getattr(run(SNIPPETS[section]), name), ours, rtol=0, atol=1e-4)
 
 
 def test_our_samplers_take_other_networks(ours):
@@ -98,33 +101,23 @@ def test_our_samplers_take_other_networks(ours):
     assert of_class[1] > of_class[0] + 0.2
 
 
-def test_the_cond_fn_of_guided_diffusion_samples_as_ours(ours):
-    torch.testing.assert_close(run(SNIPPETS["In guided-diffusion"]).sample, ours, rtol=0, atol=1e-4)
-
-
-def test_a_loop_with_a_scheduler_samples_as_ours(ours):
-    torch.testing.assert_close(run(SNIPPETS["In a loop with a scheduler of diffusers"]).x, ours, rtol=0, atol=1e-4)
-
-
 def test_networks_of_the_pipeline_come_from_their_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for kind, name, build in (("classifier", "ect", build_classifier), ("denoiser", "uadm", build_denoiser)):
         settings = getattr(tiny_project(), f"train_{kind}")(name)
-        folder = tmp_path / f"results/digits/{kind}s/{name}"
-        folder.mkdir(parents=True)
-        save_trained(folder / "model.safetensors", build(settings.network).state_dict(), settings)
+        path = tmp_path / f"results/digits/{kind}s/{name}/model.safetensors"
+        path.parent.mkdir(parents=True)
+        save_trained(path, build(settings.network).state_dict(), settings)
     left = run(SNIPPETS["With networks of the pipeline"])
     assert len(left.schedule) == 1000
     assert left.classifier(torch.zeros(SHAPE), torch.zeros(8)).shape == (8, 10)
 
 
-def test_a_rule_of_ones_own():
+def test_a_rule_and_a_training_of_ones_own():
+    assert PAGE.count("```python") == len(SNIPPETS)  # all of which are run here
     certain = torch.zeros(SHAPE) + 100 * DIRECTIONS[:, 3].reshape(1, 1, 8, 8)
     scale = run(SNIPPETS["A rule of your own"]).guide(certain, torch.zeros(8)).scale
     torch.testing.assert_close(scale, torch.full((8,), 30.0, dtype=torch.float64))
-
-
-def test_the_constraint_in_a_training_of_ones_own():
     assert run(SNIPPETS["ECT in a training of your own"]).loss.isclose(torch.tensor(10.0).log())
 
 

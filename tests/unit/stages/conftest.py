@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pictures import prepare
 from tiny import tiny_project, write_settings
 
 from eddpm.data.store import Store
 from eddpm.io.batches import Samples, write_samples
 from eddpm.io.files import save_model
 from eddpm.models.build import build_classifier, build_denoiser
-from eddpm.stages.prepare import prepare_dataset
 from eddpm.stages.references import extract_references
 
 
@@ -22,20 +22,14 @@ def tiny(tmp_path_factory):
     folder, project = tmp_path_factory.mktemp("tiny"), tiny_project()
     torch.manual_seed(0)
     weights = {}
-    for kind, names, build in (
-        ("denoisers", project.denoisers, lambda name: build_denoiser(project.unet(name))),
-        ("classifiers", project.classifiers, lambda name: build_classifier(project.encoder(name))),
-    ):
-        for name in names:
-            network = build(name)
-            for parameter in network.parameters():
-                torch.nn.init.normal_(parameter, std=0.1)
-            weights[name] = folder / kind / f"{name}.safetensors"
-            save_model(weights[name], network.state_dict())
-    dataset, train = folder / "data/dataset.json", folder / "train.npz"
-    prepare_dataset(
-        write_settings(folder / "dataset.yaml", project.dataset), dataset, folder / "data/unreadable.tsv", 1
-    )
+    for name in (*project.denoisers, *project.classifiers):
+        is_denoiser = name in project.denoisers
+        network = build_denoiser(project.unet(name)) if is_denoiser else build_classifier(project.encoder(name))
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+        weights[name] = folder / f"{name}.safetensors"
+        save_model(weights[name], network.state_dict())
+    dataset, train = prepare(folder / "data", project.dataset), folder / "train.npz"
     store = Store(dataset, "train")
     write_samples(train, Samples(store.read(np.arange(len(store))), store.labels, {}))
     return SimpleNamespace(project=project, weights=weights, dataset=dataset, train=train)

@@ -12,18 +12,10 @@ from eddpm.data.store import Store
 from eddpm.diffusion.images import to_float
 from eddpm.diffusion.schedule import make_schedule
 from eddpm.errors import ArtifactError, ConfigError
-from eddpm.evaluation.noise_levels import level_logits, noise_levels
+from eddpm.evaluation.noise_levels import noise_levels
 from eddpm.io.files import load_checkpoint, save_model
 from eddpm.models.build import build_classifier, load_weights
-from eddpm.stages import classifiers as stage
 from eddpm.stages.classifiers import fit_temperature, measure_classifier
-
-
-@pytest.fixture
-def validation(tiny):
-    """All validation images and classes."""
-    store = Store(tiny.dataset, "validation")
-    return to_float(torch.from_numpy(store.read(np.arange(len(store))))), torch.from_numpy(store.labels)
 
 
 @pytest.fixture
@@ -35,11 +27,9 @@ def config(tiny) -> MeasureClassifierConfig:
 def run(tiny, tmp_path):
     """Call a stage with these settings; returns the path that it writes."""
 
-    def run(stage_fn, config, classifier=tiny.weights["ce"], dataset=tiny.dataset):
-        settings, output = write_settings(tmp_path / "settings.yaml", config), tmp_path / f"{stage_fn.__name__}.out"
-        if stage_fn is fit_temperature:
-            output = tmp_path / "fitted.safetensors"
-        stage_fn(settings, dataset, classifier, output)
+    def run(stage_fn, config, classifier=tiny.weights["ce"]):
+        settings, output = write_settings(tmp_path / "settings.yaml", config), tmp_path / "output.safetensors"
+        stage_fn(settings, tiny.dataset, classifier, output)
         return output
 
     return run
@@ -49,44 +39,35 @@ def with_network(config, **changes) -> MeasureClassifierConfig:
     return config.model_copy(update={"network": config.network.model_copy(update=changes)})
 
 
-def rows_of(path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def open_network(config, weights):
     network = build_classifier(config.network, frozen=True)
     load_weights(network, load_checkpoint(weights), str(weights))
     return network
 
 
-def test_the_images_measured_are_the_odd_numbered_ones(tiny, run, config, validation, capsys):
-    rows = rows_of(run(measure_classifier, config))
-    x0, y = validation
+def test_the_images_measured_are_the_odd_numbered_ones(tiny, run, config, capsys):
+    rows = [json.loads(line) for line in run(measure_classifier, config).read_text().splitlines()]
+    store = Store(tiny.dataset, "validation")
+    odd = to_float(torch.from_numpy(store.read(np.arange(1, len(store), 2)))), torch.from_numpy(store.labels[1::2])
     schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
-    expected = noise_levels(open_network(config, tiny.weights["ce"]), schedule, [(x0[1::2], y[1::2])], config.seed)
+    expected = noise_levels(open_network(config, tiny.weights["ce"]), schedule, [odd], config.seed)
     assert rows == [pytest.approx(row, rel=1e-4) for row in expected]
     assert len(rows) == 10
-    assert f"{len(y) // 2} of {len(y)} validation images" in capsys.readouterr().err
+    assert f"{len(store) // 2} of {len(store)} validation images" in capsys.readouterr().err
 
 
-def test_a_fitted_classifier_has_the_same_weights_and_is_read_with_its_temperatures(tiny, run, config, capsys):
+def test_a_classifier_is_fitted_to_the_even_ones_and_keeps_its_weights_beside_the_temperatures(
+    tiny, run, config, monkeypatch
+):
+    read, asked = Store.read, set()
+    monkeypatch.setattr(Store, "read", lambda store, index: asked.update(index % 2) or read(store, index))
     fitted = run(fit_temperature, with_network(config, temperatures=10))
+    assert asked == {0}
     network = open_network(with_network(config, temperatures=10), fitted)
     plain = load_checkpoint(tiny.weights["ce"])
     assert all(torch.equal(network.state_dict()[key], value) for key, value in plain.items())
     assert network.temperature_edges.tolist() == list(range(100, 1000, 100))
     assert (network.temperatures != 1).all()
-    said = capsys.readouterr().err.split("temperatures from t = 0 up: ")[1].split(" -> ")[0]
-    assert [float(value) for value in said.split()] == pytest.approx(network.temperatures.tolist(), rel=1e-2)
-
-
-def test_each_temperature_is_fitted_at_its_own_noise_level(tiny, run, config, validation):
-    fitted = load_checkpoint(run(fit_temperature, with_network(config, temperatures=3)))["temperatures"]
-    network, (x0, y) = open_network(config, tiny.weights["ce"]), (part[0::2] for part in validation)
-    schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
-    for level in range(3):
-        logits = level_logits(network, schedule, [(x0, y)], [0, 333, 666, 1000], level, config.seed)
-        assert fitted[level].item() == pytest.approx(stage.fit_level(*logits), rel=1e-3)
 
 
 def test_temperatures_follow_the_scale_of_the_logits(tiny, run, config, tmp_path):
@@ -109,33 +90,17 @@ def test_a_temperature_at_the_bound_is_said(tiny, run, config, tmp_path, capsys)
     assert capsys.readouterr().err.count("no best temperature") == 2
 
 
-# Mistakes ---------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("temperatures", [None, 1001])
 def test_a_number_of_temperatures_that_cannot_be_fitted_is_refused(run, config, temperatures):
     with pytest.raises(ConfigError, match=rf"settings\.yaml: network\.temperatures: value {temperatures}: [^\n]+$"):
         run(fit_temperature, with_network(config, temperatures=temperatures))
 
 
-@pytest.mark.parametrize("change", [{"image_size": 16}, {"num_classes": 7}])
-@pytest.mark.parametrize("stage_fn", [measure_classifier, fit_temperature])
-def test_images_that_are_not_the_networks_are_refused(run, config, tmp_path, stage_fn, change):
-    config = with_network(config, **change)
-    weights = tmp_path / "other.safetensors"
-    save_model(weights, build_classifier(config.network).state_dict())
-    if stage_fn is fit_temperature:
-        config = with_network(config, temperatures=2)
+def test_images_that_are_not_the_networks_or_too_few_are_refused(run, config, tmp_path, monkeypatch):
+    other = with_network(config, image_size=16)
+    save_model(tmp_path / "other.safetensors", build_classifier(other.network).state_dict())
     with pytest.raises(ArtifactError, match=r"dataset\.json: [^\n]*the network [^\n]*prepare[^\n]*$"):
-        run(stage_fn, config, weights)
-
-
-def test_weights_without_temperatures_are_not_measured_as_if_they_had_some(run, config):
-    with pytest.raises(ArtifactError, match="missing: temperatures, temperature_edges"):
-        run(measure_classifier, with_network(config, temperatures=10))
-
-
-def test_a_single_validation_image_is_refused(run, config, monkeypatch):
+        run(measure_classifier, other, tmp_path / "other.safetensors")
     monkeypatch.setattr(Store, "__len__", lambda self: 1)
     with pytest.raises(ArtifactError, match="too few"):
         run(measure_classifier, config)

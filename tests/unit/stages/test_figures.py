@@ -27,38 +27,29 @@ def drawn(tmp_path):
     return tmp_path / "figure.png", tmp_path / "figure.pdf"
 
 
-@pytest.fixture
-def inputs(tmp_path):
-    """A file of each kind."""
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_figure_is_drawn_from_its_kind_of_inputs_in_both_formats(figure, tmp_path, drawn):
     write_samples(tmp_path / "samples", Samples(np.full((25, 8, 8, 1), 220, np.uint8), np.zeros(25, np.int64), {}))
     for kind, lines in (("sweep", SWEEP), ("traces", TRACE), ("noise_levels", LEVELS)):
         write_text(tmp_path / kind, "".join(f"{line}\n" for line in lines))
-    return tmp_path
-
-
-@pytest.mark.parametrize("figure", FIGURES)
-def test_every_figure_is_drawn_from_its_kind_of_inputs_in_both_formats(figure, inputs, drawn):
     kind = FIGURES[figure].inputs
-    plot_figure(figure, [inputs / kind] * (1 if kind == "sweep" else 2), ["UADM(25)", "UADM(25)-G"], *drawn)
+    plot_figure(figure, [tmp_path / kind] * (1 if kind == "sweep" else 2), ["UADM(25)", "UADM(25)-G"], *drawn)
     png, pdf = drawn
     with Image.open(png) as picture:
         pixels = np.asarray(picture.convert("L"))
     assert min(pixels.shape) > 50
     assert 0.002 < (pixels < 200).mean() < 0.9  # neither blank nor black
     assert pdf.read_bytes().startswith(b"%PDF")
-    assert FIGURES[figure].caption.endswith(".")
 
 
-def test_labels_that_do_not_match_the_inputs_are_refused(inputs, drawn):
+def test_labels_that_do_not_match_the_inputs_are_refused(tmp_path, drawn):
     with pytest.raises(ArtifactError, match="2 for 1 inputs"):
-        plot_figure("trace", [inputs / "traces"], ["a", "b"], *drawn)
+        plot_figure("trace", [tmp_path / "traces"], ["a", "b"], *drawn)
 
 
-@pytest.mark.parametrize("text", ["", "{bad", '{"step": 100}\n', "[1, 2]\n", '{"t_from": 0}\n{"t_fr', None])
+@pytest.mark.parametrize("text", ["", "[1, 2]\n", '{"t_from": 0}\n{"t_fr'])
 def test_a_file_without_noise_levels_is_refused_in_one_line(text, tmp_path, drawn):
-    path = tmp_path / "log.jsonl"
-    if text is not None:
-        write_text(path, text)
+    write_text(tmp_path / "log.jsonl", text)
     with pytest.raises(ArtifactError, match=r"log\.jsonl: [^\n]+$"):
-        plot_figure("noise_levels", [path], ["ce"], *drawn)
+        plot_figure("noise_levels", [tmp_path / "log.jsonl"], ["ce"], *drawn)
     assert not any(path.exists() for path in drawn)

@@ -19,14 +19,11 @@ from tiny import write_settings
 
 import eddpm
 from eddpm.config.schema import ClassifierLossConfig
-from eddpm.data.store import Store
 from eddpm.diffusion.schedule import make_schedule
 from eddpm.errors import ArtifactError, EddpmError
 from eddpm.io.files import load_checkpoint, save_model
-from eddpm.models.build import build_classifier, build_denoiser, load_weights
+from eddpm.models.build import build_classifier
 from eddpm.stages import train as stage
-
-LEARNED = {"learn_sigma": True}
 
 
 @pytest.fixture(autouse=True)
@@ -44,18 +41,12 @@ def changed(config, network=None, **training):
     )
 
 
-@pytest.fixture
-def job(tiny, tmp_path):
-    """The arguments of a training of one network of the tiny project into a folder of its own."""
-
-    def job(name, folder="out", config=None, **options):
-        kind = "denoiser" if name in tiny.project.denoisers else "classifier"
-        config = config or getattr(tiny.project, f"train_{kind}")(name)
-        settings = write_settings(tmp_path / folder / "settings.yaml", config)
-        paths = {"model": tmp_path / folder / "model.safetensors", "log": tmp_path / folder / "log.jsonl"}
-        return f"train_{kind}", {"settings": settings, "dataset": tiny.dataset, **paths, **options}
-
-    return job
+def arguments(tiny, folder, name, config=None, **options):
+    """The verb and the options that train a network of the tiny project into a folder of its own."""
+    kind = "denoiser" if name in tiny.project.denoisers else "classifier"
+    settings = write_settings(folder / "settings.yaml", config or getattr(tiny.project, f"train_{kind}")(name))
+    paths = {"model": folder / "model.safetensors", "log": folder / "log.jsonl"}
+    return f"train_{kind}", {"settings": settings, "dataset": tiny.dataset, **paths, **options}
 
 
 def result(options):
@@ -65,9 +56,11 @@ def result(options):
 
 
 @pytest.fixture
-def run(job):
-    def run(*arguments, **options):
-        verb, options = job(*arguments, **options)
+def run(tiny, tmp_path):
+    """Train; gives the weights and the log."""
+
+    def run(name, folder="out", config=None, **options):
+        verb, options = arguments(tiny, tmp_path / folder, name, config, **options)
         getattr(stage, verb)(**options)
         return result(options)
 
@@ -106,7 +99,7 @@ def equal(weights, others):
 # What is left behind ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "network"), [("uadm", {}), ("cadm", LEARNED)])
+@pytest.mark.parametrize(("name", "network"), [("uadm", {}), ("cadm", {"learn_sigma": True})])
 def test_denoiser_is_written_whole(tiny, run, tmp_path, name, network):
     config = changed(tiny.project.train_denoiser(name), network)
     weights, log = run(name, config=config)
@@ -119,13 +112,11 @@ def test_denoiser_is_written_whole(tiny, run, tmp_path, name, network):
     assert left == {"events", "log.jsonl", "model.safetensors", "settings.yaml"}
 
 
-def test_noise_aware_classifier_tells_of_each_noise_level(tiny, run, tmp_path, capsys):
-    weights, log = run("ce")
-    load_weights(build_classifier(tiny.project.encoder("ce")), weights, "model")
+def test_noise_aware_classifier_tells_of_each_noise_level(run, tmp_path, capsys):
+    _, log = run("ce")
     levels = log[-1]["noise_levels"]
     assert [(level["t_from"], level["t_to"]) for level in levels] == [(100 * k, 100 * k + 100) for k in range(10)]
     assert log[-1]["accuracy"] == pytest.approx(np.mean([level["accuracy"] for level in levels]))
-
     curves = scalars(tmp_path / "out/events")
     for row in range(2):
         assert curves["loss"][row] == (log[row]["step"], pytest.approx(log[row]["loss"]))
@@ -136,31 +127,14 @@ def test_noise_aware_classifier_tells_of_each_noise_level(tiny, run, tmp_path, c
     assert "step 3: loss" in capsys.readouterr().err
 
 
-def test_clean_classifier_logs_its_accuracy(tiny, run, monkeypatch):
-    monkeypatch.setattr(stage, "VALIDATION_IMAGES", 1000)
-    weights, log = run("clean")
-    assert log[-1].keys() == {"step", "loss", "accuracy"}
-    classifier, store = build_classifier(tiny.project.encoder("clean"), frozen=True), Store(tiny.dataset, "validation")
-    load_weights(classifier, weights, "model")
-    x0 = torch.from_numpy(store.read(np.arange(len(store)))).permute(0, 3, 1, 2) / 127.5 - 1
-    right = classifier(x0, torch.zeros(len(x0))).argmax(-1).numpy() == store.labels
-    assert log[-1]["accuracy"] == pytest.approx(right.mean())
-
-
-def test_ect_changes_what_is_learned_of_the_same_seed_and_data(run):
-    (plain, _), (with_ect, _) = run("ce", "a"), run("ect", "b")
-    assert not equal(plain, with_ect)
-
-
 @pytest.mark.parametrize("noised", [True, False])
 def test_classifier_sees_the_noise_that_its_loss_knows_of(tiny, noised):
-    config = tiny.project.train_classifier("ect")
     loss = ClassifierLossConfig(ect_weight=0.5, ect_weighting="snr")
-    schedule, t = make_schedule("linear"), torch.tensor([0, 300, 999])
-    task = stage.ClassifierTask(config.model_copy(update={"noised": noised, "loss": loss}), schedule)
-    torch.manual_seed(0)
-    x0, noise = torch.randn(2, 3, 1, 2, 2)
-    y, seen = torch.tensor([1, 0, 2]), []
+    config = tiny.project.train_classifier("ect").model_copy(update={"noised": noised, "loss": loss})
+    schedule, t, y = make_schedule("linear"), torch.tensor([0, 300, 999]), torch.tensor([1, 0, 2])
+    x0, noise = torch.randn(2, 3, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    seen = []
+    task = stage.ClassifierTask(config, schedule)
     found = task.loss(lambda x, t: seen.append((x, t)) or x.flatten(1), x0, y, t, noise)
 
     alpha_bar = schedule.alpha_bar[t].float() if noised else torch.ones(3)
@@ -169,8 +143,7 @@ def test_classifier_sees_the_noise_that_its_loss_knows_of(tiny, noised):
     torch.testing.assert_close(seen, [(x_t, t if noised else torch.zeros(3, dtype=torch.long))])
     log_p = x_t.flatten(1).log_softmax(-1)
     constraint = math.log(4) + (log_p.exp() * log_p).sum(-1)
-    wanted = -log_p[torch.arange(3), y] + 0.5 * alpha_bar * constraint
-    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(found, -log_p[torch.arange(3), y] + 0.5 * alpha_bar * constraint)
 
 
 # Where it starts from ---------------------------------------------------------------------------------------------
@@ -186,28 +159,18 @@ def test_training_starts_from_a_given_checkpoint(tiny, run, tmp_path, ema_rate):
         torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-7)
 
 
-def test_unfinished_training_from_another_checkpoint_is_not_resumed(tiny, run, run_killed, tmp_path):
-    start, config = tmp_path / "start.safetensors", changed(tiny.project.train_classifier("ce"), init_from="start")
-    save_model(start, load_checkpoint(tiny.weights["ce"]))
-    run_killed("ce", "killed", config, init_from=start)
-    save_model(start, load_checkpoint(tiny.weights["ect"]))
-    resumed, fresh = (run("ce", folder, config, init_from=start)[0] for folder in ("killed", "fresh"))
-    assert equal(resumed, fresh)
-
-
 @pytest.mark.parametrize(
-    ("network", "training", "options", "told"),
+    ("network", "options", "told"),
     [
-        ({}, {"init_from": "a.pt"}, {}, r"settings\.yaml: training\.init_from.* to both or to neither"),
-        ({}, {}, {"init_from": "a.pt"}, r"settings\.yaml: training\.init_from.* to both or to neither"),
-        ({}, {}, {"microbatch": 0}, "--microbatch: value 0"),
-        ({"image_size": 16}, {}, {}, r"dataset\.json: images are.*prepare"),
-        ({"num_classes": 5}, {}, {}, r"dataset\.json: has 10 classes.*prepare"),
+        ({}, {"init_from": "a.pt"}, r"settings\.yaml: training\.init_from.* to both or to neither"),
+        ({}, {"microbatch": 0}, "--microbatch: value 0"),
+        ({"image_size": 16}, {}, r"dataset\.json: images are.*prepare"),
+        ({"num_classes": 5}, {}, r"dataset\.json: has 10 classes.*prepare"),
     ],
 )
-def test_options_and_images_that_do_not_fit_the_settings_are_refused(tiny, run, network, training, options, told):
+def test_options_and_images_that_do_not_fit_the_settings_are_refused(tiny, run, network, options, told):
     with pytest.raises(EddpmError, match=told):
-        run("ce", config=changed(tiny.project.train_classifier("ce"), network, **training), **options)
+        run("ce", config=changed(tiny.project.train_classifier("ce"), network), **options)
 
 
 # When it is killed ------------------------------------------------------------------------------------------------
@@ -215,8 +178,8 @@ def test_options_and_images_that_do_not_fit_the_settings_are_refused(tiny, run, 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's
 @pytest.mark.parametrize("file", ["unfinished.pt", "events"])
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(job, tmp_path, monkeypatch, file):
-    verb, options = job("ce")
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tiny, tmp_path, monkeypatch, file):
+    verb, options = arguments(tiny, tmp_path / "out", "ce")
     if file == "events":
         monkeypatch.setattr(stage, "save_training_state", lambda *_: None)
     told = rf"/out/{file}: cannot be written \(File too large\); [^\n]+$"
@@ -239,11 +202,17 @@ def test_killed_training_goes_on_to_the_same_weights(run, run_killed, tmp_path, 
     assert resumed_curves["loss"] == curves["loss"]
 
 
-def test_unfinished_training_with_other_settings_is_not_resumed(tiny, run, run_killed, tmp_path):
-    run_killed("uadm", "killed", after="_report")
-    other = changed(tiny.project.train_denoiser("uadm"), seed=5, iterations=2)
-    assert equal(run("uadm", "killed", other)[0], run("uadm", "fresh", other)[0])
+def test_unfinished_training_with_other_settings_or_from_another_checkpoint_is_not_resumed(
+    tiny, run, run_killed, tmp_path
+):
+    config = changed(tiny.project.train_classifier("ce"), init_from="start")
+    starts = {"init_from": tiny.weights["ce"]}, {"init_from": tiny.weights["ect"]}
+    run_killed("ce", "killed", config, **starts[0], after="_report")
+    assert equal(run("ce", "killed", config, **starts[1])[0], run("ce", "fresh", config, **starts[1])[0])
     assert len(list((tmp_path / "killed/events").iterdir())) == 1  # nothing is left of the other
+    run_killed("ce", "again", config, **starts[0])
+    other = changed(config, seed=5, iterations=2)
+    assert equal(run("ce", "again", other, **starts[0])[0], run("ce", "anew", other, **starts[0])[0])
 
 
 def test_processes_that_see_different_states_do_not_start(run, monkeypatch):
@@ -257,34 +226,27 @@ def test_processes_that_see_different_states_do_not_start(run, monkeypatch):
 TESTS = Path(__file__).parents[2]
 # Images that two processes do not share evenly.
 SHARED = {"iterations": 9, "batch_size": 7, "save_interval": 3, "init_from": "weights"}
-# Adam makes whole steps of the rounding of gradients that are 0: of what norms of one channel remove, or of zeros in
-# the next layer. So these networks have neither.
-WIDE = {"ce": {"classifier_width": 64}, "cadm": {"num_channels": 64, "learn_sigma": True}}
 
 
-def arguments(tiny, folder, name, **options):
+def shared(tiny, folder, **options):
     """The arguments of a training by processes of their own, from weights without zeros."""
-    kind, build = ("denoiser", build_denoiser) if name in tiny.project.denoisers else ("classifier", build_classifier)
-    config = changed(getattr(tiny.project, f"train_{kind}")(name), WIDE[name], **SHARED)
+    # Adam makes whole steps of the rounding of gradients that are 0: of what norms of one channel remove, or of zeros
+    # in the next layer. So this network has neither.
+    config = changed(tiny.project.train_classifier("ce"), {"classifier_width": 64}, **SHARED)
     torch.manual_seed(0)
-    network = build(config.network)
+    network = build_classifier(config.network)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     save_model(folder / "start.safetensors", network.state_dict())
-    paths = {"model": folder / "model.safetensors", "log": folder / "log.jsonl"}
-    paths |= {"settings": write_settings(folder / "settings.yaml", config), "init_from": folder / "start.safetensors"}
-    return f"train_{kind}", {"dataset": tiny.dataset, **paths, **options}
+    return arguments(tiny, folder, "ce", config, init_from=folder / "start.safetensors", **options)
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tiny, tmp_path_factory):
-    """What one process learns without a stop, by the network's name."""
-    found = {}
-    for name in WIDE:
-        verb, options = arguments(tiny, tmp_path_factory.mktemp(name), name)
-        assert run_ranks(1, train_until, None, verb, options) == [0]
-        found[name] = result(options)
-    return found
+    """What one process learns without a stop."""
+    verb, options = shared(tiny, tmp_path_factory.mktemp("uninterrupted"))
+    assert run_ranks(1, train_until, None, verb, options) == [0]
+    return result(options)
 
 
 def assert_close(found, wanted):
@@ -296,28 +258,27 @@ def assert_close(found, wanted):
     assert [row["loss"] for row in log] == pytest.approx([row["loss"] for row in wanted_log], rel=1e-5)
 
 
-@pytest.mark.parametrize(("name", "microbatch"), [("ce", 3), ("cadm", None)])
-def test_two_processes_learn_what_one_does(tiny, uninterrupted, tmp_path, name, microbatch):
-    verb, options = arguments(tiny, tmp_path, name, microbatch=microbatch)
+def test_two_processes_learn_what_one_does(tiny, uninterrupted, tmp_path):
+    verb, options = shared(tiny, tmp_path, microbatch=3)
     assert run_ranks(2, train_until, None, verb, options) == [0, 0]
-    assert_close(result(options), uninterrupted[name])
+    assert_close(result(options), uninterrupted)
 
 
 def test_training_killed_and_stopped_at_random_steps_equals_uninterrupted_training(tiny, uninterrupted, tmp_path):
-    verb, options = arguments(tiny, tmp_path, "ce")
+    verb, options = shared(tiny, tmp_path)
     killed, stopped = random.randrange(3, 6), random.randrange(6, 9)
     steps = f"killed in step {killed + 1}, stopped in step {stopped + 1}"
     assert run_ranks(1, train_until, (signal.SIGKILL, killed), verb, options) == [-signal.SIGKILL], steps
     assert run_ranks(1, train_until, (signal.SIGTERM, stopped), verb, options) == [128 + signal.SIGTERM], steps
     assert load_checkpoint(tmp_path / "unfinished.pt")["trainer"]["step"] == stopped + 1, steps
     assert run_ranks(1, train_until, None, verb, options) == [0], steps
-    (weights, log), (wanted_weights, wanted_log) = result(options), uninterrupted["ce"]
+    (weights, log), (wanted_weights, wanted_log) = result(options), uninterrupted
     assert equal(weights, wanted_weights), steps
     assert log == wanted_log, steps
 
 
 def test_torchrun_stops_its_processes_together_and_one_process_can_go_on(tiny, uninterrupted, tmp_path):
-    verb, options = arguments(tiny, tmp_path, "ce", microbatch=3)
+    verb, options = shared(tiny, tmp_path, microbatch=3)
     train = f"from pathlib import *; from ranks import *; train_under_torchrun(4, {verb!r}, {options!r})"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
     done = subprocess.run(
@@ -334,4 +295,4 @@ def test_torchrun_stops_its_processes_together_and_one_process_can_go_on(tiny, u
     assert 4 < stopped < SHARED["iterations"]
 
     assert run_ranks(1, train_until, None, verb, options) == [0]
-    assert_close(result(options), uninterrupted["ce"])
+    assert_close(result(options), uninterrupted)
