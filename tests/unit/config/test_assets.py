@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from projects import DIGITS, PUBLISHED, ROW, load, published, write_rows
+from projects import DIGITS, PUBLISHED, ROW, load, published
 
 from eddpm.config.assets import (
     FOLDER,
@@ -36,8 +36,7 @@ def project(table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(source: str = PUBLISHED, **changes) -> Project:
-        write_rows(table, ROW)
-        return load(table, classifiers__ce=published(DIGITS["classifiers"]["ce"], source), **changes)
+        return load(table, ROW, classifiers__ce=published(DIGITS["classifiers"]["ce"], source), **changes)
 
     return make
 
@@ -67,11 +66,8 @@ def test_each_file_is_named_with_its_key_its_place_and_its_checksum(project, tab
 @pytest.mark.parametrize(
     ("source", "name"),
     [
-        ("https://example.org/a/net+0.1.pt", "net+0.1.pt"),
         ("https://example.org/a/net.pt?download=1#top", "net.pt"),
-        ("file:///a/net.pt", "net.pt"),
         ("/a/my net?#1.pt", "my net?#1.pt"),
-        ("https://example.org", "DIGEST"),
         ("https://example.org/?id=1", "DIGEST"),
         ("..", "DIGEST"),
     ],
@@ -80,18 +76,13 @@ def test_a_file_keeps_its_name_or_where_there_is_none_has_a_digest(source, name)
     assert re.fullmatch(rf"{FOLDER}/{re.escape(name).replace('DIGEST', '[0-9a-f]{8}')}", asset_file(source))
 
 
-HUB = "https://huggingface.co/{}/resolve/main/model.safetensors"
-
-
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        (HUB.format("a/net"), HUB.format("b/net")),
+        ("nets/my%20net.pt", "nets/b/my%20net.pt"),
         ("https://example.org/get?id=1", "https://example.org/get?id=2"),
-        ("nets/model.pt", "https://example.org/model.pt"),
         ("https://example.org/a/Model.pt", "https://example.org/b/model.pt"),  # one file on some file systems
         ("https://example.org/a/", "https://example.org/b/a"),
-        ("nets/my%20net.pt", "nets/b/my%20net.pt"),
     ],
 )
 def test_two_sources_of_one_file_name_lie_apart_in_whatever_order(project, first, second):
@@ -115,7 +106,7 @@ def test_nothing_shares_its_name_with_the_inception_network(project):
 
 def test_published_weights_are_an_asset_and_those_made_from_them_a_result(project):
     made = project()
-    assert weights_file(made, "classifiers", "ce") == FILE == asset_file(PUBLISHED)
+    assert weights_file(made, "classifiers", "ce") == FILE
     scaled = weights_file(made, "classifiers", "ce+temperature")
     assert scaled == "results/digits/classifiers/ce+temperature/model.safetensors"
     assert weights_file(made, "denoisers", "uadm") == "results/digits/denoisers/uadm/model.safetensors"
@@ -125,12 +116,9 @@ def test_published_weights_are_an_asset_and_those_made_from_them_a_result(projec
 
 
 def test_a_source_that_is_not_there_is_listed_and_lets_the_project_load(table):
-    write_rows(table, ROW)
-    project = load(table, dataset__source="/no/such.zip", dataset__validation_source="/no/such/folder")
+    project = load(table, ROW, dataset__source="/no/such.zip", dataset__validation_source="/no/such/folder")
     first, second = missing_files(project)
-    assert first.message == (
-        "dataset.source: '/no/such.zip' does not exist; put your images there, or name another folder, zip or npz"
-    )
+    assert first.message.startswith("dataset.source: '/no/such.zip' does not exist; put your images there")
     assert second.message.startswith("dataset.validation_source: '/no/such/folder' does not exist")
     assert first.output == second.output == "resources/datasets/digits/dataset.json"
     assert missing_files(load(table, dataset__source=str(table.parent))) == []
@@ -139,15 +127,16 @@ def test_a_source_that_is_not_there_is_listed_and_lets_the_project_load(table):
 def test_a_checkpoint_that_is_not_there_or_a_folder_is_the_users_to_bring(project):
     made = project("nets/classifier.pt")
     (missing,) = missing_files(made)
-    assert missing.message == (
-        "classifiers.ce.checkpoint: 'nets/classifier.pt' does not exist; put the file there, or name another"
-    )
+    assert missing.message.startswith("classifiers.ce.checkpoint: 'nets/classifier.pt' does not exist; put the file")
     assert missing.output == FILE
     assert downloads(made) == []
     touch("nets/classifier.pt")
     assert missing_files(made) == []
     (missing,) = missing_files(project("nets"))
     assert missing.message == "classifiers.ce.checkpoint: 'nets' is a folder; name a file in it: classifier.pt"
+    Path(FILE).parent.mkdir(parents=True)
+    Path(FILE).symlink_to("gone.pt")
+    assert len(missing_files(project("gone.pt"))) == 1
 
 
 def test_what_has_a_url_is_fetched_once_until_it_is_there(project):
@@ -156,12 +145,6 @@ def test_what_has_a_url_is_fetched_once_until_it_is_there(project):
     assert downloads(made) == [f"{FILE}: will be fetched from {PUBLISHED}"]
     touch(FILE)
     assert downloads(made) == []
-
-
-def test_a_file_whose_link_leads_nowhere_is_not_there(project):
-    Path(FILE).parent.mkdir(parents=True)
-    Path(FILE).symlink_to("gone.pt")
-    assert len(missing_files(project("gone.pt"))) == 1
 
 
 # Checksums --------------------------------------------------------------------------------------------------------
@@ -209,30 +192,13 @@ def test_what_is_no_file_of_weights_is_refused_wherever_it_lies_and_never_record
     assert not Path(f"{FILE}.sha256").exists()
 
 
-# The reference batch ----------------------------------------------------------------------------------------------
-
-
-GOOD = {"arr_0": np.ones((5, 8, 8, 1), np.uint8), "mu": np.ones(4), "sigma": np.eye(4)}
-
-
 @pytest.mark.parametrize("place", ["mine.npz", "resources/assets/mine.npz"])
-@pytest.mark.parametrize(
-    ("arrays", "words"),
-    [
-        (GOOD, None),
-        ({"arr_0": np.ones((5, 16, 16, 1), np.uint8)}, "are (16, 16, 1), those of the data set (8, 8, 1)"),
-        ({"arr_0": np.ones((5, 1, 8, 8), np.uint8)}, "its axes are (N, C, H, W)"),
-        ({"arr_0": np.ones((5, 8, 8, 1))}, "127.5"),
-        ({"mu": np.ones(4), "sigma": np.eye(4)}, "holds statistics (mu, sigma), no images"),
-    ],
-)
-def test_of_a_reference_headers_are_read_and_one_of_other_images_is_refused(project, monkeypatch, place, arrays, words):
+def test_of_a_reference_batch_headers_are_read_and_one_of_other_images_is_refused(project, monkeypatch, place):
     made = project(evaluation__reference="mine.npz")
     check_reference(made)  # which has still to come
-    write_npz(Path(place), **arrays)
     monkeypatch.setattr(np.lib.format, "read_array", None)
-    if words is None:
+    write_npz(Path(place), arr_0=np.ones((5, 8, 8, 1), np.uint8), mu=np.ones(4), sigma=np.eye(4))
+    check_reference(made)
+    write_npz(Path(place), arr_0=np.ones((5, 16, 16, 1), np.uint8))
+    with pytest.raises(ArtifactError, match=r"are \(16, 16, 1\), those of the data set \(8, 8, 1\)"):
         check_reference(made)
-    else:
-        with pytest.raises(ArtifactError, match=re.escape(words)):
-            check_reference(made)
