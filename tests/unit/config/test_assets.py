@@ -26,7 +26,6 @@ from eddpm.io.files import sha256
 
 FILE = "resources/assets/classifier.pt"
 INCEPTION = "resources/assets/inception-2015-12-05.pt"
-WITH_INCEPTION = {"evaluation__spaces": ["inception"], "sweep__best": {"minimise": "inception/fid"}}
 ECT = DIGITS["classifiers"]["ect"]
 
 
@@ -47,17 +46,19 @@ def touch(path: str, content: bytes = b"\0weights", later: float = 0.0) -> None:
     os.utime(path, (time.time() + later,) * 2)
 
 
-def test_each_file_is_named_with_its_key_its_place_and_its_checksum(project, table):
+def test_each_file_is_named_with_its_key_its_checksum_and_a_place_of_its_own(project, table):
+    reference = "https://example.org/inception-2015-12-05.pt"  # whose name another file has
     made = project(
         denoisers__uadm=published(DIGITS["denoisers"]["uadm"], "nets/unet.pt", sha256="a" * 64),
-        evaluation__reference="https://example.org/ref.npz",
-        **WITH_INCEPTION,
+        evaluation__reference=reference,
+        evaluation__spaces=["inception"],
+        sweep__best={"minimise": "inception/fid"},
     )
     inception = made.evaluation.inception
     assert [(asset.key, asset.file, asset.source, asset.sha256, asset.is_remote) for asset in assets(made)] == [
         ("denoisers.uadm.checkpoint", "resources/assets/unet.pt", "nets/unet.pt", "a" * 64, False),
         ("classifiers.ce.checkpoint", FILE, PUBLISHED, None, True),
-        ("evaluation.reference", "resources/assets/ref.npz", "https://example.org/ref.npz", None, True),
+        ("evaluation.reference", "resources/assets/f67ad223-inception-2015-12-05.pt", reference, None, True),
         ("evaluation.inception", INCEPTION, inception.source, inception.sha256, True),
     ]
     assert assets(load(table)) == missing_files(load(table)) == downloads(load(table)) == []
@@ -97,19 +98,14 @@ def test_two_sources_of_one_file_name_lie_apart_in_whatever_order(project, first
         assert found == files
 
 
-def test_nothing_shares_its_name_with_the_inception_network(project):
-    made = project(evaluation__reference=f"https://example.org/{Path(INCEPTION).name}", **WITH_INCEPTION)
-    kept = {asset.key: asset.file for asset in assets(made)}
-    assert kept["evaluation.inception"] == INCEPTION
-    assert re.fullmatch(rf"{FOLDER}/[0-9a-f]{{8}}-{Path(INCEPTION).name}", kept["evaluation.reference"])
-
-
-def test_published_weights_are_an_asset_and_those_made_from_them_a_result(project):
-    made = project()
-    assert weights_file(made, "classifiers", "ce") == FILE
+def test_published_weights_are_an_asset_that_is_fetched_once_and_those_made_from_them_a_result(project):
+    made = project(classifiers__ect=published(ECT))
+    assert weights_file(made, "classifiers", "ce") == weights_file(made, "classifiers", "ect") == FILE
     scaled = weights_file(made, "classifiers", "ce+temperature")
     assert scaled == "results/digits/classifiers/ce+temperature/model.safetensors"
-    assert weights_file(made, "denoisers", "uadm") == "results/digits/denoisers/uadm/model.safetensors"
+    assert downloads(made) == [f"{FILE}: will be fetched from {PUBLISHED}"]
+    touch(FILE)
+    assert missing_files(made) == downloads(made) == []
 
 
 # Missing files ----------------------------------------------------------------------------------------------------
@@ -139,41 +135,26 @@ def test_a_checkpoint_that_is_not_there_or_a_folder_is_the_users_to_bring(projec
     assert len(missing_files(project("gone.pt"))) == 1
 
 
-def test_what_has_a_url_is_fetched_once_until_it_is_there(project):
-    made = project(classifiers__ect=published(ECT))
-    assert missing_files(made) == []
-    assert downloads(made) == [f"{FILE}: will be fetched from {PUBLISHED}"]
-    touch(FILE)
-    assert downloads(made) == []
-
-
 # Checksums --------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_put_there_by_hand_is_recorded_and_then_has_to_stay(project):
-    made = project()
+def test_a_file_put_there_by_hand_is_recorded_read_again_once_it_changes_and_has_to_stay(project, monkeypatch):
+    made, record, read = project(), Path(f"{FILE}.sha256"), []
+    monkeypatch.setattr("eddpm.io.files.sha256", lambda path: read.append(path) or sha256(path))
     check_files(made)  # there is none yet
     touch(FILE)
     check_files(made)
-    record = Path(f"{FILE}.sha256")
+    check_files(made)
     assert record.read_text() == f"{sha256(Path(FILE))}  classifier.pt\n"
-    touch(FILE, b"\0another", later=10)
-    with pytest.raises(ArtifactError, match=rf"^{FILE}: has SHA-256 {sha256(Path(FILE))}, not the \w+ of {record}; "):
-        check_files(made)
-    record.unlink()
-    check_files(made)
-
-
-def test_a_file_is_read_once_until_it_changes(project, monkeypatch):
-    made, read = project(), []
-    monkeypatch.setattr("eddpm.io.files.sha256", lambda path: read.append(path) or sha256(path))
-    touch(FILE)
-    check_files(made)
-    check_files(made)
     assert len(read) == 1
     touch(FILE, later=10)
     check_files(made)
     assert len(read) == 2
+    touch(FILE, b"\0another", later=20)
+    with pytest.raises(ArtifactError, match=rf"^{FILE}: has SHA-256 {sha256(Path(FILE))}, not the \w+ of {record}; "):
+        check_files(made)
+    record.unlink()
+    check_files(made)
 
 
 def test_a_pinned_file_is_asked_for_its_checksum_wherever_it_came_from(project):

@@ -3,7 +3,7 @@
 import pytest
 from projects import EDS, ROW, UNGUIDED, load
 
-from eddpm.config.outputs import FIGURES, figure_inputs, runs_of, tables_of, targets_of
+from eddpm.config.outputs import FIGURES, runs_of, tables_of, targets_of
 from eddpm.errors import ConfigError
 
 SCALE = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
@@ -39,17 +39,6 @@ def test_best_scales_say_by_what_and_from_which_images_they_were_chosen(project,
     caption = tables_of(made)["best_scale"].caption
     assert "lowest pixels/kid with accuracy at least 0.5 (or nearest to it)" in caption
     assert f"chosen from {told} on 50 images of seed 7, which are not the images reported here" in caption
-
-
-def test_a_figure_has_the_files_of_its_kind_by_label(project):
-    made = project()
-    files = {FIGURES[figure].inputs: figure_inputs(made, figure) for figure in FIGURES}
-    assert files["samples"]["UADM(25)"] == "runs/uadm25/samples/0000.npz"
-    assert list(files["samples"]) == [row.run for row in made.runs]
-    assert list(files["traces"]) == ["UADM(25)-G", "UADM(25)-G+EDS"]  # not the unguided run
-    assert files["traces"]["UADM(25)-G"] == "runs/uadm25-g/trace.csv"
-    assert files["noise_levels"] == {"ce": "classifiers/ce/noise_levels.jsonl"}
-    assert files["sweep"] == {"sweep": "tables/sweep.csv"}
 
 
 # Targets ----------------------------------------------------------------------------------------------------------

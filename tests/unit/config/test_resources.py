@@ -2,7 +2,7 @@
 
 import pytest
 
-from eddpm.config.resources import Speed, image_seconds, job_minutes, shard_size
+from eddpm.config.resources import image_seconds, job_minutes, shard_size
 
 
 @pytest.mark.parametrize(
@@ -10,10 +10,6 @@ from eddpm.config.resources import Speed, image_seconds, job_minutes, shard_size
 )
 def test_published_speeds_are_images_per_second_over_steps(steps, guided, per_second):
     assert 1 / image_seconds(None, 1000, steps, guided) == pytest.approx(per_second, rel=0.01)
-
-
-def test_a_measured_speed_takes_their_place():
-    assert image_seconds(Speed(guided=50, unguided=100), 1000, "10,5,5", guided=False) == 20 / 100
 
 
 @pytest.mark.parametrize(

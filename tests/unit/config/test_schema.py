@@ -1,9 +1,9 @@
 """Settings that cannot be are refused at load, in one line that says where, what and what instead."""
 
 import pytest
-from least_values import CLASSIFIER, DATASET, DENOISER, ENCODER, SAMPLE, UNET, changed, refusal
+from least_values import CLASSIFIER, DATASET, DENOISER, SAMPLE, UNET, changed, refusal
 
-from eddpm.config.networks import EncoderConfig, UNetConfig
+from eddpm.config.networks import UNetConfig
 from eddpm.config.schema import (
     Criterion,
     DatasetConfig,
@@ -120,8 +120,3 @@ def test_a_unet_that_cannot_be_built_is_refused_with_the_level_and_no_dump_of_it
 @pytest.mark.parametrize("change", [{"num_head_channels": 64}, {"num_heads": 3, "num_head_channels": 32}])
 def test_heads_matter_only_where_there_is_attention_and_their_channels_go_before_their_count(change):
     assert parse_settings(UNetConfig, {**UNET, **change}, "here").level_channels == (32, 64)
-
-
-def test_an_encoder_is_checked_by_its_own_width():
-    message = "level 0 has 40 channels, not a multiple of 32; change its channel_mult"
-    assert refusal(EncoderConfig, {**ENCODER, "classifier_width": 40}) == message
