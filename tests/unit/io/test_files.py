@@ -24,7 +24,6 @@ from eddpm.io.files import (
     read_json,
     save_model,
     save_training_state,
-    sha256,
     write_json,
     write_text,
 )
@@ -56,9 +55,8 @@ WRITERS = {
 # Whole or not at all ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("umask", "mode"), [(0o002, 0o664), (0o027, 0o640)])
-def test_every_file_follows_the_umask(tmp_path, umask, mode):
-    before = os.umask(umask)
+def test_every_file_follows_the_umask(tmp_path):
+    before = os.umask(0o027)
     try:
         for name, write in WRITERS.items():
             write(tmp_path / name)
@@ -66,7 +64,7 @@ def test_every_file_follows_the_umask(tmp_path, umask, mode):
     finally:
         os.umask(before)
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
-    assert modes == dict.fromkeys(WRITERS, oct(mode))
+    assert modes == dict.fromkeys(WRITERS, oct(0o640))
 
 
 def test_a_reader_sees_the_old_file_until_the_block_ends_and_then_the_new_one(tmp_path):
@@ -80,20 +78,14 @@ def test_a_reader_sees_the_old_file_until_the_block_ends_and_then_the_new_one(tm
     assert [(p.name, p.read_text()) for p in path.parent.iterdir()] == [("file", "new")]
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize(("error", "begun"), [(RuntimeError, True), (KeyboardInterrupt, True), (SystemExit, False)])
 def test_a_failure_while_writing_keeps_the_old_file_and_leaves_nothing_else(tmp_path, error, begun):
     path = tmp_path / "file"
     path.write_text("old")
-
-    def write() -> None:
-        with atomic(path) as temporary:
-            if begun:
-                temporary.write_text("half of the n")
-            raise error
-
-    with pytest.raises(error):
-        write()
+    with pytest.raises(error), atomic(path) as temporary:  # noqa: PT012, the block is what is tested
+        if begun:
+            temporary.write_text("half of the n")
+        raise error
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
 
 
@@ -140,10 +132,6 @@ def save_legacy(path: Path, state: dict) -> None:
     torch.save(state, path, _use_new_zipfile_serialization=False)
 
 
-def save_pickle(path: Path, state: dict) -> None:
-    path.write_bytes(pickle.dumps(state, protocol=2))
-
-
 FORMATS = [save_model, save_training_state, save_legacy]
 
 
@@ -151,11 +139,7 @@ FORMATS = [save_model, save_training_state, save_legacy]
 @pytest.mark.parametrize("name", ["m.safetensors", "m.pt", "m"])
 def test_tensors_read_back_as_written_whatever_the_name(tmp_path, name, save):
     save(tmp_path / name, TENSORS)
-    found = load_checkpoint(tmp_path / name)
-    assert found.keys() == TENSORS.keys()
-    for key, tensor in TENSORS.items():
-        assert found[key].dtype == tensor.dtype
-        assert torch.equal(found[key], tensor)
+    torch.testing.assert_close(load_checkpoint(tmp_path / name), TENSORS, rtol=0, atol=0)
 
 
 def test_the_same_weights_give_the_same_bytes_whatever_their_layout_in_memory(tmp_path):
@@ -206,11 +190,11 @@ class Malicious:
         return open, (str(self.trace), "w")
 
 
-@pytest.mark.parametrize("save", [save_training_state, save_legacy, save_pickle])
+@pytest.mark.parametrize("save", [save_training_state, save_legacy])
 def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(tmp_path, save):
     save(tmp_path / "m.pt", {"layer.weight": Malicious(tmp_path / "trace")})
     message = refusal(load_checkpoint, tmp_path / "m.pt")
-    assert message.startswith(("holds more than tensors, an object of io.open; only if you trust", "is a pickle that"))
+    assert message.startswith("holds more than tensors, an object of io.open; only if you trust")
     assert not (tmp_path / "trace").exists()
     with pickle.loads(pickle.dumps(Malicious(tmp_path / "trace"))):
         assert (tmp_path / "trace").exists()  # so it was malicious
@@ -235,35 +219,16 @@ def test_text_is_utf_8_with_names_that_are_no_unicode(tmp_path):
     [
         (b'{"a": 1', "not readable JSON ("),
         (b"\xff\xfe", "not readable JSON ("),
-        (b"", "is empty"),
-        (b"<!DOCTYPE html><html>", "is a web page"),
         (b'{"run": {}}', "has not the keys run, metrics"),
         (b"[1, 2]", "has not the keys run, metrics"),
-        (None, "does not exist; "),
     ],
 )
 def test_json_that_is_damaged_or_another_file_is_refused(tmp_path, text, told):
-    if text is not None:
-        (tmp_path / "a.json").write_bytes(text)
+    (tmp_path / "a.json").write_bytes(text)
     assert refusal(read_json, tmp_path / "a.json", "run", "metrics").startswith(told)
 
 
 # Where a result comes from ----------------------------------------------------------------------------------------
-
-
-def test_sha256_is_that_of_the_bytes(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")  # FIPS 180-4, example 1
-    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-def test_provenance_names_the_commit_of_the_checkout_and_the_versions():
-    found = provenance()
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
-    if head.returncode:
-        pytest.skip("not a git checkout")
-    assert re.fullmatch(rf"{head.stdout.strip()}(-dirty)?", found["commit"])
-    assert found["numpy"] == np.__version__
-    assert found["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
 
 
 @pytest.fixture
@@ -285,20 +250,18 @@ def checkout(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changed", "dirty"),
     [
-        ("eddpm/stages/train.py", True),
-        ("workflow/rules/a.smk", True),
-        ("config/runs.tsv", False),
-        ("README.md", False),
-        ("eddpm/new.py", False),  # which no tracked file imports
+        ("eddpm/stages/train.py", "-dirty"),
+        ("workflow/rules/a.smk", "-dirty"),
+        ("config/runs.tsv", ""),
+        ("eddpm/new.py", ""),  # which no tracked file imports
     ],
 )
 def test_a_commit_is_dirty_where_package_or_workflow_differ(checkout, tmp_path, changed, dirty):
-    clean = provenance()["commit"]
-    assert re.fullmatch("[0-9a-f]{40}", clean)
+    clean = provenance()
+    assert re.fullmatch("[0-9a-f]{40}", clean["commit"])
+    assert clean["numpy"] == np.__version__
     (tmp_path / changed).write_text("changed")
-    assert provenance()["commit"] == clean + "-dirty" * dirty
-    (tmp_path / changed).unlink()
-    assert provenance()["commit"] == clean + "-dirty" * (changed != "eddpm/new.py" and dirty)
+    assert provenance()["commit"] == clean["commit"] + dirty
 
 
 @pytest.mark.parametrize("place", [".venv/lib/python3.11/site-packages/eddpm", "vendor/eddpm"])
@@ -313,7 +276,7 @@ def test_the_commit_of_a_repository_that_the_package_is_installed_in_is_not_its_
     assert provenance()["commit"] == "unknown"
 
 
-def test_provenance_is_unknown_without_a_commit_a_checkout_or_git(checkout, tmp_path, monkeypatch):
+def test_the_commit_is_unknown_without_a_checkout_or_git(checkout, tmp_path, monkeypatch):
     checkout("rm", "-q", "--cached", "-r", "eddpm")
     checkout("commit", "-qm", "without it")
     assert provenance()["commit"] == "unknown"
