@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from refusals import cuts, readable, refusal
+from refusals import cut, refusal
 
 from eddpm.io.arrays import write_npz
 from eddpm.io.batches import ImageFile, Samples, write_sample_batch, write_samples
@@ -47,10 +47,8 @@ def test_a_sample_batch_written_in_batches_is_read_by_numpy(tmp_path):
 def test_truncated_images_are_refused_wherever_the_file_ends(tmp_path):
     path = tmp_path / "a.npz"
     write_npz(path, arr_0=np.ones((5, 4, 4, 3), np.uint8))
-    whole = path.read_bytes()
-    for length in cuts(len(whole)):
-        path.write_bytes(whole[:length])
-        assert not readable(lambda path: list(ImageFile(path).batches(2)), path)
+    for _ in cut(path):
+        refusal(lambda path: list(ImageFile(path).batches(2)), path)
 
 
 # Batches of others ------------------------------------------------------------------------------------------------
@@ -65,13 +63,6 @@ def test_the_only_array_that_could_be_images_is_taken_and_labels_beside_it(tmp_p
     assert ("the images are its array" in file.notes[0]) == (names[0] != "arr_0")
     np.testing.assert_array_equal(np.concatenate(list(file.batches(3))), GREY[..., None])
     assert (file.labels.dtype, file.labels.tolist()) == (np.int64, list(range(7)))
-
-
-def test_a_single_array_is_taken(tmp_path):
-    np.save(tmp_path / "a.npy", COLOUR)
-    file = ImageFile(tmp_path / "a.npy")
-    assert (file.notes, file.labels) == ((), None)
-    np.testing.assert_array_equal(np.concatenate(list(file.batches())), COLOUR)
 
 
 @pytest.mark.parametrize(
@@ -113,9 +104,3 @@ def test_what_an_array_is_instead_is_named_with_what_mends_it(tmp_path, array, n
         advice = re.search(r"arr_0(\[[^]]*\]|\.\w+\([^)]*\))|\(+arr_0[^']*'uint8'\)|arr_0\.astype[^,;]*", message)[0]
         mended = eval(advice, {"arr_0": array, "height": 8, "width": 9, "channels": 3})
         np.testing.assert_allclose(mended.astype(int), right.astype(int), atol=1)
-
-
-@pytest.mark.parametrize("shape", [(5, 0, 8, 3), (0, 8, 8)])
-def test_no_images_are_refused(tmp_path, shape):
-    np.savez(tmp_path / "a.npz", arr_0=np.zeros(shape, np.uint8))
-    assert "holds no images" in refusal(ImageFile, tmp_path / "a.npz")

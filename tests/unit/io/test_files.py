@@ -4,19 +4,18 @@ import os
 import pickle
 import re
 import subprocess
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from full_disk import room_for
-from refusals import cuts, readable, refusal
+from refusals import cut, refusal, refused_of_changed
 
 from eddpm.data.shards import growing_array
 from eddpm.errors import ArtifactError
 from eddpm.io import provenance as origin
-from eddpm.io.arrays import read_npz, write_npz
+from eddpm.io.arrays import write_npz
 from eddpm.io.batches import write_sample_batch
 from eddpm.io.files import (
     atomic,
@@ -28,7 +27,6 @@ from eddpm.io.files import (
     write_text,
 )
 from eddpm.io.provenance import provenance
-from eddpm.stages.measure import _write_grid
 
 TENSORS = {"layer.weight": torch.arange(6.0).reshape(2, 3), "layer.bias": torch.ones(2, dtype=torch.float16)}
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 40, 40, 1), dtype=np.uint8)  # 64 kB that nothing compresses
@@ -48,7 +46,6 @@ WRITERS = {
     "text": lambda path: write_text(path, "a" * PIXELS.size),
     "json": lambda path: write_json(path, {"a": PIXELS.ravel().tolist()}),
     "growing npy": lambda path: write_rows(path, PIXELS),
-    "picture": lambda path: _write_grid(path, PIXELS),
 }
 
 
@@ -89,24 +86,6 @@ def test_a_failure_while_writing_keeps_the_old_file_and_leaves_nothing_else(tmp_
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
 
 
-def test_readers_beside_a_writer_never_see_half_a_file(tmp_path):
-    path = tmp_path / "a.npz"
-    write_npz(path, a=np.zeros(100_000), b=np.zeros(100_000))
-    done = threading.Event()
-
-    def write() -> None:
-        for k in range(30):
-            write_npz(path, a=np.full(100_000, k), b=np.full(100_000, k))
-        done.set()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    while not done.is_set():
-        arrays = read_npz(path, "a", "b")
-        assert arrays["a"][0] == arrays["b"][-1]
-    writer.join()
-
-
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_a_full_disk_is_one_line_naming_the_file_and_leaves_the_old_one_whole(tmp_path, write):
     path = tmp_path / "file"
@@ -115,13 +94,6 @@ def test_a_full_disk_is_one_line_naming_the_file_and_leaves_the_old_one_whole(tm
         write(path)
     assert re.fullmatch(rf"{path}: cannot be written \(File too large\); make room there, .*", str(caught.value))
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
-
-
-def test_a_path_through_a_file_is_one_line_and_leaves_that_file_alone(tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(ArtifactError, match=r"file/a\.txt: cannot be written \(.*\); give another path"):
-        write_text(tmp_path / "file/a.txt", "text")
-    assert (tmp_path / "file").read_text() == "mine"
 
 
 # Networks ---------------------------------------------------------------------------------------------------------
@@ -149,35 +121,17 @@ def test_the_same_weights_give_the_same_bytes_whatever_their_layout_in_memory(tm
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_unfinished_training_reads_back_with_all_that_is_no_tensor(tmp_path):
-    state = {"settings": {"lr": 1e-3, "names": ["a", None]}, "trainer": {"step": 7, "model": TENSORS}}
-    save_training_state(tmp_path / "m.pt", state)
-    found = load_checkpoint(tmp_path / "m.pt")
-    assert found["settings"] == state["settings"]
-    assert found["trainer"]["step"] == 7
-
-
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("save", FORMATS)
-def test_a_checkpoint_cut_short_anywhere_is_refused(tmp_path, save):
-    save(tmp_path / "m", TENSORS)
-    whole = (tmp_path / "m").read_bytes()
-    for length in cuts(len(whole)):
-        (tmp_path / "m").write_bytes(whole[:length])
-        message = refusal(load_checkpoint, tmp_path / "m")
-        cut_within_a_name = message.startswith("holds more than tensors")
-        assert length < 64 or cut_within_a_name or message.endswith("; fetch or train it again")
-
-
-@pytest.mark.parametrize("save", FORMATS[:2])
-def test_a_checkpoint_with_a_changed_byte_is_read_or_refused_and_never_raises_anything_else(tmp_path, save):
+def test_a_checkpoint_cut_short_anywhere_is_refused_and_with_a_changed_byte_refused_or_read(tmp_path, save):
     path = tmp_path / "m"
     save(path, TENSORS)
-    whole, random = path.read_bytes(), np.random.default_rng(0)
-    refused = 0
-    for place in random.permutation(len(whole))[:150]:
-        path.write_bytes(whole[:place] + random.bytes(1) + whole[place + 1 :])
-        refused += not readable(load_checkpoint, path)
-    assert 10 < refused < 150
+    for length in cut(path):
+        message = refusal(load_checkpoint, path)
+        cut_within_a_name = message.startswith("holds more than tensors")
+        assert length < 64 or cut_within_a_name or message.endswith("; fetch or train it again")
+    save(path, TENSORS)
+    assert 10 < refused_of_changed(load_checkpoint, path, 150) < 150
 
 
 class Malicious:
@@ -203,12 +157,6 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(tmp_path, sav
 # Text -------------------------------------------------------------------------------------------------------------
 
 
-def test_json_reads_back_every_digit(tmp_path):
-    values = {"fid": 1 / 3, "run": {"name": "UADM(25)-G ↓", "scale": None}, "list": [1, 2.5]}
-    write_json(tmp_path / "a.json", values)
-    assert read_json(tmp_path / "a.json", "fid", "run") == values
-
-
 def test_text_is_utf_8_with_names_that_are_no_unicode(tmp_path):
     write_text(tmp_path / "a.tsv", os.fsdecode(b"caf\xe9.png ") + "↓")
     assert (tmp_path / "a.tsv").read_bytes().decode() == "caf\\udce9.png ↓"
@@ -218,7 +166,6 @@ def test_text_is_utf_8_with_names_that_are_no_unicode(tmp_path):
     ("text", "told"),
     [
         (b'{"a": 1', "not readable JSON ("),
-        (b"\xff\xfe", "not readable JSON ("),
         (b'{"run": {}}', "has not the keys run, metrics"),
         (b"[1, 2]", "has not the keys run, metrics"),
     ],
@@ -264,19 +211,18 @@ def test_a_commit_is_dirty_where_package_or_workflow_differ(checkout, tmp_path, 
     assert provenance()["commit"] == clean["commit"] + dirty
 
 
-@pytest.mark.parametrize("place", [".venv/lib/python3.11/site-packages/eddpm", "vendor/eddpm"])
-def test_the_commit_of_a_repository_that_the_package_is_installed_in_is_not_its_own(
-    checkout, tmp_path, monkeypatch, place
+def test_the_commit_is_unknown_where_the_package_is_installed_within_another_repository_or_in_none(
+    checkout, tmp_path, monkeypatch
 ):
-    write_text(tmp_path / place / "__init__.py", "installed")
-    monkeypatch.setattr(origin, "PACKAGE", tmp_path / place)
-    assert provenance()["commit"] == "unknown"
-    checkout("add", "--force", place)
-    checkout("commit", "-qm", "with it")
-    assert provenance()["commit"] == "unknown"
-
-
-def test_the_commit_is_unknown_without_a_checkout_or_git(checkout, tmp_path, monkeypatch):
+    for place in (".venv/lib/python3.11/site-packages/eddpm", "vendor/eddpm"):
+        write_text(tmp_path / place / "__init__.py", "installed")
+        monkeypatch.setattr(origin, "PACKAGE", tmp_path / place)
+        assert provenance()["commit"] == "unknown"
+        checkout("add", "--force", place)
+        checkout("commit", "-qm", "with it")
+        assert provenance()["commit"] == "unknown"
+    monkeypatch.setattr(origin, "PACKAGE", tmp_path / "eddpm")
+    assert provenance()["commit"] != "unknown"
     checkout("rm", "-q", "--cached", "-r", "eddpm")
     checkout("commit", "-qm", "without it")
     assert provenance()["commit"] == "unknown"
