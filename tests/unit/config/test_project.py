@@ -96,22 +96,14 @@ def test_feature_spaces_keep_their_order_and_name_their_classifiers(table):
     assert project.metric_names[:5] == ["accuracy", "pixels/fid", "pixels/kid", "pixels/precision", "pixels/recall"]
 
 
-# Guiding classifiers ----------------------------------------------------------------------------------------------
-
-
-def test_a_run_may_name_the_temperature_scaled_form_of_a_classifier(table):
-    project = load(table, {**ROW, "classifier": "ce+temperature"})
-    scaled = project.sample("uadm25-g").classifier
-    assert scaled.model_dump() == project.encoder("ce").model_dump() | {"temperatures": 10}
-    assert project.measure_classifier("ce+temperature").network == scaled
-
-
-def test_every_classifier_that_guides_is_measured_by_noise_level(table):
-    vary = {"classifier": ["ce", "ect", "ect+temperature"]}
-    ablations = {"x": {"rows": [EDS["run"]], "vary": vary}}
+def test_classifiers_that_guide_are_measured_by_noise_level_in_their_temperature_scaled_form_too(table):
+    ablations = {"x": {"rows": [EDS["run"]], "vary": {"classifier": ["ce", "ect", "ect+temperature"]}}}
     project = load(table, {**ROW, "classifier": "clean"}, EDS, ablations=ablations)
     assert project.guiding_classifiers == ["ce", "ect", "clean", "ect+temperature"]
     assert project.table_guiding_classifiers == ["clean", "ce"]
+    scaled = project.sample("uadm25-g-eds-with-classifier-ect-temperature").classifier
+    assert scaled == project.measure_classifier("ect+temperature").network
+    assert scaled.model_dump() == project.encoder("ect").model_dump() | {"temperatures": 10}
 
 
 def test_a_published_network_changes_no_settings_of_a_run_and_has_none_of_training(table):
