@@ -156,29 +156,26 @@ def test_a_file_put_there_by_hand_is_recorded_read_again_once_it_changes_and_has
     check_files(made)
 
 
-def test_a_pinned_file_is_asked_for_its_checksum_wherever_it_came_from(project):
+def test_what_is_no_file_of_weights_is_refused_and_never_recorded_and_a_pinned_one_asked_for_its_checksum(project):
+    for source, file in ((PUBLISHED, FILE), ("nets/classifier.pt", "nets/classifier.pt")):
+        made = project(source)
+        touch(file, b"<html><body>Sign in</body></html>")
+        with pytest.raises(ArtifactError, match=rf"^{file}: is a web page"):
+            check_files(made)
+        Path(file).unlink()
+    assert not Path(f"{FILE}.sha256").exists()
     made = project(evaluation__reference="https://example.org/ref.npz", evaluation__reference_sha256="a" * 64)
     touch("resources/assets/ref.npz")
     with pytest.raises(ArtifactError, match=r"^resources/assets/ref\.npz: .* not the a{64} of evaluation\.reference; "):
         check_files(made)
 
 
-@pytest.mark.parametrize("source", [PUBLISHED, "nets/classifier.pt"])
-def test_what_is_no_file_of_weights_is_refused_wherever_it_lies_and_never_recorded(project, source):
-    file = FILE if source == PUBLISHED else source
-    touch(file, b"<html><body>Sign in</body></html>")
-    with pytest.raises(ArtifactError, match=rf"^{file}: is a web page"):
-        check_files(project(source))
-    assert not Path(f"{FILE}.sha256").exists()
-
-
-@pytest.mark.parametrize("place", ["mine.npz", "resources/assets/mine.npz"])
-def test_of_a_reference_batch_headers_are_read_and_one_of_other_images_is_refused(project, monkeypatch, place):
-    made = project(evaluation__reference="mine.npz")
+def test_of_a_reference_batch_headers_alone_are_read_and_one_of_other_images_is_refused(project, monkeypatch):
+    made, place = project(evaluation__reference="https://example.org/mine.npz"), Path("resources/assets/mine.npz")
     check_reference(made)  # which has still to come
     monkeypatch.setattr(np.lib.format, "read_array", None)
-    write_npz(Path(place), arr_0=np.ones((5, 8, 8, 1), np.uint8), mu=np.ones(4), sigma=np.eye(4))
+    write_npz(place, arr_0=np.ones((5, 8, 8, 1), np.uint8), mu=np.ones(4), sigma=np.eye(4))
     check_reference(made)
-    write_npz(Path(place), arr_0=np.ones((5, 16, 16, 1), np.uint8))
+    write_npz(place, arr_0=np.ones((5, 16, 16, 1), np.uint8))
     with pytest.raises(ArtifactError, match=r"are \(16, 16, 1\), those of the data set \(8, 8, 1\)"):
         check_reference(made)

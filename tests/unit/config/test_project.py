@@ -47,6 +47,8 @@ def test_a_target_in_minutes_gives_each_run_shards_by_its_own_cost(table):
 
 # Settings ---------------------------------------------------------------------------------------------------------
 
+CHOICES = {"runs/uadm25-g-at-best/choice", "runs/cadm25-g-eds-ect-at-best/choice"}
+
 
 @pytest.mark.parametrize(
     ("cell", "changes", "changed"),
@@ -56,11 +58,7 @@ def test_a_target_in_minutes_gives_each_run_shards_by_its_own_cost(table):
         ({"scale": "5"}, {}, {"runs/uadm25-g"}),
         ({}, {"classifiers__ect__loss__ect_weight": 9}, {"classifiers/ect"}),
         ({}, {"denoisers__uadm__training__iterations": 3}, {"denoisers/uadm"}),
-        (
-            {},
-            {"sweep__best": {"minimise": "pixels/recall"}},
-            {"runs/uadm25-g-at-best/choice", "runs/cadm25-g-eds-ect-at-best/choice"},
-        ),
+        ({}, {"sweep__best": {"minimise": "pixels/recall"}}, CHOICES),
     ],
 )
 def test_a_change_reaches_the_settings_of_what_it_decides_alone(table, cell, changes, changed):
