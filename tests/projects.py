@@ -1,6 +1,5 @@
 """Projects of other rows and values than the digits', and what is said of those that cannot be."""
 
-import copy
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ def load(table: Path, *rows: dict, **changes) -> Project:
     """The digits with another table, of these rows or of those it has; "a__b" changes the value at a.b."""
     if rows:
         write_rows(table, *rows)
-    values = copy.deepcopy({**DIGITS, "runs": str(table)})
+    values = {**DIGITS, "runs": str(table)}
     for path, value in changes.items():
         *parents, key = path.split("__")
         place = values

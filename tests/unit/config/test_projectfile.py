@@ -110,6 +110,8 @@ NUMBERS = str(REPO / "config/imagenet256/published.tsv")
         ({"sweep__best": {"minimise": "vgg/fid"}}, "sweep.best: metric 'vgg/fid' is not measured; known: accuracy"),
         ({"classifiers__ce__training__random_crop": True}, "set dataset.uncropped: true"),
         ({"diffusion__noise_schedule": "linear", "diffusion__diffusion_steps": 20}, "take more than 20"),
+        ({"classifiers__Big": CE}, "classifiers.Big: value 'Big': string should match"),
+        ({"sweep__scales": 3}, "sweep.scales: value 3: input should be a valid list"),
         ({"sweep__scales": [1, -1]}, "sweep.scales.1: value -1: input should be greater than 0"),
         ({"sweep__scales": [1e10, 1e-10]}, "two scales share a name; drop one"),
         ({"sweep__scales": {ROW["run"]: [1, "x"]}}, "sweep.scales.UADM(25)-G.1: value 'x': input should be a valid"),
