@@ -54,6 +54,5 @@ def refusal(table: Path, *rows: dict, **changes) -> str:
 
 def published(entry: dict, source: str = PUBLISHED, **checkpoint) -> dict:
     """An entry of a network whose weights are there already, in place of its training."""
-    return {key: value for key, value in entry.items() if key != "training"} | {
-        "checkpoint": {"source": source, **checkpoint}
-    }
+    kept = {key: value for key, value in entry.items() if key != "training"}
+    return kept | {"checkpoint": {"source": source, **checkpoint}}

@@ -17,15 +17,7 @@ from eddpm.errors import ArtifactError
 from eddpm.io import provenance as origin
 from eddpm.io.arrays import write_npz
 from eddpm.io.batches import write_sample_batch
-from eddpm.io.files import (
-    atomic,
-    load_checkpoint,
-    read_json,
-    save_model,
-    save_training_state,
-    write_json,
-    write_text,
-)
+from eddpm.io.files import atomic, load_checkpoint, read_json, save_model, save_training_state, write_json, write_text
 from eddpm.io.provenance import provenance
 
 TENSORS = {"layer.weight": torch.arange(6.0).reshape(2, 3), "layer.bias": torch.ones(2, dtype=torch.float16)}
