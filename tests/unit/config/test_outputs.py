@@ -3,7 +3,7 @@
 import pytest
 from projects import EDS, ROW, UNGUIDED, load
 
-from eddpm.config.outputs import FIGURES, runs_of, tables_of, targets_of
+from eddpm.config.outputs import FIGURES, figure_inputs, runs_of, tables_of, targets_of
 from eddpm.errors import ConfigError
 
 SCALE = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
@@ -41,6 +41,11 @@ def test_best_scales_say_by_what_and_from_which_images_they_were_chosen(project,
     assert f"chosen from {told} on 50 images of seed 7, which are not the images reported here" in caption
 
 
+def test_guidance_is_traced_for_guided_rows_alone(project):
+    traces = {row["run"]: f"runs/{slug}/trace.csv" for row, slug in ((ROW, "uadm25-g"), (EDS, "uadm25-g-eds"))}
+    assert figure_inputs(project(), "trace") == traces
+
+
 # Targets ----------------------------------------------------------------------------------------------------------
 
 
@@ -71,16 +76,13 @@ def test_where_nothing_is_guided_there_is_nothing_to_sweep_or_trace(project):
     assert list(tables_of(made)) == ["main"]
 
 
-def test_fronts_are_drawn_where_accuracy_and_the_pixels_are_measured(project):
-    made = project(evaluation__spaces=["pixels"], sweep__best={"minimise": "pixels/fid"})
-    assert targets_of(made)["ablation_scale"] == SCALE
-
-
-def test_published_numbers_are_set_beside_ours_where_there_are_some(project, tmp_path):
+def test_fronts_and_published_numbers_are_shown_where_the_spaces_that_they_need_are_measured(project, tmp_path):
     (tmp_path / "published.tsv").touch()
-    spaces = ["classifier:clean", "pixels", "inception"]
-    made = project(published=str(tmp_path / "published.tsv"), evaluation__spaces=spaces)
-    assert targets_of(made)["all"][:2] == ["tables/main.csv", "tables/published.csv"]
+    best = {"minimise": "inception/fid"}
+    made = project(published=str(tmp_path / "published.tsv"), evaluation__spaces=["inception"], sweep__best=best)
+    targets = targets_of(made)
+    assert targets["all"][:2] == ["tables/main.csv", "tables/published.csv"]
+    assert targets["ablation_scale"] == SCALE
 
 
 def test_an_unknown_target_has_no_runs(project):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from projects import DIGITS, EDS, HEADER, PUBLISHED, ROW, UNGUIDED, load, published, refusal
+from projects import DIGITS, EDS, HEADER, PUBLISHED, ROW, load, published, refusal
 from tiny import REPO
 
 from eddpm.config.projectfile import DEFAULT, find, load_project
@@ -49,10 +49,6 @@ def test_a_bad_cell_is_named_by_file_line_column_and_value(table, cells, message
 def test_a_row_that_does_not_go_with_the_project_or_other_rows_is_named(table, row, message):
     row = {**ROW, "run": "B", **row}
     assert refusal(table, ROW, row).startswith(f"{table} row '{row['run']}': {message}")
-
-
-def test_an_unguided_row_may_leave_its_scale_out(table):
-    assert load(table, UNGUIDED).runs[0].scale == 0
 
 
 HEAD, CELLS = "\t".join(HEADER), "\t".join(ROW.values())

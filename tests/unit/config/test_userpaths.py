@@ -85,14 +85,8 @@ def test_a_home_folder_that_the_shell_has_left_is_expanded_on_the_command_line(h
     assert build_parser("fetch-asset").parse_args(argv).source == str(home / "w.pt")
 
 
-@pytest.mark.parametrize(
-    ("name", "plain"),
-    [
-        ("cats/été.png", "cats/été.png"),
-        ("a\nb\tcaf\udce9", "a\\nb\\tcaf\\udce9"),
-        ("cats ", "'cats '"),
-        ("x" * 300, "x" * 60 + "..." + "x" * 60),
-    ],
-)
-def test_a_name_is_shown_on_one_line_of_limited_length(name, plain):
-    assert shown(name) == plain
+def test_a_name_is_shown_on_one_line_of_limited_length():
+    assert shown("cats/été.png") == "cats/été.png"
+    assert shown("a\nb\tcaf\udce9") == "a\\nb\\tcaf\\udce9"
+    assert shown("cats ") == "'cats '"
+    assert shown("x" * 300) == "x" * 60 + "..." + "x" * 60
