@@ -1,13 +1,11 @@
 """Projects of other rows and values than the digits', and what is said of those that cannot be."""
 
-import copy
 from pathlib import Path
 
 import pytest
 import yaml
 from tiny import REPO
 
-from eddpm.config.frozen import frozen_parts
 from eddpm.config.project import Project
 from eddpm.config.projectfile import load_project
 from eddpm.errors import ConfigError
@@ -18,17 +16,7 @@ DIGITS["ablations"] = {}
 DIGITS["classifiers"] = {name: DIGITS["classifiers"][name] for name in ("ce", "ect", "clean")}
 
 HEADER = ["run", "denoiser", "classifier", "sampler", "steps", "guidance", "scale", "seed", "num_images"]
-ROW = {
-    "run": "UADM(25)-G",
-    "denoiser": "uadm",
-    "classifier": "ce",
-    "sampler": "ddim",
-    "steps": "ddim25",
-    "guidance": "constant",
-    "scale": "4",
-    "seed": "0",
-    "num_images": "10",
-}
+ROW = dict(zip(HEADER, ["UADM(25)-G", "uadm", "ce", "ddim", "ddim25", "constant", "4", "0", "10"], strict=True))
 UNGUIDED = {**ROW, "run": "UADM(25)", "classifier": "", "guidance": "none", "scale": ""}
 EDS = {**ROW, "run": "UADM(25)-G+EDS", "guidance": "entropy"}
 PUBLISHED = "https://example.org/adm/classifier.pt"
@@ -41,9 +29,11 @@ def write_rows(table: Path, *rows: dict) -> None:
     table.write_text("".join("\t".join(line) + "\n" for line in lines))
 
 
-def load(table: Path, **changes) -> Project:
-    """The digits with another table, and with values changed at dotted paths ("a__b" is a.b)."""
-    values = copy.deepcopy({**DIGITS, "runs": str(table)})
+def load(table: Path, *rows: dict, **changes) -> Project:
+    """The digits with another table, of these rows or of those it has; "a__b" changes the value at a.b."""
+    if rows:
+        write_rows(table, *rows)
+    values = {**DIGITS, "runs": str(table)}
     for path, value in changes.items():
         *parents, key = path.split("__")
         place = values
@@ -53,10 +43,10 @@ def load(table: Path, **changes) -> Project:
     return load_project(values, "config.yaml")
 
 
-def refusal(table: Path, **changes) -> str:
+def refusal(table: Path, *rows: dict, **changes) -> str:
     """The one line that such a project is refused with."""
     with pytest.raises(ConfigError) as caught:
-        load(table, **changes)
+        load(table, *rows, **changes)
     message = str(caught.value)
     assert len(message.splitlines()) == 1
     return message
@@ -64,13 +54,5 @@ def refusal(table: Path, **changes) -> str:
 
 def published(entry: dict, source: str = PUBLISHED, **checkpoint) -> dict:
     """An entry of a network whose weights are there already, in place of its training."""
-    return {key: value for key, value in entry.items() if key != "training"} | {
-        "checkpoint": {"source": source, **checkpoint}
-    }
-
-
-def changed_settings(before: Project, after: Project) -> set[str]:
-    """The names of the settings that differ."""
-    old, new = frozen_parts(before), frozen_parts(after)
-    assert old.keys() == new.keys()
-    return {name for name in old if old[name] != new[name]}
+    kept = {key: value for key, value in entry.items() if key != "training"}
+    return kept | {"checkpoint": {"source": source, **checkpoint}}

@@ -1,7 +1,9 @@
-"""Readers that refuse bad files by name, in one line."""
+"""Readers that refuse bad files by name, in one line, and files that are damaged in many ways."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from eddpm.errors import ArtifactError
@@ -17,15 +19,23 @@ def refusal(read, path: Path, *arguments) -> str:
     return message.removeprefix(f"{path}: ")
 
 
-def readable(read, path: Path) -> bool:
-    """Whether `path` is read; it may be refused by an ArtifactError, and by nothing else."""
-    try:
-        read(path)
-    except ArtifactError:
-        return False
-    return True
+def cut(path: Path) -> Iterator[int]:
+    """Cut the file short, from nothing to all but the last byte."""
+    whole = path.read_bytes()
+    size = len(whole)
+    for length in sorted({size * k // 25 for k in range(25)} | {1, 2, size - 1}):
+        path.write_bytes(whole[:length])
+        yield length
 
 
-def cuts(size: int, count: int = 25) -> list[int]:
-    """Lengths shorter than `size`, from nothing to all but the last byte."""
-    return sorted({size * k // count for k in range(count)} | {1, 2, size - 1})
+def refused_of_changed(read, path: Path, count: int) -> int:
+    """How many of so many files with a changed byte are refused: by an ArtifactError, and by nothing else."""
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for place in random.permutation(len(whole))[:count]:
+        path.write_bytes(whole[:place] + random.bytes(1) + whole[place + 1 :])
+        try:
+            read(path)
+        except ArtifactError:
+            refused += 1
+    return refused

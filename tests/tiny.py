@@ -1,6 +1,5 @@
 """A project small enough for tests: the digits config with networks that train in a second."""
 
-import copy
 from pathlib import Path
 
 import yaml
@@ -15,7 +14,6 @@ REPO = Path(__file__).parents[1]
 def tiny_values() -> dict:
     """The contents of a config file; the caller may change them."""
     values = yaml.safe_load((REPO / "config/digits/config.yaml").read_text())
-    values = copy.deepcopy(values)  # the YAML shares its anchors
     values["runs"] = str(REPO / "config/digits/runs.tsv")
     for entry in (*values["denoisers"].values(), *values["classifiers"].values()):
         entry["network"].update(attention_resolutions=[], channel_mult=[1], num_head_channels=32)

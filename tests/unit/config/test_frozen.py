@@ -15,26 +15,17 @@ def test_frozen_settings_read_back_as_they_were(tmp_path):
         assert load_settings(type(settings), tmp_path / "settings.yaml") == settings
 
 
-def test_frozen_settings_keep_the_order_that_identities_were_made_in():
+def test_samples_keep_their_identity_and_those_of_other_settings_or_weights_have_another():
     config = parse_settings(SampleConfig, SAMPLE, "here")
-    assert list(config.model_dump()) == [
-        *("name", "denoiser", "classifier", "num_classes", "diffusion", "sampler", "steps", "guidance", "scale"),
-        *("seed", "precision", "entropy_classes", "eds_timesteps", "gradient_at", "labels"),
-    ]
     made = "71ab0b6dba8d24c80507b2a941bae0daec238d194a23ddd64305e1683b58cae0"
     assert samples_identity(config, ["a"]) == made
-
-
-def test_samples_of_other_settings_or_weights_have_another_identity():
-    project = tiny_project()
-    one, other = (project.sample(run) for run in ("uadm25-g", "uadm25-g-eds"))
+    other = config.model_copy(update={"guidance": "entropy"})
     identities = {
         samples_identity(settings, digests)
-        for settings in (one, other)
+        for settings in (config, other)
         for digests in (["a", "b"], ["b", "a"], ["a"], ["ab"])
     }
     assert len(identities) == 8
-    assert samples_identity(one, iter(["a", "b"])) in identities
 
 
 @pytest.mark.parametrize(
@@ -44,7 +35,6 @@ def test_samples_of_other_settings_or_weights_have_another_identity():
         ({"a": 1}, {"a": 1, "b": None}, "b absent, now None"),
         ({"a": 1, "b": 2}, {"a": 1}, "b 2, now absent"),
         ({"a": [1, 2]}, {"a": [1, 3]}, "a has changed"),
-        ({"a": {"b": 1}}, {"a": None}, "a has changed"),
     ],
 )
 def test_a_difference_is_told_by_its_first_key(old, new, told):

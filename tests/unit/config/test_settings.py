@@ -1,98 +1,44 @@
 """Settings are read strictly and never change; a mistake is one line that says where, what and what instead."""
 
 import copy
-from typing import Annotated
 
 import pytest
 import yaml
 from least_values import DATASET, DENOISER, ENCODER, SAMPLE, changed, refusal
-from pydantic import Discriminator, Tag
 
-from eddpm.config.networks import UNetArchitecture
 from eddpm.config.schema import DatasetConfig, MeasureConfig, SampleConfig, TrainDenoiserConfig
-from eddpm.config.settings import Name, Settings, load_settings, merged, parse_settings, read_yaml
+from eddpm.config.settings import load_settings, merged, parse_settings, read_yaml
 from eddpm.errors import ConfigError
 
-NETWORK = {"num_channels": 32, "channel_mult": [1]}
-
-
-class Zoo(Settings):
-    """Settings within a dict, within a tuple, and behind `| None`; an entry may be named like a field."""
-
-    animals: dict[Name, "Animal"]
-
-
-class Animal(Settings):
-    network: UNetArchitecture | None = None
-    parts: tuple[UNetArchitecture, ...] = ()
-    sizes: Annotated[
-        Annotated[tuple[int, ...], Tag("[all]")] | Annotated[dict[str, tuple[int, ...]], Tag("[each]")],
-        Discriminator(lambda sizes: "[each]" if isinstance(sizes, dict) else "[all]"),
-    ] = ()
-
-
-def test_settings_do_not_change_after_the_check():
-    config = parse_settings(DatasetConfig, DATASET, "here")
-    with pytest.raises(ValueError, match="frozen"):
-        config.image_size = 16
+PIXELS = {"name": "pixels", "classifier": None}
+CLASSIFIER = {"name": "clean", "classifier": {**ENCODER, "num_clases": 2}}
 
 
 # Keys and values --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("path", "wrong"),
-    [
-        ("training", "trainings"),
-        ("training.iterations", "iteration"),
-        ("network.num_channels", "num_chanels"),
-        ("diffusion.noise_schedule", "noise_shedule"),
-    ],
-)
-def test_a_misspelled_key_is_named_with_the_right_one_and_a_missing_one_by_its_path(path, wrong):
+def test_an_unknown_key_is_answered_with_the_one_that_was_meant_or_all_and_a_missing_one_with_its_path():
     values = copy.deepcopy(DENOISER)
-    *parents, right = path.split(".")
-    inner = values[parents[0]] if parents else values
-    inner[wrong] = inner.pop(right)
-    place = ".".join([*parents, wrong])
-    assert refusal(TrainDenoiserConfig, values) == f"{place}: unknown key; did you mean '{right}'?"
-    del inner[wrong]
-    assert refusal(TrainDenoiserConfig, values) == f"{path}: missing; add this key"
-
-
-def test_a_key_like_no_other_is_answered_with_the_keys_of_its_own_level():
-    assert refusal(TrainDenoiserConfig, changed(DENOISER, "diffusion.zzz", 1)) == (
-        "diffusion.zzz: unknown key; known: noise_schedule, diffusion_steps, sigma_small"
-    )
+    values["training"]["iteration"] = values["training"].pop("iterations")
+    message = "training.iteration: unknown key; did you mean 'iterations'?"
+    assert refusal(TrainDenoiserConfig, values) == message
+    del values["training"]["iteration"]
+    assert refusal(TrainDenoiserConfig, values) == "training.iterations: missing; add this key"
+    values = changed(DENOISER, "diffusion.zzz", 1)
+    message = "diffusion.zzz: unknown key; known: noise_schedule, diffusion_steps, sigma_small"
+    assert refusal(TrainDenoiserConfig, values) == message
 
 
 @pytest.mark.parametrize(
-    ("animals", "message"),
+    ("spaces", "message"),
     [
-        ({"cat": {"network": {**NETWORK, "droput": 1}}}, ".cat.network.droput: unknown key; did you mean 'dropout'?"),
-        ({"parts": {"networks": NETWORK}}, ".parts.networks: unknown key; did you mean 'network'?"),
-        ({"cat": {"parts": [NETWORK, {**NETWORK, "droput": 1}]}}, ".cat.parts.1.droput: unknown key; did you mean"),
-        ({"cat": {"parts": 3}}, ".cat.parts: value 3: input should be a valid list"),
-        ([1], ": value [1]: input should be a valid mapping"),
-        ({"cat": {"sizes": "big"}}, ".cat.sizes: value 'big': input should be a valid list"),
-        ({"cat": {"sizes": [1, "x"]}}, ".cat.sizes.1: value 'x': input should be a valid integer"),
-        ({"cat": {"sizes": {"Ann": [1, "x"]}}}, ".cat.sizes.Ann.1: value 'x': input should be a valid integer"),
-        *(({name: {}}, f".{name}: value {name!r}: string should match") for name in ("Big", "a/b", "", "..", "a b")),
+        ([PIXELS, CLASSIFIER], "spaces.1.classifier.num_clases: unknown key; did you mean 'num_classes'?"),
+        (3, "spaces: value 3: input should be a valid list"),
+        ([3], "spaces.0: value 3: input should be a valid mapping"),
     ],
 )
-def test_a_mistake_below_an_entry_is_named_by_its_whole_path(animals, message):
-    assert refusal(Zoo, {"animals": animals}).startswith(f"animals{message}")
-
-
-def test_a_mistake_below_a_list_and_behind_none_is_named_by_its_whole_path():
-    spaces = [{"name": "pixels", "classifier": None}, {"name": "clean", "classifier": {**ENCODER, "num_clases": 2}}]
-    message = refusal(MeasureConfig, {"spaces": spaces, "nearest_neighbours": 3})
-    assert message == "spaces.1.classifier.num_clases: unknown key; did you mean 'num_classes'?"
-
-
-@pytest.mark.parametrize("values", [None, 3, "text", [1, 2]])
-def test_what_is_no_mapping_is_no_settings(values):
-    assert refusal(DatasetConfig, values).startswith(f"value {values!r}: ")
+def test_a_mistake_within_a_list_and_behind_none_is_named_by_its_whole_path(spaces, message):
+    assert refusal(MeasureConfig, {"spaces": spaces}).startswith(message)
 
 
 def test_numbers_are_read_from_text_as_tables_and_yaml_give_them():
@@ -101,17 +47,12 @@ def test_numbers_are_read_from_text_as_tables_and_yaml_give_them():
     assert parse_settings(SampleConfig, {**SAMPLE, "scale": "6.0", "seed": "3"}, "here").scale == 6.0
 
 
-@pytest.mark.parametrize("value", [250, 2.5, yaml.safe_load("2024-01-31")])
-def test_what_yaml_takes_for_no_text_is_answered_with_quotes(value):
-    kind = "number" if isinstance(value, int | float) else "date"
-    message = refusal(SampleConfig, {**SAMPLE, "steps": value})
-    assert message == f"steps: value {value!r}: is a {kind}, and should be text; put it in quotes"
-
-
-@pytest.mark.parametrize("value", ["1e5", "1,000"])
-def test_an_integer_as_yaml_does_not_know_it_is_answered_with_digits(value):
-    message = refusal(TrainDenoiserConfig, changed(DENOISER, "training.iterations", value))
-    assert message.startswith(f"training.iterations: value '{value}': input should be a valid integer")
+def test_what_yaml_takes_for_another_kind_is_answered_with_how_to_write_it():
+    for value, kind in ((2.5, "number"), (yaml.safe_load("2024-01-31"), "date")):
+        message = f"steps: value {value!r}: is a {kind}, and should be text; put it in quotes"
+        assert refusal(SampleConfig, {**SAMPLE, "steps": value}) == message
+    message = refusal(TrainDenoiserConfig, changed(DENOISER, "training.iterations", "1e5"))
+    assert message.startswith("training.iterations: value '1e5': input should be a valid integer")
     assert message.endswith("; write it in digits alone, as 20000")
 
 
@@ -119,24 +60,17 @@ def test_an_integer_as_yaml_does_not_know_it_is_answered_with_digits(value):
 
 
 TEXT = yaml.safe_dump(DATASET)
-PLAIN = "byte 0xe9 in line 2 is no UTF-8; save it as UTF-8"
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("a: [1", "not valid YAML ("),
-        ("a: b: c", "not valid YAML ("),
         ("a: 2020-13-45", "not valid YAML ("),
-        ("", "holds NoneType, not key: value pairs"),
         ("- 1\n- 2", "holds list, not key: value pairs"),
-        (yaml.safe_dump({**DATASET, "image_size": "big"}), "image_size: value 'big': "),
         ("<!DOCTYPE html>\n<html>", "is a web page"),
-        ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "is a Git LFS pointer"),
-        (f"a: 1\n# é\n{TEXT}".encode("latin-1"), PLAIN),
-        (f"a: 1\n# é\n{TEXT}".encode("mac-roman"), PLAIN.replace("e9", "8e")),
+        (f"a: 1\n# é\n{TEXT}".encode("latin-1"), "byte 0xe9 in line 2 is no UTF-8; save it as UTF-8"),
         (TEXT.encode("utf-16-le"), "is no text, or of an unknown encoding; save it as UTF-8"),
-        (TEXT.encode("utf-32"), "is no text, or of an unknown encoding; save it as UTF-8"),
     ],
 )
 def test_a_file_that_holds_no_such_settings_is_refused(tmp_path, content, message):
@@ -148,20 +82,16 @@ def test_a_file_that_holds_no_such_settings_is_refused(tmp_path, content, messag
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_tabs_are_answered_with_spaces(tmp_path):
+def test_tabs_are_answered_with_spaces_and_a_folder_with_its_name(tmp_path):
     (tmp_path / "settings.yaml").write_text("a:\n\tb: 1\n")
     with pytest.raises(ConfigError, match=r"; indent by spaces, not tabs$"):
         read_yaml(tmp_path / "settings.yaml")
-
-
-def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    for path, reason in ((tmp_path / "none.yaml", "No such file"), (tmp_path, "Is a directory")):
-        with pytest.raises(ConfigError, match=rf"^{path}: cannot be read \({reason}"):
-            read_yaml(path)
+    with pytest.raises(ConfigError, match=rf"^{tmp_path}: cannot be read \(Is a directory"):
+        read_yaml(tmp_path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"], ids=["Unix", "Windows", "Mac"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["Unix", "Windows"])
 def test_settings_are_read_from_any_unicode_that_says_which_it_is(tmp_path, encoding, newline):
     text = "# für é and 日本\n" + TEXT
     (tmp_path / "settings.yaml").write_bytes(text.replace("\n", newline).encode(encoding))
@@ -172,9 +102,6 @@ def test_settings_are_read_from_any_unicode_that_says_which_it_is(tmp_path, enco
     ("text", "key", "lines"),
     [
         ("a: 1\nb: 2\na: 3\n", "a", "1 and 3"),
-        ("a: 1\n'a': 1\n", "a", "1 and 2"),
-        ("a:\n  b: 1\n  c: 2\n\n  b: 1\n", "b", "2 and 5"),
-        ("a:\n- b: 1\n  b: 2\n", "b", "2 and 3"),
         ("a: &x {b: 1}\nc:\n  <<: *x\n  d: 1\n  d: 2\n", "d", "4 and 5"),
     ],
 )

@@ -4,32 +4,21 @@ import os
 import pickle
 import re
 import subprocess
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from full_disk import room_for
-from refusals import cuts, readable, refusal
+from refusals import cut, refusal, refused_of_changed
 
 from eddpm.data.shards import growing_array
 from eddpm.errors import ArtifactError
 from eddpm.io import provenance as origin
-from eddpm.io.arrays import read_npz, write_npz
+from eddpm.io.arrays import write_npz
 from eddpm.io.batches import write_sample_batch
-from eddpm.io.files import (
-    atomic,
-    load_checkpoint,
-    read_json,
-    save_model,
-    save_training_state,
-    sha256,
-    write_json,
-    write_text,
-)
+from eddpm.io.files import atomic, load_checkpoint, read_json, save_model, save_training_state, write_json, write_text
 from eddpm.io.provenance import provenance
-from eddpm.stages.measure import _write_grid
 
 TENSORS = {"layer.weight": torch.arange(6.0).reshape(2, 3), "layer.bias": torch.ones(2, dtype=torch.float16)}
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 40, 40, 1), dtype=np.uint8)  # 64 kB that nothing compresses
@@ -49,16 +38,14 @@ WRITERS = {
     "text": lambda path: write_text(path, "a" * PIXELS.size),
     "json": lambda path: write_json(path, {"a": PIXELS.ravel().tolist()}),
     "growing npy": lambda path: write_rows(path, PIXELS),
-    "picture": lambda path: _write_grid(path, PIXELS),
 }
 
 
 # Whole or not at all ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("umask", "mode"), [(0o002, 0o664), (0o027, 0o640)])
-def test_every_file_follows_the_umask(tmp_path, umask, mode):
-    before = os.umask(umask)
+def test_every_file_follows_the_umask(tmp_path):
+    before = os.umask(0o027)
     try:
         for name, write in WRITERS.items():
             write(tmp_path / name)
@@ -66,7 +53,7 @@ def test_every_file_follows_the_umask(tmp_path, umask, mode):
     finally:
         os.umask(before)
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
-    assert modes == dict.fromkeys(WRITERS, oct(mode))
+    assert modes == dict.fromkeys(WRITERS, oct(0o640))
 
 
 def test_a_reader_sees_the_old_file_until_the_block_ends_and_then_the_new_one(tmp_path):
@@ -80,39 +67,15 @@ def test_a_reader_sees_the_old_file_until_the_block_ends_and_then_the_new_one(tm
     assert [(p.name, p.read_text()) for p in path.parent.iterdir()] == [("file", "new")]
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize(("error", "begun"), [(RuntimeError, True), (KeyboardInterrupt, True), (SystemExit, False)])
 def test_a_failure_while_writing_keeps_the_old_file_and_leaves_nothing_else(tmp_path, error, begun):
     path = tmp_path / "file"
     path.write_text("old")
-
-    def write() -> None:
-        with atomic(path) as temporary:
-            if begun:
-                temporary.write_text("half of the n")
-            raise error
-
-    with pytest.raises(error):
-        write()
+    with pytest.raises(error), atomic(path) as temporary:  # noqa: PT012, the block is what is tested
+        if begun:
+            temporary.write_text("half of the n")
+        raise error
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
-
-
-def test_readers_beside_a_writer_never_see_half_a_file(tmp_path):
-    path = tmp_path / "a.npz"
-    write_npz(path, a=np.zeros(100_000), b=np.zeros(100_000))
-    done = threading.Event()
-
-    def write() -> None:
-        for k in range(30):
-            write_npz(path, a=np.full(100_000, k), b=np.full(100_000, k))
-        done.set()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    while not done.is_set():
-        arrays = read_npz(path, "a", "b")
-        assert arrays["a"][0] == arrays["b"][-1]
-    writer.join()
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
@@ -125,23 +88,12 @@ def test_a_full_disk_is_one_line_naming_the_file_and_leaves_the_old_one_whole(tm
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
 
 
-def test_a_path_through_a_file_is_one_line_and_leaves_that_file_alone(tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(ArtifactError, match=r"file/a\.txt: cannot be written \(.*\); give another path"):
-        write_text(tmp_path / "file/a.txt", "text")
-    assert (tmp_path / "file").read_text() == "mine"
-
-
 # Networks ---------------------------------------------------------------------------------------------------------
 
 
 def save_legacy(path: Path, state: dict) -> None:
     """As torch saved before 1.6; some published weights are of that kind."""
     torch.save(state, path, _use_new_zipfile_serialization=False)
-
-
-def save_pickle(path: Path, state: dict) -> None:
-    path.write_bytes(pickle.dumps(state, protocol=2))
 
 
 FORMATS = [save_model, save_training_state, save_legacy]
@@ -151,11 +103,7 @@ FORMATS = [save_model, save_training_state, save_legacy]
 @pytest.mark.parametrize("name", ["m.safetensors", "m.pt", "m"])
 def test_tensors_read_back_as_written_whatever_the_name(tmp_path, name, save):
     save(tmp_path / name, TENSORS)
-    found = load_checkpoint(tmp_path / name)
-    assert found.keys() == TENSORS.keys()
-    for key, tensor in TENSORS.items():
-        assert found[key].dtype == tensor.dtype
-        assert torch.equal(found[key], tensor)
+    torch.testing.assert_close(load_checkpoint(tmp_path / name), TENSORS, rtol=0, atol=0)
 
 
 def test_the_same_weights_give_the_same_bytes_whatever_their_layout_in_memory(tmp_path):
@@ -165,35 +113,17 @@ def test_the_same_weights_give_the_same_bytes_whatever_their_layout_in_memory(tm
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_unfinished_training_reads_back_with_all_that_is_no_tensor(tmp_path):
-    state = {"settings": {"lr": 1e-3, "names": ["a", None]}, "trainer": {"step": 7, "model": TENSORS}}
-    save_training_state(tmp_path / "m.pt", state)
-    found = load_checkpoint(tmp_path / "m.pt")
-    assert found["settings"] == state["settings"]
-    assert found["trainer"]["step"] == 7
-
-
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("save", FORMATS)
-def test_a_checkpoint_cut_short_anywhere_is_refused(tmp_path, save):
-    save(tmp_path / "m", TENSORS)
-    whole = (tmp_path / "m").read_bytes()
-    for length in cuts(len(whole)):
-        (tmp_path / "m").write_bytes(whole[:length])
-        message = refusal(load_checkpoint, tmp_path / "m")
-        cut_within_a_name = message.startswith("holds more than tensors")
-        assert length < 64 or cut_within_a_name or message.endswith("; fetch or train it again")
-
-
-@pytest.mark.parametrize("save", FORMATS[:2])
-def test_a_checkpoint_with_a_changed_byte_is_read_or_refused_and_never_raises_anything_else(tmp_path, save):
+def test_a_checkpoint_cut_short_anywhere_is_refused_and_with_a_changed_byte_refused_or_read(tmp_path, save):
     path = tmp_path / "m"
     save(path, TENSORS)
-    whole, random = path.read_bytes(), np.random.default_rng(0)
-    refused = 0
-    for place in random.permutation(len(whole))[:150]:
-        path.write_bytes(whole[:place] + random.bytes(1) + whole[place + 1 :])
-        refused += not readable(load_checkpoint, path)
-    assert 10 < refused < 150
+    for length in cut(path):
+        message = refusal(load_checkpoint, path)
+        cut_within_a_name = message.startswith("holds more than tensors")
+        assert length < 64 or cut_within_a_name or message.endswith("; fetch or train it again")
+    save(path, TENSORS)
+    assert 10 < refused_of_changed(load_checkpoint, path, 150) < 150
 
 
 class Malicious:
@@ -206,23 +136,17 @@ class Malicious:
         return open, (str(self.trace), "w")
 
 
-@pytest.mark.parametrize("save", [save_training_state, save_legacy, save_pickle])
+@pytest.mark.parametrize("save", [save_training_state, save_legacy])
 def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(tmp_path, save):
     save(tmp_path / "m.pt", {"layer.weight": Malicious(tmp_path / "trace")})
     message = refusal(load_checkpoint, tmp_path / "m.pt")
-    assert message.startswith(("holds more than tensors, an object of io.open; only if you trust", "is a pickle that"))
+    assert message.startswith("holds more than tensors, an object of io.open; only if you trust")
     assert not (tmp_path / "trace").exists()
     with pickle.loads(pickle.dumps(Malicious(tmp_path / "trace"))):
         assert (tmp_path / "trace").exists()  # so it was malicious
 
 
 # Text -------------------------------------------------------------------------------------------------------------
-
-
-def test_json_reads_back_every_digit(tmp_path):
-    values = {"fid": 1 / 3, "run": {"name": "UADM(25)-G ↓", "scale": None}, "list": [1, 2.5]}
-    write_json(tmp_path / "a.json", values)
-    assert read_json(tmp_path / "a.json", "fid", "run") == values
 
 
 def test_text_is_utf_8_with_names_that_are_no_unicode(tmp_path):
@@ -234,36 +158,16 @@ def test_text_is_utf_8_with_names_that_are_no_unicode(tmp_path):
     ("text", "told"),
     [
         (b'{"a": 1', "not readable JSON ("),
-        (b"\xff\xfe", "not readable JSON ("),
-        (b"", "is empty"),
-        (b"<!DOCTYPE html><html>", "is a web page"),
         (b'{"run": {}}', "has not the keys run, metrics"),
         (b"[1, 2]", "has not the keys run, metrics"),
-        (None, "does not exist; "),
     ],
 )
 def test_json_that_is_damaged_or_another_file_is_refused(tmp_path, text, told):
-    if text is not None:
-        (tmp_path / "a.json").write_bytes(text)
+    (tmp_path / "a.json").write_bytes(text)
     assert refusal(read_json, tmp_path / "a.json", "run", "metrics").startswith(told)
 
 
 # Where a result comes from ----------------------------------------------------------------------------------------
-
-
-def test_sha256_is_that_of_the_bytes(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")  # FIPS 180-4, example 1
-    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-def test_provenance_names_the_commit_of_the_checkout_and_the_versions():
-    found = provenance()
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
-    if head.returncode:
-        pytest.skip("not a git checkout")
-    assert re.fullmatch(rf"{head.stdout.strip()}(-dirty)?", found["commit"])
-    assert found["numpy"] == np.__version__
-    assert found["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
 
 
 @pytest.fixture
@@ -285,35 +189,32 @@ def checkout(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changed", "dirty"),
     [
-        ("eddpm/stages/train.py", True),
-        ("workflow/rules/a.smk", True),
-        ("config/runs.tsv", False),
-        ("README.md", False),
-        ("eddpm/new.py", False),  # which no tracked file imports
+        ("eddpm/stages/train.py", "-dirty"),
+        ("workflow/rules/a.smk", "-dirty"),
+        ("config/runs.tsv", ""),
+        ("eddpm/new.py", ""),  # which no tracked file imports
     ],
 )
 def test_a_commit_is_dirty_where_package_or_workflow_differ(checkout, tmp_path, changed, dirty):
-    clean = provenance()["commit"]
-    assert re.fullmatch("[0-9a-f]{40}", clean)
+    clean = provenance()
+    assert re.fullmatch("[0-9a-f]{40}", clean["commit"])
+    assert clean["numpy"] == np.__version__
     (tmp_path / changed).write_text("changed")
-    assert provenance()["commit"] == clean + "-dirty" * dirty
-    (tmp_path / changed).unlink()
-    assert provenance()["commit"] == clean + "-dirty" * (changed != "eddpm/new.py" and dirty)
+    assert provenance()["commit"] == clean["commit"] + dirty
 
 
-@pytest.mark.parametrize("place", [".venv/lib/python3.11/site-packages/eddpm", "vendor/eddpm"])
-def test_the_commit_of_a_repository_that_the_package_is_installed_in_is_not_its_own(
-    checkout, tmp_path, monkeypatch, place
+def test_the_commit_is_unknown_where_the_package_is_installed_within_another_repository_or_in_none(
+    checkout, tmp_path, monkeypatch
 ):
-    write_text(tmp_path / place / "__init__.py", "installed")
-    monkeypatch.setattr(origin, "PACKAGE", tmp_path / place)
-    assert provenance()["commit"] == "unknown"
-    checkout("add", "--force", place)
-    checkout("commit", "-qm", "with it")
-    assert provenance()["commit"] == "unknown"
-
-
-def test_provenance_is_unknown_without_a_commit_a_checkout_or_git(checkout, tmp_path, monkeypatch):
+    for place in (".venv/lib/python3.11/site-packages/eddpm", "vendor/eddpm"):
+        write_text(tmp_path / place / "__init__.py", "installed")
+        monkeypatch.setattr(origin, "PACKAGE", tmp_path / place)
+        assert provenance()["commit"] == "unknown"
+        checkout("add", "--force", place)
+        checkout("commit", "-qm", "with it")
+        assert provenance()["commit"] == "unknown"
+    monkeypatch.setattr(origin, "PACKAGE", tmp_path / "eddpm")
+    assert provenance()["commit"] != "unknown"
     checkout("rm", "-q", "--cached", "-r", "eddpm")
     checkout("commit", "-qm", "without it")
     assert provenance()["commit"] == "unknown"

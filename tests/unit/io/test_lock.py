@@ -14,39 +14,6 @@ from eddpm.io import lock
 from eddpm.io.lock import ALIVE, DirectoryLock
 
 
-@pytest.fixture
-def on(monkeypatch):
-    """Makes this process one of another host, with locks or without."""
-
-    def go(host: str, flock=lambda *_: None) -> None:
-        monkeypatch.setattr(lock.socket, "gethostname", lambda: host)
-        monkeypatch.setattr(lock.fcntl, "flock", flock)
-
-    return go
-
-
-def unsupported(*_):
-    raise OSError("No locks available")
-
-
-def age(folder, seconds: float) -> None:
-    os.utime(folder / "driver.sign", (then := time.time() - seconds, then))
-
-
-@pytest.fixture
-def beating(monkeypatch):
-    """Signs of life come fast: the function that waits for one."""
-    monkeypatch.setattr(lock, "BEAT", 0.01)
-
-    def wait_for(there) -> None:
-        deadline = time.monotonic() + 10
-        while not there():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
-    return wait_for
-
-
 def test_a_folder_is_free_again_once_it_is_released(tmp_path):
     first = DirectoryLock(tmp_path)
     with pytest.raises(ConfigError, match="another snakemake is at work here, on "):
@@ -68,36 +35,38 @@ def test_a_folder_in_which_nothing_can_be_written_is_refused_in_one_line(tmp_pat
         DirectoryLock(tmp_path / "file")
 
 
-@pytest.mark.parametrize("flock", [lambda *_: None, unsupported], ids=["locks of one host alone", "no locks"])
-def test_another_host_is_refused_by_the_sign_of_life_until_that_is_old(tmp_path, on, monkeypatch, flock):
-    on("login1", flock)
+def unsupported(*_):
+    raise OSError("No locks available")
+
+
+@pytest.mark.parametrize(
+    ("flock", "host"),
+    [(lambda *_: None, "login2"), (unsupported, "login2"), (unsupported, "login1")],
+    ids=["locks of one host alone", "no locks", "no locks, on the same host"],
+)
+def test_another_driver_is_refused_by_the_sign_of_life_until_that_is_old(tmp_path, monkeypatch, flock, host):
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    monkeypatch.setattr(lock.socket, "gethostname", lambda: "login1")
     first = DirectoryLock(tmp_path)
-    on("login2", flock)
+    monkeypatch.setattr(lock.socket, "gethostname", lambda: host)
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: 0)  # the clock of the file system counts, not this host's
         with pytest.raises(ConfigError, match=f"on login1; wait for it.*forgotten after {ALIVE} s"):
             DirectoryLock(tmp_path)
     assert (tmp_path / "driver.sign").read_text() == "login1"
-    age(tmp_path, ALIVE + 5)
+    os.utime(tmp_path / "driver.sign", (time.time() - ALIVE - 5,) * 2)
     DirectoryLock(tmp_path).release()
     first.release()
 
 
-def test_without_locks_the_same_host_is_refused_by_the_sign_of_life(tmp_path, on):
-    on("login1", unsupported)
-    first = DirectoryLock(tmp_path)
-    with pytest.raises(ConfigError, match="on login1"):
-        DirectoryLock(tmp_path)
-    first.release()
-    DirectoryLock(tmp_path).release()
-
-
-def test_the_sign_of_life_is_renewed_until_release(tmp_path, beating):
+def test_the_sign_of_life_is_renewed_until_release(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT", 0.01)
     hold, sign = DirectoryLock(tmp_path), tmp_path / "driver.sign"
-    age(tmp_path, 1000)
-    beating(lambda: time.time() - sign.stat().st_mtime < 100)
     sign.unlink()
-    beating(sign.exists)
+    deadline = time.monotonic() + 10
+    while not sign.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     hold.release()
     time.sleep(0.05)
     assert not sign.exists()
