@@ -24,11 +24,7 @@ def test_names_like_splits_are_known_among_others(names):
 
 @pytest.mark.parametrize(
     "names",
-    [
-        "train_station train_interior test_tube",
-        "valley evaluator testimony trainee vale dever",
-        "train testify",
-    ],
+    ["train_station train_interior test_tube", "valley evaluator testimony trainee vale dever", "train testify"],
 )
 def test_names_of_classes_are_not_taken_for_splits(names):
     assert named_like_splits(set(names.split())) == {}
