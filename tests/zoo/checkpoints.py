@@ -85,7 +85,6 @@ def write_folder(folder: Path) -> None:
 PARTS = {key: f"model-0000{1 + k % 2}-of-00002.safetensors" for k, key in enumerate(RIGHT)}
 INDEX = json.dumps({"metadata": {}, "weight_map": PARTS}, indent=2).encode()
 EMA_TOO = {"model": OTHER, "ema": RIGHT, "opt": optimiser(), "step": 100}
-OURS = {"identity": {"settings": {"seed": 0}}, "trainer": {"network": OTHER, "average": averaged()}}
 LIGHTNING = {"state_dict": renamed("model.") | {"loss.weight": torch.ones(3)}, "epoch": 3}
 DENOISER = build_denoiser(
     UNetConfig(image_size=8, image_channels=1, channel_mult=(1,), num_channels=32, num_res_blocks=1)
@@ -112,16 +111,6 @@ ROWS = (
         saved(EMA_TOO),
         "takes the weights under 'ema', a moving average, not those under 'model'; leaves opt, step",
     ),
-    taken(
-        "weights at the top and their moving average under `ema_model.`",
-        saved(OTHER | renamed("ema_model.")),
-        "takes the weights under 'ema_model', a moving average, not those at the top",
-    ),
-    taken(
-        "an unfinished training of ours",
-        saved(OURS),
-        "takes the weights under 'trainer.average.module', a moving average, not those under 'trainer.network'",
-    ),
     refused(
         "two moving averages",
         saved({"ema_0.999": RIGHT, "ema_0.9999": OTHER}),
@@ -129,9 +118,6 @@ ROWS = (
     ),
     taken(
         "a checkpoint of Lightning", saved(LIGHTNING), "under 'state_dict.model'; leaves state_dict.loss.weight, epoch"
-    ),
-    taken(
-        "weights and counters", saved(RIGHT | {"step": 7, "num_updates": torch.tensor(7)}), "leaves step, num_updates"
     ),
     *(
         taken(

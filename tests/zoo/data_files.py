@@ -3,7 +3,7 @@
 import os
 
 from zoo.cases import refused, taken
-from zoo.odd_images import HEIC, Make, empty, pets, picture, put
+from zoo.odd_images import HEIC, Make, pets, picture, put
 
 
 def many(suffix: str) -> Make:
@@ -76,11 +76,6 @@ FILES = (
         "a folder of thumbnails beside the class folders",
         pets(picture("thumbs/a.png")),
         "has 3 classes, cats (6 images), dogs (6 images), thumbs (1 image), but num_classes is 2",
-    ),
-    taken(
-        "a folder without images, beside as many as there are classes",
-        pets(empty("birds")),
-        "folders without images: birds (empty)",
     ),
     taken(
         "a pipe",

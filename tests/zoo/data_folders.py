@@ -69,16 +69,10 @@ FOLDERS = (
     taken("a class `train`, beside `car` and `plane`", classes("car", "plane", "train"), "train (6 images)", **THREE),
     # Numbers of classes and of images
     refused(
-        "an empty class folder",
-        pets(empty("birds")),
+        "class folders that are empty, or whose files are of another kind",
+        pets(empty("birds"), put("wolves/a.heic"), put("wolves/b.heic")),
         "has 2 classes, cats (6 images), dogs (6 images), but num_classes is 3",
-        "birds (empty)",
-        **THREE,
-    ),
-    refused(
-        "a class folder whose files are of another kind",
-        pets(put("birds/a.heic"), put("birds/b.heic")),
-        "folders without images: birds (2 .heic)",
+        "folders without images: birds (empty), wolves (2 .heic)",
         **THREE,
     ),
     refused(

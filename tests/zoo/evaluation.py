@@ -61,11 +61,6 @@ ROWS = (
         "save it again",
     ),
     refused("a web page saved as an image", pictures(put("x.png", PAGE)), "x.png cannot be read (is a web page"),
-    refused(
-        "images of 16 bits",
-        pictures(picture("x.png", Image.fromarray(np.zeros((8, 8), np.uint16)))),
-        "more than 8 bits per channel",
-    ),
     refused("a folder without images", empty("samples"), "holds no images; check the path"),
     refused(
         "photographs as HEIC",
@@ -121,11 +116,6 @@ ROWS = (
         of_images(np.array([{}, {}], dtype=object)),
         "it is of Python objects, which are never loaded: save numpy.stack of images of one size",
     ),
-    refused(
-        "an npz with training and test images",
-        arrays(x_train=IMAGES, y_train=np.arange(8), x_test=IMAGES, y_test=np.arange(8)),
-        "the images may be x_train or x_test; save those that are meant as 'arr_0'",
-    ),
     refused("an npz of no images", of_images(IMAGES[:0]), "holds no images; is it the right file?"),
     refused(
         "images in Fortran order",
@@ -139,13 +129,8 @@ ROWS = (
         "not a readable npz (File is not a zip file); bring it again",
     ),
     refused(
-        "an npz that announces a negative length",
-        announced(-8, 8, 8, 3),
-        "'arr_0' is announced as uint8 (-8, 8, 8, 3), but 1,536 bytes follow",
-    ),
-    refused(
         "an npz that announces 10^12 images",
-        announced(10**12, 8, 8, 3),
+        announced((10**12, 8, 8, 3)),
         "'arr_0' is announced as uint8 (1000000000000, 8, 8, 3), but 1,536 bytes follow",
     ),
     refused("a web page", put("samples.npz", PAGE), "is a web page, as a server answers instead of a file"),
@@ -175,12 +160,6 @@ ROWS = (
         "labels of another length",
         of_images(images(channels=1), arr_1=np.arange(5)),
         "arr_1 is int64 (5,), not one integer label for each of 8 images",
-        **CLASSIFIER,
-    ),
-    refused(
-        "one-hot labels",
-        of_images(images(channels=1), arr_1=np.eye(8, 10)),
-        "save arr_1.argmax(axis=1) of one-hot labels",
         **CLASSIFIER,
     ),
     refused(

@@ -96,7 +96,7 @@ def data_set(folder: Path) -> None:
     prepare(folder / "data", config_of(save_classes(folder / "images", {"cats": 8, "dogs": 8})))
 
 
-def announced(*shape: int) -> Make:
+def announced(shape: tuple[int, ...]) -> Make:
     """An npz whose images are announced with this shape, and are 8."""
 
     def make(folder: Path) -> None:

@@ -7,7 +7,6 @@ import pytest
 from pictures import random_picture
 from PIL import Image
 
-from eddpm.data import pictures
 from eddpm.data.pictures import convert, open_image, starts_like_image
 
 COLOURS, GREYS = (Image.fromarray(random_picture(9, 12, channels)) for channels in (3, 1))
@@ -37,20 +36,6 @@ def test_images_of_every_kind_are_opened_and_known_by_their_first_bytes(kind):
     with open_image(data) as image:
         assert np.asarray(image.convert("RGB")).shape == (32, 32, 3)
     assert starts_like_image(data) or kind == "TGA"  # which has no mark
-
-
-@pytest.mark.filterwarnings("error")
-def test_large_images_have_a_limit_of_our_own_and_that_of_pillow_stays_as_it_was(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    monkeypatch.setattr(pictures, "PIXELS", 1000)
-    with open_image(encoded(Image.new("L", (40, 25)), "PNG")) as image:
-        assert convert(image, 1).image.size == (40, 25)
-    with (
-        pytest.raises(ValueError, match="is 40x26, more than 1000 pixels"),
-        open_image(encoded(Image.new("L", (40, 26)), "PNG")),
-    ):
-        pass
-    assert Image.MAX_IMAGE_PIXELS == 100
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The content of a shard; killed, repeated and changed jobs leave the same as one job in one go."""
 
+import errno
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -18,8 +18,6 @@ from eddpm.data import shards
 from eddpm.data.parts import Part
 from eddpm.data.shards import make_shard, make_shards, plan_shards
 from eddpm.data.sources import Source, open_source
-from eddpm.data.store import open_shard
-from eddpm.data.transforms import center_crop
 from eddpm.errors import ArtifactError
 from eddpm.io.files import read_json, sha256
 
@@ -66,18 +64,6 @@ def test_the_arrays_are_plain_npy_files_that_the_record_vouches_for(tmp_path, fo
         path = tmp_path / f"train/00000-{kind}.npy"
         np.save(tmp_path / "again.npy", np.load(path))
         assert sha256(path) == sha256(tmp_path / "again.npy") == digest
-
-
-def test_unreadable_images_are_left_out_and_recorded(tmp_path, folder):
-    (folder / "a/001.png").write_bytes(b"no picture")
-    (folder / "a/003.png").write_bytes((folder / "a/003.png").read_bytes()[:70])
-    plan = plans_of(folder, tmp_path)[0]
-    make_shard(plan)
-    unreadable = read_json(plan.record)["unreadable"]
-    assert [name for name, reason in unreadable if reason] == ["a/001.png", "a/003.png"]
-    shard = open_shard(tmp_path / "train", "00000", (2, 8, 8, 3), uncropped=True)
-    kept = [plan.source.read(plan.entries[k], 3).image for k in (0, 2)]
-    np.testing.assert_array_equal(shard.images, [center_crop(image, 8) for image in kept])
 
 
 def test_the_images_of_a_shard_are_never_in_memory_together(tmp_path, monkeypatch):
@@ -174,26 +160,17 @@ def test_shards_of_a_longer_data_set_and_files_of_killed_processes_are_removed(t
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh") | {"notes.txt": b"mine"}
 
 
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (OSError(28, "No space left on device"), r"ArtifactError.*00001-\w+\.npy: cannot be written \(No space"),
-        (ValueError("a bug"), "ValueError.*a bug"),
-    ],
-    ids=["full disk", "bug"],
-)
-def test_a_process_that_fails_ends_the_job_and_leaves_no_half_shard(tmp_path, folder, monkeypatch, error, told):
+def test_a_process_that_fails_ends_the_job_and_leaves_no_half_shard(tmp_path, folder, monkeypatch):
     def failing(source, entry, channels):
         if entry.name == "b/001.png":
-            raise error
+            raise OSError(errno.ENOSPC, "No space left on device")
         return read(source, entry, channels)
 
     read = Source.read
     with monkeypatch.context() as patch:
         patch.setattr(Source, "read", failing)
-        with pytest.raises((ArtifactError, ValueError)) as caught:
+        with pytest.raises(ArtifactError, match=r"00001-\w+\.npy: cannot be written \(No space"):
             make(folder, tmp_path / "out", workers=2)
-    assert re.match(told, repr(caught.value))
     assert not (tmp_path / "out/train/00001.json").exists()
     make(folder, tmp_path / "out", workers=2)
     make(folder, tmp_path / "fresh")
