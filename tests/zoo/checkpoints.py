@@ -111,6 +111,16 @@ ROWS = (
         saved(EMA_TOO),
         "takes the weights under 'ema', a moving average, not those under 'model'; leaves opt, step",
     ),
+    taken(
+        "weights at the top and their moving average under `ema_model.`",
+        saved(OTHER | renamed("ema_model.")),
+        "takes the weights under 'ema_model', a moving average, not those at the top",
+    ),
+    taken(
+        "an unfinished training of ours",
+        saved({"identity": {"settings": {"seed": 0}}, "trainer": {"network": OTHER, "average": averaged()}}),
+        "takes the weights under 'trainer.average.module', a moving average, not those under 'trainer.network'",
+    ),
     refused(
         "two moving averages",
         saved({"ema_0.999": RIGHT, "ema_0.9999": OTHER}),

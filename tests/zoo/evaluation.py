@@ -129,6 +129,11 @@ ROWS = (
         "not a readable npz (File is not a zip file); bring it again",
     ),
     refused(
+        "an npz that announces a negative length",
+        announced((-8, 8, 8, 3)),
+        "'arr_0' is announced as uint8 (-8, 8, 8, 3), but 1,536 bytes follow",
+    ),
+    refused(
         "an npz that announces 10^12 images",
         announced((10**12, 8, 8, 3)),
         "'arr_0' is announced as uint8 (1000000000000, 8, 8, 3), but 1,536 bytes follow",
