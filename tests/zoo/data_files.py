@@ -1,11 +1,13 @@
 """Files that are no images, in folders of images."""
 
+import os
+
 from zoo.cases import refused, taken
-from zoo.odd_images import HEIC, empty, pets, picture, pipe, put, renamed
+from zoo.odd_images import HEIC, Make, pets, picture, put
 
 
-def many(suffix: str, content: bytes = HEIC, count: int = 6):
-    return pets(*(put(f"cats/x{k}{suffix}", content) for k in range(count)))
+def many(suffix: str) -> Make:
+    return pets(*(put(f"cats/x{k}{suffix}", HEIC) for k in range(6)))
 
 
 FILES = (
@@ -29,21 +31,14 @@ FILES = (
     ),
     refused("a video", pets(put("dogs/a.mp4")), "is a .mp4 file, which is not read"),
     refused("arrays as files", many(".npy"), "save their images as files"),
-    refused("backups of images by a program", many(".jpg_original"), "is a .jpg_original file"),
     refused("downloads that broke off", pets(put("cats/a.jpg.part", b"x")), "finish the downloads"),
-    refused("images that a browser named `.jpeg_large`", many(".jpeg_large"), "is a .jpeg_large file"),
     refused(
         "placeholders of iCloud",
         pets(put("cats/.a.jpg.icloud", b"bplist00")),
         "is a placeholder of a file that iCloud keeps elsewhere",
         "let iCloud download them",
     ),
-    taken("images whose names have no suffix", pets(renamed("*/*.png", lambda path: path.stem)), "cats (6 images)"),
-    refused(
-        "other files whose names have no suffix",
-        pets(put("cats/data_batch_1", b"\x80\x02}q")),
-        "without a suffix, a pickle",
-    ),
+    taken("images whose names have no suffix", pets(picture("cats/a", format="PNG")), "cats (7 images)"),
     taken(
         "captions, labels and notes beside the images",
         pets(
@@ -83,9 +78,8 @@ FILES = (
         "has 3 classes, cats (6 images), dogs (6 images), thumbs (1 image), but num_classes is 2",
     ),
     taken(
-        "a folder without images, beside as many as there are classes",
-        pets(empty("birds")),
-        "folders without images: birds (empty)",
+        "a pipe",
+        pets(lambda images: os.mkfifo(images / "cats/pipe")),
+        "passed over, a pipe, socket or device: cats/pipe",
     ),
-    taken("a pipe", pets(pipe("cats/pipe")), "passed over, a pipe, socket or device: cats/pipe"),
 )

@@ -2,10 +2,8 @@
 
 import contextlib
 import io
-import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -14,15 +12,11 @@ import torch
 from inception_standin import write_inception
 from pictures import config_of, pack, prepare, random_picture, save, save_classes
 from tiny import tiny_project, write_settings
-from zoo.cases import Case
+from zoo.odd_images import Make
 
 from eddpm.io.files import save_model
 from eddpm.models.build import build_classifier
 from eddpm.stages.evaluate import evaluate
-
-Make = Callable[[Path], object]
-PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title>"
-POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 
 
 @cache
@@ -37,17 +31,27 @@ def networks() -> Path:
     return folder
 
 
-def run(
-    folder: Path,
-    samples: str = "samples.npz",
-    reference: str = "reference.npz",
-    spaces: list[str] | None = None,
-    **options,
-) -> str:
-    """`eddpm evaluate`; what it says and prints."""
-    spaces = [str(networks() / "clean") if space == "classifier" else space for space in spaces or ["pixels"]]
+def images(count: int = 8, size: int = 8, channels: int = 3, seed: int = 0) -> np.ndarray:
+    pictures = [random_picture(size, size, channels, seed=100 * seed + k) for k in range(count)]
+    return np.stack(pictures).reshape(count, size, size, channels)
+
+
+IMAGES = images()
+
+
+def run(folder: Path, samples: str = "", reference: str = "reference.npz", spaces: tuple = ("pixels",), **more) -> str:
+    """`eddpm evaluate` of `samples`, or else of what is named so; what it says and prints.
+
+    Plain samples and references, in colour and grey, serve where none are brought.
+    """
+    samples = samples or next((path.name for path in folder.glob("samples*")), "samples.npz")
+    plain = {"samples.npz": IMAGES, "reference.npz": images(12, seed=9), "grey.npz": images(12, channels=1, seed=9)}
+    for name, array in plain.items():
+        if not (folder / name).exists():
+            np.savez(folder / name, arr_0=array)
+    spaces = [str(networks() / "clean") if space == "classifier" else space for space in spaces]
     weights = networks() / "inception-2015-12-05.pt" if "inception" in spaces else Path("none.pt")
-    options = {"resize": "legacy_tensorflow", "nearest_neighbours": 3, "replicates": 0} | options
+    options = {"resize": "legacy_tensorflow", "nearest_neighbours": 3, "replicates": 0} | more
     printed = io.StringIO()
     with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
         evaluate(folder / samples, folder / reference, spaces, weights, **options)
@@ -57,39 +61,29 @@ def run(
 # What is brought --------------------------------------------------------------------------------------------------
 
 
-def images(count: int = 8, size: int = 8, channels: int = 3, seed: int = 0) -> np.ndarray:
-    pictures = [random_picture(size, size, channels, seed=100 * seed + k) for k in range(count)]
-    return np.stack(pictures).reshape(count, size, size, channels)
-
-
-IMAGES = images()
-
-
-def arrays(name: str = "samples.npz", *, save: Callable = np.savez, **content: np.ndarray) -> Make:
-    return lambda folder: save(folder / name, **content)
+def arrays(name: str = "samples.npz", **content: np.ndarray) -> Make:
+    return lambda folder: np.savez(folder / name, **content)
 
 
 def of_images(array: np.ndarray, **content: np.ndarray) -> Make:
     return arrays(arr_0=array, **content)
 
 
-def content(data: bytes, name: str = "samples.npz") -> Make:
-    return lambda folder: (folder / name).write_bytes(data)
+def pictures(*changes: Make, suffix: str = "png", channels: int = 3) -> Make:
+    """Eight pictures below `samples`, changed in some ways."""
 
+    def make(folder: Path) -> None:
+        for k, pixels in enumerate(images(channels=channels)):
+            save(folder / f"samples/{k:03d}.{suffix}", pixels.squeeze())
+        for change in changes:
+            change(folder / "samples")
 
-def pictures(folder: Path, suffix: str = "png", count: int = 8, **of_each) -> Path:
-    for k, pixels in enumerate(images(count, **of_each)):
-        save(folder / f"samples/{k:03d}.{suffix}", pixels.squeeze())
-    return folder / "samples"
-
-
-def besides(*makes: Make) -> Make:
-    """Pictures, and more."""
-    return lambda folder: [make(folder) for make in (pictures, *makes)]
+    return make
 
 
 def zipped(folder: Path) -> None:
-    pack(pictures(folder), folder / "samples.zip", "out/")
+    pictures()(folder / "unpacked")
+    pack(folder / "unpacked", folder / "samples.zip")
 
 
 def shards(folder: Path) -> None:
@@ -99,66 +93,26 @@ def shards(folder: Path) -> None:
 
 
 def data_set(folder: Path) -> None:
-    save_classes(folder / "images", {"cats": 8, "dogs": 8})
-    prepare(folder / "data", config_of(folder / "images"))
+    prepare(folder / "data", config_of(save_classes(folder / "images", {"cats": 8, "dogs": 8})))
 
 
-def cut(folder: Path) -> None:
-    np.savez(folder / "samples.npz", arr_0=IMAGES)
-    content((folder / "samples.npz").read_bytes()[:-100])(folder)
-
-
-def tar(folder: Path) -> None:
-    with tarfile.open(folder / "samples.tar", "w") as file:
-        file.add(pictures(folder), "samples")
-
-
-def saved_tensors(folder: Path) -> None:
-    torch.save(torch.zeros(8, 3, 8, 8), folder / "samples.pt")
-
-
-def header(shape: tuple[int, ...], descr: str = "|u1") -> Make:
+def announced(shape: tuple[int, ...]) -> Make:
     """An npz whose images are announced with this shape, and are 8."""
 
     def make(folder: Path) -> None:
         data = io.BytesIO()
-        np.lib.format.write_array_header_1_0(data, {"descr": descr, "fortran_order": False, "shape": shape})
+        np.lib.format.write_array_header_1_0(data, {"descr": "|u1", "fortran_order": False, "shape": shape})
         with zipfile.ZipFile(folder / "samples.npz", "w") as archive:
             archive.writestr("arr_0.npy", data.getvalue() + IMAGES.tobytes())
 
     return make
 
 
-def statistics(dimensions: int = 2048, change: Callable[[dict[str, np.ndarray]], object] = lambda made: None) -> Make:
-    """A reference of statistics, changed before it is saved."""
+def statistics(dimensions: int = 2048, **changes: np.ndarray | None) -> Make:
+    """A reference of statistics, with other arrays in their place or beside them; None takes one away."""
 
     def make(folder: Path) -> None:
-        made = {"mu": np.zeros(dimensions), "sigma": np.eye(dimensions)}
-        change(made)
-        np.savez(folder / "reference.npz", **made)
+        made = {"mu": np.zeros(dimensions), "sigma": np.eye(dimensions)} | changes
+        np.savez(folder / "reference.npz", **{name: array for name, array in made.items() if array is not None})
 
     return make
-
-
-def with_reference(make: Make) -> Make:
-    """What is brought, beside references of colour and of grey images."""
-
-    def both(folder: Path) -> None:
-        np.savez(folder / "reference.npz", arr_0=images(12, seed=9))
-        np.savez(folder / "grey.npz", arr_0=images(12, channels=1, seed=9))
-        make(folder)
-
-    return both
-
-
-def against(make: Make) -> Make:
-    """What is brought as the reference of plain samples."""
-    return lambda folder: [of_images(IMAGES)(folder), make(folder)]
-
-
-def taken(brought: str, make: Make, *says: str, **options) -> Case:
-    return Case(brought, with_reference(make), "taken", says, options)
-
-
-def refused(brought: str, make: Make, *says: str, **options) -> Case:
-    return Case(brought, with_reference(make), "refused", says, options)

@@ -1,9 +1,7 @@
 """Folders of images with something odd about them, made for the zoo."""
 
-import os
 import re
 import struct
-import tarfile
 import unicodedata
 import zipfile
 import zlib
@@ -11,19 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from pictures import pack, random_picture, save, save_classes
+from pictures import random_picture, save, save_classes
 from PIL import Image
-
-from eddpm.io.arrays import write_npz
 
 Make = Callable[[Path], object]
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title>"
+GZIP = b"\x1f\x8b\x08\0\0\0"
+TAR = bytes(257) + b"ustar\0" + bytes(249)
+BROKEN_ZIP = b"PK\3\4" + bytes(99)
 HEIC = b"\0\0\0\x18ftypheic" + bytes(range(200))
 
 
-def classes(*names: str, count: int = 6) -> Make:
-    """Class folders below `images`."""
-    return lambda folder: save_classes(folder / "images", dict.fromkeys(names, count))
+def classes(*names: str) -> Make:
+    """Class folders of six below `images`."""
+    return lambda folder: save_classes(folder / "images", dict.fromkeys(names, 6))
 
 
 def pets(*changes: Make) -> Make:
@@ -61,16 +61,6 @@ def link(name: str, target: str) -> Make:
 
 def empty(name: str) -> Make:
     return lambda images: (images / name).mkdir()
-
-
-def renamed(pattern: str, change: Callable[[Path], str]) -> Make:
-    """Files and folders of a pattern get other names."""
-
-    def make(images: Path) -> None:
-        for path in sorted(images.glob(pattern)):
-            path.rename(path.with_name(change(path)))
-
-    return make
 
 
 def overwritten(pattern: str, content: bytes) -> Make:
@@ -126,22 +116,6 @@ def zipped_unmarked(folder: Path) -> None:
     (folder / "images.zip").write_bytes(data.replace(b"##", "é".encode()))
 
 
-def zip_in_folders(folder: Path) -> None:
-    for name in ("cats", "dogs"):
-        save_classes(folder / "unpacked" / name, {name: 3})
-        (folder / "images" / name).mkdir(parents=True)
-        pack(folder / "unpacked" / name, folder / "images" / name / "images.zip")
-
-
-def tarred(name: str, mode: str) -> Make:
-    def make(folder: Path) -> None:
-        pets()(folder / "unpacked")
-        with tarfile.open(folder / name, mode) as archive:
-            archive.add(folder / "unpacked/images", "images")
-
-    return make
-
-
 # Single images and arrays -----------------------------------------------------------------------------------------
 
 
@@ -160,12 +134,8 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes | None = N
 
 
 def npz(**arrays: np.ndarray) -> Make:
-    return lambda folder: write_npz(folder / "images.npz", **arrays)
+    return lambda folder: np.savez(folder / "images.npz", **arrays)
 
 
-def many(*shape: int, dtype: type = np.uint8) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
-
-
-def pipe(name: str) -> Make:
-    return lambda images: os.mkfifo(images / name)
+def many(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)

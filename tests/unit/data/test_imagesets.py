@@ -1,26 +1,22 @@
 """Images of every kind that are measured, opened in one way."""
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import config_of, prepare, random_picture, save, save_classes
+from pictures import config_of, prepare, random_picture, save_classes
 from refusals import refusal
 
 from eddpm.data.imagesets import open_images
 from eddpm.errors import ArtifactError
-from eddpm.io.batches import Samples, StatisticsAlone, write_samples
+from eddpm.io.batches import Samples, write_samples
 
 
-def shard(path, start: int, stop: int, size: int = 8):
+def shard(path: Path, start: int, stop: int, size: int = 8) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     images = np.stack([random_picture(size, size, seed=k) for k in range(start, stop)])
     write_samples(path, Samples(images, np.arange(start, stop), {"index": np.arange(start, stop)}))
-    return path
-
-
-def read(path) -> np.ndarray:
-    return np.concatenate(list(open_images(path).batches(3)))
 
 
 def test_the_shards_of_a_run_are_one_batch(tmp_path):
@@ -31,7 +27,8 @@ def test_the_shards_of_a_run_are_one_batch(tmp_path):
     assert (len(images), images.shape) == (15, (8, 8, 3))
     assert images.labels.tolist() == list(range(15))
     assert images.notes == ("its images are those of 0000.npz to 0002.npz, 3 files",)
-    np.testing.assert_array_equal(read(tmp_path / "samples"), [random_picture(8, 8, seed=k) for k in range(15)])
+    found = np.concatenate(list(images.batches(3)))
+    np.testing.assert_array_equal(found, [random_picture(8, 8, seed=k) for k in range(15)])
 
 
 def test_shards_of_unlike_images_are_refused(tmp_path):
@@ -44,31 +41,14 @@ def test_shards_of_unlike_images_are_refused(tmp_path):
 def test_a_prepared_data_set_is_named_by_its_description(tmp_path):
     dataset = prepare(tmp_path / "data", config_of(save_classes(tmp_path / "images", {"a": 5, "b": 5})))
     assert len(open_images(dataset)) == 8
-    assert open_images(dataset).path == dataset
     assert refusal(open_images, dataset.parent) == "is a prepared data set; name its dataset.json"
 
 
-def test_statistics_are_told_apart_from_other_faults(tmp_path):
-    np.savez(tmp_path / "stats.npz", mu=np.zeros(4), sigma=np.eye(4))
-    with pytest.raises(StatisticsAlone) as caught:
-        open_images(tmp_path / "stats.npz")
-    assert caught.value.path == tmp_path / "stats.npz"
-
-
-def test_statistics_beside_a_batch_are_not_guessed_between(tmp_path):
-    shard(tmp_path / "a.npz", 0, 5)
-    np.savez(tmp_path / "stats.npz", mu=np.zeros(4), sigma=np.eye(4))
-    assert refusal(open_images, tmp_path) == "holds statistics (stats.npz) beside others; name one file"
-
-
-def test_a_zip_of_arrays_is_named(tmp_path):
+def test_between_files_of_several_kinds_nothing_is_guessed(tmp_path):
+    shard(tmp_path / "run/samples/0000.npz", 0, 5)
+    assert refusal(open_images, tmp_path / "run").startswith("holds arrays in folders only (samples/0000.npz); ")
+    np.savez(tmp_path / "run/samples/stats.npz", mu=np.zeros(4), sigma=np.eye(4))
+    assert refusal(open_images, tmp_path / "run/samples").startswith("holds statistics (stats.npz) beside others; ")
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr("0.npz", b"")
     assert refusal(open_images, tmp_path / "a.zip").startswith("is a zip of arrays (0.npz); unpack it")
-
-
-def test_images_beside_arrays_are_not_guessed_between(tmp_path):
-    shard(tmp_path / "run/samples/0000.npz", 0, 5)
-    assert refusal(open_images, tmp_path / "run").startswith("holds arrays in folders only (samples/0000.npz); ")
-    save(tmp_path / "run/grid.png", random_picture(8, 8))
-    assert refusal(open_images, tmp_path / "run").startswith("holds images and arrays (samples/0000.npz); ")

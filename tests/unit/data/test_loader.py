@@ -37,17 +37,12 @@ AUGMENTED = {"random_crop": True, "random_flip": True}
 EACH = pytest.mark.parametrize("values", [{}, {"random_flip": True}, {"random_crop": True}, AUGMENTED])
 
 
-# Which images -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("batch_size", "total"), [(4, 10), (10, 10), (7, 3), (1, 5), (25, 4)])
+@pytest.mark.parametrize(("batch_size", "total"), [(4, 10), (7, 3), (1, 5)])
 def test_every_epoch_sees_every_image_once(batch_size, total):
     steps = math.lcm(batch_size, total) // batch_size * 3
     seen = np.concatenate([batch_indices(7, step, batch_size, total) for step in range(steps)])
-    epochs = seen.reshape(-1, total)
-    for epoch in epochs:
+    for epoch in seen.reshape(-1, total):
         assert sorted(epoch) == list(range(total))
-    assert len(epochs) >= 3
 
 
 def test_the_place_of_an_image_in_the_order_is_uniform():
@@ -64,9 +59,6 @@ def test_an_epoch_of_batches_holds_every_image_of_the_store_with_its_label(photo
     np.testing.assert_array_equal(found[place], wanted[wanted_place])
     labels = np.concatenate([labels for _, labels in batches])
     np.testing.assert_array_equal(labels[place], photographs.store.labels[wanted_place])
-
-
-# Who reads them ---------------------------------------------------------------------------------------------------
 
 
 @EACH
@@ -88,16 +80,10 @@ def test_a_restart_reads_what_would_have_come(photographs, values):
 
 
 @EACH
-def test_processes_that_read_ahead_change_nothing(photographs, values):
+def test_processes_that_read_ahead_change_nothing_and_use_none_of_torchs_own_random_numbers(photographs, values):
+    before = torch.get_rng_state()
     same(read(photographs.store, training(**values), workers=2), read(photographs.store, training(**values)))
-
-
-def test_reading_uses_none_of_torchs_own_random_numbers(photographs):
-    torch.manual_seed(5)
-    wanted = torch.rand(3)
-    torch.manual_seed(5)
-    read(photographs.store, training(**AUGMENTED), workers=2)
-    assert torch.equal(torch.rand(3), wanted)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_signals_to_the_whole_job_leave_the_readers_to_the_trainer(photographs):
@@ -145,14 +131,10 @@ def test_half_of_the_images_are_mirrored_and_the_others_are_not(ramps, random_cr
     np.testing.assert_array_equal(flipped[mirrored], plain[mirrored, ::-1])
 
 
-def lengths_of(rows: np.ndarray) -> np.ndarray:
-    """To how many pixels the short side of a ramp was scaled: the more, the flatter it is."""
-    return np.rint(6 * 40 / ((rows[:, 28] - rows[:, 3]) / 25)).astype(int)
-
-
 def test_crops_are_of_every_scale_and_place_and_lie_within_the_image(ramps):
     rows = rows_of(ramps, random_crop=True)
-    lengths = lengths_of(rows)
+    # To how many pixels the short side of a ramp was scaled: the more, the flatter it is.
+    lengths = np.rint(6 * 40 / ((rows[:, 28] - rows[:, 3]) / 25)).astype(int)
     counts = np.bincount(lengths, minlength=41)[32:]
     assert len(counts) == 9
     assert ((counts - 100) ** 2 / 100).sum() < 26.1  # chi-squared, 8 degrees of freedom: exceeded once in 1000
@@ -161,8 +143,7 @@ def test_crops_are_of_every_scale_and_place_and_lie_within_the_image(ramps):
     left = np.rint(((rows[:, 3] / 6) + 0.5) * scale - 0.5 - 3).astype(int)
     assert left.min() == 0
     assert (left <= lengths - 32).all()
-    widest = left[lengths == 40]
-    assert set(widest) == set(range(9))
+    assert set(left[lengths == 40]) == set(range(9))
 
 
 def test_the_same_image_is_cropped_and_mirrored_otherwise_each_time(photographs):
@@ -176,11 +157,8 @@ def test_the_same_image_is_cropped_and_mirrored_otherwise_each_time(photographs)
 def test_random_crops_of_images_that_were_cropped_before_are_refused(tmp_path):
     store = Store(prepare(tmp_path, config_of(CIFAR10, num_classes=10)), "train")
     assert len(read(store, training(random_flip=True))) == 6
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError, match=r"^training\.random_crop: .* set dataset\.uncropped: true"):
         training_batches(store, training(random_crop=True), 0, range(12), 0)
-    assert str(caught.value) == (
-        "training.random_crop: the prepared images are centre crops already; set dataset.uncropped: true"
-    )
 
 
 def test_images_for_evaluation_come_in_order_a_few_at_a_time(photographs, monkeypatch):

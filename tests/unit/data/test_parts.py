@@ -1,7 +1,5 @@
 """Training and validation images: a split that is fair, whole and repeatable, or two sources that fit each other."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from pictures import CIFAR10, config_of, pack, random_picture, save, save_classes
@@ -9,10 +7,9 @@ from pictures import CIFAR10, config_of, pack, random_picture, save, save_classe
 from eddpm.data.parts import open_parts, split
 from eddpm.data.sources import open_source
 from eddpm.errors import ConfigError
-from eddpm.io.batches import Samples, write_samples
 
 
-@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5, 0.75])
+@pytest.mark.parametrize("fraction", [0.1, 0.75])
 def test_a_split_is_whole_sorted_repeatable_and_of_every_class_the_same_share(fraction):
     counts = [100, 300, 37]
     labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], counts))
@@ -22,27 +19,10 @@ def test_a_split_is_whole_sorted_repeatable_and_of_every_class_the_same_share(fr
     assert (np.diff(validation) > 0).all()
     assert np.abs(np.bincount(labels[validation], minlength=3) - fraction * np.array(counts)).max() <= 1
     assert len(validation) == np.ceil(fraction * 437)
-    np.random.seed(2)
     np.testing.assert_array_equal(split(labels, fraction)[1], validation)
 
 
-@pytest.mark.parametrize(
-    ("counts", "fraction", "words"),
-    [
-        ([5, 1, 1], 0.5, "not cats (1 image), dogs (1 image)"),
-        ([5, 5, 5], 0.1, "makes 2 of 15 images validate, but each of 3 classes needs one to train and one to validate"),
-        ([5, 5, 5], 0.9, "makes 14 of 15 images validate"),
-        ([2, 50, 50], 0.1, "not birds (2 images)"),
-        ([50, 50, 2], 0.95, "not dogs (2 images)"),
-    ],
-)
-def test_a_class_that_a_part_would_lack_is_named(counts, fraction, words):
-    with pytest.raises(ConfigError) as caught:
-        split(np.repeat(np.arange(3), counts).tolist(), fraction, ["birds", "cats", "dogs"])
-    assert words in str(caught.value)
-
-
-@pytest.mark.parametrize(("counts", "low", "high"), [([5, 5, 5], 0.2, 0.8), ([7, 4], 0.182, 0.818), ([2, 2], 0.5, 0.5)])
+@pytest.mark.parametrize(("counts", "low", "high"), [([7, 4], 0.182, 0.818), ([2, 2], 0.5, 0.5)])
 def test_the_shares_that_are_proposed_can_be_taken(counts, low, high):
     labels = np.repeat(np.arange(len(counts)), counts).tolist()
     with pytest.raises(ConfigError, match=f"take {low:g} to {high:g},"):
@@ -66,30 +46,19 @@ def test_a_validation_source_is_all_of_one_part_and_the_source_all_of_the_other(
                 save(tmp_path / folder / image, random_picture(8, 8))
         (tmp_path / folder / "LICENSE.txt").symlink_to(tmp_path / "LICENSE.txt")  # which both may share
     (tmp_path / "LICENSE.txt").write_text("CC0")
-    other = pack(tmp_path / "two", tmp_path / "two.zip")
-    for two in (tmp_path / "two", other):
+    for two in (tmp_path / "two", pack(tmp_path / "two", tmp_path / "two.zip")):
         parts = open_parts(config_of(tmp_path / "one", validation_source=str(two), classes=classes))
         assert [entry.label for entry in parts["train"].entries] == [0, 0, 0, 1, 1, 1]
         assert [entry.label for entry in parts["validation"].entries] == [0, 1]
 
 
-def linked(folder: Path, of: Path) -> Path:
-    for image in sorted(of.glob("*/*.png"))[::3]:
-        (folder / image.parent.name / f"linked {image.name}").symlink_to(image)
-    return folder
-
-
-@pytest.mark.parametrize("other", ["a link to it", "links to some images", "the same zip", "the same npz"])
-def test_images_that_would_train_and_validate_are_refused(tmp_path, other):
-    one = two = save_classes(tmp_path / "one", {"a": 4, "b": 4})
-    if other == "a link to it":
-        (two := tmp_path / "two").symlink_to(one)
-    elif other == "links to some images":
-        two = linked(save_classes(tmp_path / "two", {"a": 2, "b": 2}), one)
-    elif other == "the same zip":
-        one = two = pack(one, tmp_path / "one.zip")
-    else:
-        one = two = tmp_path / "one.npz"
-        write_samples(one, Samples(np.zeros((4, 8, 8, 3), np.uint8), np.arange(4) % 2, {}))
-    with pytest.raises(ConfigError, match="would train and validate; name other images"):
-        open_parts(config_of(one, validation_source=str(two)))
+def test_images_that_would_train_and_validate_are_refused(tmp_path):
+    folder = save_classes(tmp_path / "one", {"a": 4, "b": 4})
+    (tmp_path / "link").symlink_to(folder)
+    some = save_classes(tmp_path / "some", {"a": 2, "b": 2})
+    (some / "b/linked.png").symlink_to(folder / "b/003.png")
+    packed = pack(folder, tmp_path / "one.zip")
+    np.savez(tmp_path / "one.npz", arr_0=np.zeros((4, 8, 8, 3), np.uint8), arr_1=np.arange(4) % 2)
+    for one, two in [(folder, tmp_path / "link"), (folder, some), (packed, packed), [tmp_path / "one.npz"] * 2]:
+        with pytest.raises(ConfigError, match="would train and validate; name other images"):
+            open_parts(config_of(one, validation_source=str(two)))

@@ -7,8 +7,7 @@ import pytest
 from pictures import random_picture
 from PIL import Image
 
-from eddpm.data import pictures
-from eddpm.data.pictures import NOTES, convert, is_image, open_image, starts_like_image
+from eddpm.data.pictures import convert, open_image, starts_like_image
 
 COLOURS, GREYS = (Image.fromarray(random_picture(9, 12, channels)) for channels in (3, 1))
 
@@ -27,41 +26,16 @@ def orientation(number: int) -> Image.Exif:
 
 def with_alpha(least: int, mode: str = "RGBA") -> Image.Image:
     image = COLOURS.convert(mode)
-    image.putalpha(Image.fromarray(np.full((9, 12), least, np.uint8)))
+    image.putalpha(Image.new("L", image.size, least))
     return image
 
 
-# Opening ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "TGA", "JPEG2000", "ICO", "PCX"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "TGA", "JPEG2000"])
 def test_images_of_every_kind_are_opened_and_known_by_their_first_bytes(kind):
     data = encoded(Image.fromarray(random_picture(32, 32)), kind)
     with open_image(data) as image:
         assert np.asarray(image.convert("RGB")).shape == (32, 32, 3)
     assert starts_like_image(data) or kind == "TGA"  # which has no mark
-
-
-@pytest.mark.filterwarnings("error")
-def test_large_images_have_a_limit_of_our_own_and_that_of_pillow_stays_as_it_was(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    monkeypatch.setattr(pictures, "PIXELS", 1000)
-    with open_image(encoded(Image.new("L", (40, 25)), "PNG")) as image:
-        assert convert(image, 1).image.size == (40, 25)
-    with (
-        pytest.raises(ValueError, match="is 40x26, more than 1000 pixels"),
-        open_image(encoded(Image.new("L", (40, 26)), "PNG")),
-    ):
-        pass
-    assert Image.MAX_IMAGE_PIXELS == 100
-
-
-@pytest.mark.parametrize("name", ["a.HEIC", "a.svg", "a.eps", "a.psd", "a.pdf", "a.jxl", "a.dng", "a", "a.jpg.icloud"])
-def test_other_formats_are_no_images_by_their_names(name):
-    assert not is_image(name)
-
-
-# Converting -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -70,8 +44,6 @@ def test_other_formats_are_no_images_by_their_names(name):
         (encoded(COLOURS, "PNG"), []),
         (encoded(COLOURS, "JPEG", exif=orientation(6)), ["exif_turned"]),
         (encoded(COLOURS, "JPEG", exif=orientation(1)), []),
-        (encoded(COLOURS, "PNG", exif=orientation(3)), ["exif_turned"]),
-        (encoded(COLOURS, "WEBP", exif=orientation(8)), ["exif_turned"]),
         (encoded(COLOURS, "JPEG", exif=b"Exif\0\0damaged"), []),
         (encoded(with_alpha(254), "PNG"), ["transparent"]),
         (encoded(with_alpha(255), "PNG"), []),
@@ -80,9 +52,6 @@ def test_other_formats_are_no_images_by_their_names(name):
         (encoded(COLOURS, "PNG", transparency=COLOURS.getpixel((0, 0))), ["transparent"]),
         (encoded(COLOURS, "GIF", save_all=True, append_images=[GREYS]), ["several_frames"]),
         (encoded(COLOURS, "GIF", save_all=True, append_images=[GREYS])[:-60], ["several_frames"]),
-        (encoded(COLOURS, "TIFF", save_all=True, append_images=[GREYS]), ["several_frames"]),
-        (encoded(COLOURS, "MPO", save_all=True, append_images=[GREYS.convert("RGB")]), ["several_frames"]),
-        (encoded(GREYS, "JPEG"), ["grey_made_colour"]),
         (encoded(GREYS.convert("1"), "PNG"), ["grey_made_colour"]),
         (encoded(COLOURS.convert("CMYK"), "JPEG"), ["cmyk"]),
     ],
@@ -91,12 +60,11 @@ def test_every_treatment_of_an_image_is_noted_and_nothing_else(data, notes):
     with open_image(data) as stored:
         picture = convert(stored, 3)
     assert picture.notes == notes
-    assert set(notes) <= NOTES.keys()
     assert (picture.image.mode, picture.image.size) == ("RGB", (12, 9))  # not turned
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "P with transparency", "P", "1", "CMYK"])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1", "CMYK"])
 def test_every_mode_of_8_bits_becomes_its_colours_without_transparency(mode):
     colours = np.zeros((8, 8, 3), np.uint8)
     colours[:4] = (255, 255, 255) if mode in ("1", "LA") else (255, 0, 0)
@@ -104,13 +72,12 @@ def test_every_mode_of_8_bits_becomes_its_colours_without_transparency(mode):
     image, options = {
         "RGBA": (Image.merge("RGBA", (*opaque.split(), alpha)), {}),
         "LA": (Image.merge("LA", (opaque.convert("L"), alpha)), {}),
-        "P with transparency": (opaque.quantize(2), {"transparency": bytes([0, 128])}),
-        "P": (opaque.quantize(2), {}),
+        "P": (opaque.quantize(2), {"transparency": bytes([0, 128])}),
         "1": (opaque.convert("1"), {}),
         "CMYK": (opaque.convert("CMYK"), {}),
     }[mode]
     with open_image(encoded(image, "TIFF" if mode == "CMYK" else "PNG", **options)) as stored:
-        assert stored.mode == mode.split()[0]
+        assert stored.mode == mode
         np.testing.assert_array_equal(convert(stored, 3).image, colours)
 
 

@@ -2,12 +2,14 @@
 
 import os
 import pickle
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pictures import config_of, prepare, save_classes
+from refusals import refusal
 
 from eddpm.data import store as store_module
 from eddpm.data.parts import open_parts
@@ -23,19 +25,6 @@ def originals(photographs):
     return [source.read(entry, 3).image for entry in entries], [entry.label for entry in entries]
 
 
-@pytest.fixture
-def copy(photographs, tmp_path) -> Path:
-    shutil.copytree(photographs.dataset.parent, tmp_path / "copy")
-    return tmp_path / "copy" / "dataset.json"
-
-
-def refusal(dataset: Path, part: str = "train") -> str:
-    with pytest.raises(ArtifactError) as caught:
-        Store(dataset, part)
-    assert len(str(caught.value).splitlines()) == 1
-    return str(caught.value)
-
-
 def test_a_store_knows_its_images_classes_and_labels(photographs, originals):
     store = photographs.store
     assert (len(store), store.shape, store.uncropped) == (400, (24, 24, 3), True)
@@ -47,7 +36,7 @@ def test_a_store_knows_its_images_classes_and_labels(photographs, originals):
     assert np.bincount(validation.labels).tolist() == [10] * 10
 
 
-@pytest.mark.parametrize("index", [[0], [63, 64], [399, 0, 128, 0, 127], [], range(400)])
+@pytest.mark.parametrize("index", [[63, 64], [399, 0, 128, 0, 127], [], range(400)])
 def test_images_are_read_by_their_numbers_in_any_order_cropped_and_uncropped(photographs, originals, index):
     found = photographs.store.read(np.array(index, np.int64))
     assert (found.shape, found.dtype) == ((len(index), 24, 24, 3), np.uint8)
@@ -56,20 +45,20 @@ def test_images_are_read_by_their_numbers_in_any_order_cropped_and_uncropped(pho
         np.testing.assert_array_equal(photographs.store.read_uncropped(i), keep_whole(originals[0][i], 24))
 
 
-@pytest.mark.parametrize("size", [1, 64, 100, 150, 1000])
-def test_batches_are_all_images_in_order(photographs, size):
-    batches = list(photographs.store.batches(size))
-    assert {len(batch) for batch in batches[:-1]} <= {size}
+def test_batches_are_all_images_in_order(photographs):
+    batches = list(photographs.store.batches(150))
+    assert [len(batch) for batch in batches] == [150, 150, 100]
     np.testing.assert_array_equal(np.concatenate(batches), photographs.store.read(np.arange(400)))
 
 
-def test_what_is_read_may_be_written_to_without_changing_the_data_set(photographs):
+def test_what_is_read_may_be_written_to_and_another_process_reads_the_same(photographs):
     store = photographs.store
-    before = store.read(np.arange(5)), store.read_uncropped(7)
+    before, whole = store.read(np.arange(5)), store.read_uncropped(7)
     store.read(np.arange(5))[:] = 0
     store.read_uncropped(7)[:] = 0
-    np.testing.assert_array_equal(store.read(np.arange(5)), before[0])
-    np.testing.assert_array_equal(store.read_uncropped(7), before[1])
+    for each in (store, pickle.loads(pickle.dumps(store))):
+        np.testing.assert_array_equal(each.read(np.arange(5)), before)
+        np.testing.assert_array_equal(each.read_uncropped(7), whole)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -82,16 +71,10 @@ def test_a_part_may_begin_with_a_shard_without_images_and_hold_images_of_any_sha
     store = Store(prepare(tmp_path, config), "train")
     assert store.labels.tolist() == [0] * 2 + [1] * 10
     source, entries = open_parts(config)["train"]
-    for i in range(12):
-        image = source.read(entries[8 + i], channels).image
+    for i, entry in enumerate(entries[8:]):
+        image, found = source.read(entry, channels).image, store.read_uncropped(i)
         np.testing.assert_array_equal(store.read(np.array([i]))[0], center_crop(image, 8).reshape(8, 8, channels))
-        found = store.read_uncropped(i)
         np.testing.assert_array_equal(found, keep_whole(image, 8).reshape(found.shape))
-
-
-def test_a_store_sent_to_another_process_reads_the_same(photographs):
-    sent = pickle.loads(pickle.dumps(photographs.store))
-    np.testing.assert_array_equal(sent.read(np.arange(400)), photographs.store.read(np.arange(400)))
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux lists them")
@@ -107,31 +90,27 @@ def test_few_files_are_open_at_a_time_however_many_shards_there_are(photographs,
     assert len(store) == 400  # it is still in use
 
 
-# Mistakes ---------------------------------------------------------------------------------------------------------
-
-
 def test_a_data_set_that_is_not_there_or_something_else_is_refused(tmp_path):
-    assert refusal(tmp_path / "dataset.json").startswith(f"{tmp_path / 'dataset.json'}: does not exist")
+    assert refusal(Store, tmp_path / "dataset.json", "train").startswith("does not exist")
     (tmp_path / "dataset.json").write_text("{}")
-    assert refusal(tmp_path / "dataset.json").startswith(f"{tmp_path / 'dataset.json'}: has not the keys")
+    assert refusal(Store, tmp_path / "dataset.json", "train").startswith("has not the keys")
 
 
 @pytest.mark.parametrize("kind", ["images", "labels", "sizes", "pixels"])
-def test_a_missing_or_damaged_array_is_refused_by_name(copy, kind):
-    path = copy.parent / f"train/00003-{kind}.npy"
-    whole = path.read_bytes()
-    for content in (b"", whole[:50], whole[:-1], b"no array" * 100):
+def test_an_array_that_is_missing_damaged_or_of_another_shape_or_type_is_refused_by_name(photographs, tmp_path, kind):
+    def refused(words: str) -> None:
+        with pytest.raises(ArtifactError, match=f"^{re.escape(f'{path}: {words}')}"):
+            Store(tmp_path / "copy/dataset.json", "train")
+
+    shutil.copytree(photographs.dataset.parent, tmp_path / "copy")
+    path = tmp_path / f"copy/train/00003-{kind}.npy"
+    whole, array = path.read_bytes(), np.load(path)
+    for content in (b"", whole[:-1], b"no array" * 100):
         path.write_bytes(content)
-        assert refusal(copy).startswith(f"{path}: not a readable npy (")
+        refused("not a readable npy (")
+    for other in (array[1:], array.astype(np.int32)):
+        np.save(path, other)
+        refused(f"is {other.dtype} {other.shape}, not {array.dtype} {array.shape}; ")
     path.unlink()
-    assert refusal(copy).startswith(f"{path}: does not exist; prepare the data set again")
-    assert len(Store(copy, "validation")) == 100
-
-
-@pytest.mark.parametrize("kind", ["images", "labels", "sizes", "pixels"])
-def test_an_array_of_another_shape_or_type_is_refused_by_name(copy, kind):
-    path = copy.parent / f"train/00003-{kind}.npy"
-    whole = np.load(path)
-    for array in (whole[1:], whole.astype(np.int32)):
-        np.save(path, array)
-        assert refusal(copy).startswith(f"{path}: is {array.dtype} {array.shape}, not {whole.dtype} {whole.shape}; ")
+    refused("does not exist; prepare the data set again")
+    assert len(Store(tmp_path / "copy/dataset.json", "validation")) == 100

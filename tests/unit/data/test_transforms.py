@@ -25,10 +25,7 @@ def distance(found: np.ndarray, wanted: np.ndarray) -> float:
     return np.abs(found - wanted).max()
 
 
-# The centre -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("factor", [2, 4, 8])
+@pytest.mark.parametrize("factor", [2, 8])
 def test_a_picture_larger_by_a_power_of_two_becomes_the_means_of_its_blocks(factor):
     # Each block is a constant, so its mean is exact however often it is rounded on the way.
     blocks = random_picture(6, 10)
@@ -36,7 +33,7 @@ def test_a_picture_larger_by_a_power_of_two_becomes_the_means_of_its_blocks(fact
     np.testing.assert_array_equal(center_crop(Image.fromarray(pixels), 6), blocks[:, 2:8])
 
 
-@pytest.mark.parametrize(("height", "width"), [(13, 9), (9, 15), (8, 11), (5, 7), (3, 3)])
+@pytest.mark.parametrize(("height", "width"), [(13, 9), (9, 15), (5, 7)])
 def test_what_remains_after_halving_is_bicubic(height, width):
     pixels = random_picture(height, width)
     ratio = 8 / min(height, width)
@@ -54,15 +51,12 @@ def test_a_large_picture_is_halved_first_and_then_scaled():
     assert distance(center_crop(Image.fromarray(pixels), 8), bicubic(halved, 8, 10)[:, 1:9]) <= 1
 
 
-@pytest.mark.parametrize(("height", "width"), [(5, 7), (8, 8), (11, 9), (15, 31), (100, 37), (1, 1), (1, 20)])
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (100, 37), (1, 20)])
 def test_any_picture_becomes_a_square_of_the_size_and_a_plain_one_stays_plain(height, width):
     plain = np.full((height, width, 3), (200, 100, 7), dtype=np.uint8)
     found = center_crop(Image.fromarray(plain), 8)
     assert (found.shape, found.dtype) == ((8, 8, 3), np.uint8)
     assert (found == plain[0, 0]).all()
-
-
-# All of it --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 70), (33, 50), (12, 9)])
@@ -71,9 +65,7 @@ def test_a_picture_that_a_random_crop_would_never_shrink_is_kept_as_it_is(height
     np.testing.assert_array_equal(keep_whole(Image.fromarray(pixels), 32), pixels)
 
 
-@pytest.mark.parametrize(
-    ("height", "width", "kept"), [(41, 82, (40, 80)), (300, 205, (59, 40)), (1000, 1500, (40, 60))]
-)
+@pytest.mark.parametrize(("height", "width", "kept"), [(41, 82, (40, 80)), (300, 205, (59, 40))])
 def test_a_larger_picture_keeps_the_pixels_of_the_widest_random_crop(height, width, kept):
     found = keep_whole(Image.fromarray(random_picture(height, width)), 32)
     assert found.shape == (*kept, 3)
@@ -83,12 +75,10 @@ def test_a_larger_picture_keeps_the_pixels_of_the_widest_random_crop(height, wid
     np.testing.assert_array_equal(found[top : top + 40, left : left + 40], middle)
 
 
-# At random --------------------------------------------------------------------------------------------------------
-
 LAST = 1 - 2**-32  # the largest number that can be drawn
 
 
-@pytest.mark.parametrize("draws", [(0.99, 0, 0), (0.5, 0.2, 0.7), (0.3, LAST, LAST), (LAST, LAST, 0)])
+@pytest.mark.parametrize("draws", [(0.99, 0, 0), (0.5, 0.2, 0.7), (LAST, LAST, 0)])
 @pytest.mark.parametrize(("height", "width"), [(40, 53), (47, 40), (20, 33)])
 def test_a_random_crop_is_cut_from_the_picture_scaled_as_by_the_book(height, width, draws):
     pixels = random_picture(height, width)
