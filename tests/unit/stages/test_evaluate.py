@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from inception_standin import write_inception
+from pictures import pack, save
 from tiny import write_settings
 
 from eddpm.config.schema import MeasureConfig, SpaceConfig
@@ -67,6 +68,22 @@ def test_inception_is_the_space_of_published_batches(capsys, tmp_path):
     headings = ["FID ↓", "sFID ↓", "KID ↓", "IS ↑", "precision ↑", "recall ↑"]
     assert list(table) == [f"{heading} (inception)" for heading in headings]
     assert table["precision ↑ (inception)"] == "1.000"  # the samples are among the reference's images
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "npy"])
+def test_pictures_give_the_numbers_of_their_npz(capsys, tmp_path, kind):
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
+    for k in range(8):
+        save(tmp_path / f"folder/{k}.png", images[k])
+    pack(tmp_path / "folder", tmp_path / "images.zip")
+    np.save(tmp_path / "images.npy", images[:8])
+    write_npz(tmp_path / "images.npz", arr_0=images[:8])
+    write_npz(tmp_path / "reference.npz", arr_0=images[4:])
+    given = {"folder": "folder", "zip": "images.zip", "npy": "images.npy"}[kind]
+    for pair in ((given, "reference.npz"), ("reference.npz", given)):
+        paths = [tmp_path / name for name in pair]
+        of_npz = [tmp_path / name.replace(given, "images.npz") for name in pair]
+        assert printed(capsys, *paths, ["pixels"]) == printed(capsys, *of_npz, ["pixels"])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """References: what they hold, what serves as one, and what is refused."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from inception_standin import write_inception
@@ -10,7 +12,7 @@ from tiny import write_settings
 from eddpm.config.schema import MeasureConfig, SpaceConfig
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.extractors import open_space
-from eddpm.evaluation.features import Extractor
+from eddpm.evaluation.features import Extractor, Features
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
 from eddpm.stages import references as stage
@@ -59,6 +61,23 @@ def test_of_many_images_some_are_kept_evenly_and_the_statistics_are_of_all(tmp_p
     np.testing.assert_array_equal(reference["arr_0"], whole[kept])
     np.testing.assert_allclose(reference["features"], whole[kept].reshape(5, -1) / 127.5 - 1, atol=1e-6)
     np.testing.assert_allclose(reference["mu"], whole.reshape(600, -1).mean(axis=0) / 127.5 - 1, atol=1e-6)
+
+
+def test_a_reference_of_many_images_holds_the_features_of_few(tmp_path, settings, monkeypatch):
+    """As ImageNet: 20,000 images of 512 features are 41 MB; a hundredth of them are kept."""
+    monkeypatch.setattr(stage, "REFERENCE_IMAGES", 200)
+
+    def wide(images):
+        return Features(np.repeat(images.reshape(len(images), -1), 128, axis=1).astype(np.float32), None, None)
+
+    monkeypatch.setattr(stage, "open_spaces", lambda *_: [Extractor("pixels", {}, wide)])
+    images = images_file(tmp_path / "train.npz", 20_000, size=2)
+    tracemalloc.start()
+    extract_references(settings, images, [], [tmp_path / "r.npz"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # of which the statistics are 512 x 512 numbers, thrice
+    assert read_npz(tmp_path / "r.npz")["features"].shape == (200, 512)
 
 
 def test_a_data_set_and_a_zip_give_the_references_of_their_images(tiny, tmp_path, settings, monkeypatch):
