@@ -1,7 +1,5 @@
 """Reading a project: its YAML file and its table of runs, with every name in them checked before anything runs."""
 
-import csv
-import io
 import itertools
 import os
 from collections import Counter
@@ -12,7 +10,7 @@ from typing import Any
 from eddpm.config.assets import Asset, asset_file, assets
 from eddpm.config.project import TEMPERATURE_SCALED, Project
 from eddpm.config.runs import Run
-from eddpm.config.settings import parse_settings, read_text
+from eddpm.config.settings import parse_settings, read_table
 from eddpm.config.userpaths import expand, why_absent
 from eddpm.errors import ConfigError
 
@@ -61,24 +59,19 @@ def load_project(values: dict[str, Any], place: str) -> Project:
 
 
 def _read_runs(path: Path) -> list[Run]:
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t")
-    try:
-        rows = [(f"{path} line {reader.line_num}", row) for row in reader]
-    except csv.Error as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); cells are separated by tabs") from None
-    if not rows:
-        raise ConfigError(f"{path}: has no rows; add one line per run")
-    for column, count in Counter(reader.fieldnames).items():
+    header, rows = read_table(path, "cells are separated by tabs")
+    for column, count in Counter(header).items():
         if count > 1:
             raise ConfigError(f"{path} line 1: column '{column}' is there {count} times; drop all but one")
-    if "method" in reader.fieldnames:
+    if "method" in header:
         raise ConfigError(f"{path}: column 'method' is of generated rows; remove it")
-    return [_run(row, where) for where, row in rows]
+    runs = [_run(row, where) for where, row in rows]
+    if not runs:
+        raise ConfigError(f"{path}: has no rows; add one line per run")
+    return runs
 
 
-def _run(row: dict[str | None, Any], where: str) -> Run:
-    if None in row or None in row.values():
-        raise ConfigError(f"{where}: has more or fewer cells than the header; separate them by tabs")
+def _run(row: dict[str, str], where: str) -> Run:
     cells = {column: cell for column, cell in row.items() if cell != ""}
     if cells.get("guidance") == "none":
         cells.setdefault("scale", "0")

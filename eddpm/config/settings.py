@@ -1,9 +1,11 @@
 """Settings: typed, strict and frozen, read from YAML; a mistake is one line with place, key, value and remedy."""
 
 import codecs
+import csv
 import difflib
+import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -124,6 +126,27 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise ConfigError(f"{path}: is no text, or of an unknown encoding; save it as UTF-8")
     return text
+
+
+def read_table(path: Path, remedy: str, **dialect: Any) -> tuple[list[str], Iterator[tuple[str, dict[str, str]]]]:
+    """The header of a tab-separated table that a user has written, and its rows, each with its place for messages.
+
+    `dialect` is for the csv module. Raises ConfigError as `read_text` does, with the remedy where cells cannot be told
+    apart, and at a row of another length than the header.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t", **dialect)
+    try:
+        rows = [(f"{path} line {reader.line_num}", row) for row in reader]
+    except csv.Error as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); {remedy}") from None
+    return list(reader.fieldnames or []), map(_whole_row, rows)
+
+
+def _whole_row(row: tuple[str, dict]) -> tuple[str, dict[str, str]]:
+    where, cells = row
+    if None in cells or None in cells.values():
+        raise ConfigError(f"{where}: has more or fewer cells than the header; separate them by tabs")
+    return row
 
 
 class _Loader(yaml.SafeLoader):

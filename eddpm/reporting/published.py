@@ -1,7 +1,6 @@
 """Published numbers of runs: their table, and ours beside them."""
 
 import csv
-import io
 import math
 from collections import Counter
 from decimal import Decimal
@@ -11,7 +10,7 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from eddpm.config.settings import Settings, parse_settings, read_text
+from eddpm.config.settings import Settings, parse_settings, read_table
 from eddpm.errors import ConfigError
 from eddpm.reporting.tables import MISSING, NONE, number
 
@@ -48,21 +47,14 @@ def read_published(path: Path) -> list[Published]:
     Raises ConfigError on a column that is unknown, missing or repeated, a cell that is no number, a row without run or
     source, and a second row of a run from one source.
     """
-    try:
-        text = io.StringIO(read_text(path), newline="")
-        reader = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
-        lines = [(f"{path} line {reader.line_num}", cells) for cells in reader]
-    except csv.Error as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); give a table of published numbers") from None
-    have, want = Counter(reader.fieldnames or []), Counter(list(Published.model_fields))
+    header, lines = read_table(path, "give a table of published numbers", quoting=csv.QUOTE_NONE)
+    have, want = Counter(header), Counter(list(Published.model_fields))
     for column in (have - want) + (want - have):
         raise ConfigError(
             f"{path} line 1: column '{column}' is unknown, missing or repeated; the columns are {', '.join(want)}"
         )
     rows: dict[tuple[str, str], Published] = {}
     for where, cells in lines:
-        if None in cells or None in cells.values():
-            raise ConfigError(f"{where}: has more or fewer cells than the header; separate them by tabs")
         texts = {column: cells.pop(column).strip() for column in ("run", "source", "note")}
         row = parse_settings(Published, texts | {column: cell.strip() or None for column, cell in cells.items()}, where)
         if (row.run, row.source) in rows:
