@@ -17,7 +17,7 @@ from eddpm.errors import ArtifactError, EddpmError
 from eddpm.evaluation.features import Extractor, Features
 from eddpm.evaluation.inception import SPATIAL_CHANNELS, inception_features, load_inception, resize_tf1
 from eddpm.io.files import load_checkpoint, sha256
-from eddpm.models.build import build_classifier, load_weights
+from eddpm.models.build import build_classifier, load_weights_file
 
 Builder = Callable[[SpaceConfig, Path | None, str | torch.device], Extractor]
 
@@ -40,7 +40,7 @@ def classifier(space: SpaceConfig, weights: Path, device: str | torch.device) ->
     """A classifier trained here, as it sees clean images."""
     config = space.classifier
     network = build_classifier(config, frozen=True)
-    load_weights(network, load_checkpoint(weights), str(weights))
+    load_weights_file(network, weights)
     network.to(device)
     wanted = (config.image_channels, config.image_size, config.image_size)
 
@@ -64,7 +64,7 @@ def inception(space: SpaceConfig, weights: Path, device: str | torch.device) -> 
     from cleanfid.resize import build_resizer
 
     network, resize = load_inception(weights).to(device), space.inception_resize
-    resizer = {"legacy_tensorflow": None, "clean": build_resizer("clean")}[resize]
+    resizer = build_resizer("clean") if resize == "clean" else None
 
     def extract(images: np.ndarray) -> Features:
         images = _rgb(images, "inception")

@@ -3,6 +3,7 @@
 import functools
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.errors import ArtifactError
+from eddpm.io.files import load_checkpoint
 from eddpm.io.names import listed
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.unet import UNet
@@ -99,6 +101,11 @@ def load_weights(network: UNet | EncoderClassifier, state_dict: Mapping, source:
     converted = [f"has {before}, computes in {after}" for before, after in types if before != after]
     if notes := [*found.notes, *converted]:
         logger.info(f"{source}: {'; '.join(notes).replace('torch.', '')}")
+
+
+def load_weights_file(network: UNet | EncoderClassifier, path: Path) -> None:
+    """`load_weights` of a checkpoint's file."""
+    load_weights(network, load_checkpoint(path), str(path))
 
 
 def _difference(found: Shapes, wanted: Shapes) -> str:

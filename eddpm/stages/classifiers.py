@@ -21,9 +21,9 @@ from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.noise_levels import level_edges, level_logits, noise_levels
 from eddpm.evaluation.temperature import BOUNDS
 from eddpm.evaluation.temperature import fit_temperature as fit_level
-from eddpm.io.files import load_checkpoint, write_text
+from eddpm.io.files import write_text
 from eddpm.io.log import progress
-from eddpm.models.build import build_classifier, load_weights
+from eddpm.models.build import build_classifier, load_weights_file
 from eddpm.models.device import device_name, pick_device
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.models.trained import save_trained
@@ -79,7 +79,7 @@ def _temperature_edges(settings: Path, config: MeasureClassifierConfig) -> list[
 
 def _load(config: EncoderConfig, weights: Path, device: torch.device) -> EncoderClassifier:
     network = build_classifier(config, frozen=True)
-    load_weights(network, load_checkpoint(weights), str(weights))
+    load_weights_file(network, weights)
     return network.to(device)
 
 

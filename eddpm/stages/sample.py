@@ -21,9 +21,9 @@ from eddpm.diffusion.schedule import NoiseSchedule, make_schedule, respace
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
-from eddpm.io.files import load_checkpoint, sha256
+from eddpm.io.files import sha256
 from eddpm.io.log import progress
-from eddpm.models.build import build_classifier, build_denoiser, load_weights
+from eddpm.models.build import build_classifier, build_denoiser, load_weights_file
 from eddpm.models.device import device_name, pick_device
 from eddpm.models.layers import set_trunk_dtype
 
@@ -125,7 +125,7 @@ class GuidedSampler:
 
     def _ready(self, network: torch.nn.Module, weights: Path | None) -> torch.nn.Module:
         if weights:
-            load_weights(network, load_checkpoint(weights), str(weights))
+            load_weights_file(network, weights)
         if self.config.precision != "float32":
             set_trunk_dtype(network, getattr(torch, self.config.precision))
         return network.to(self.device)

@@ -27,7 +27,7 @@ from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
 from eddpm.errors import ArtifactError, ConfigError, writing
 from eddpm.evaluation.noise_levels import noise_levels
 from eddpm.io.files import load_checkpoint, save_training_state, sha256, write_text
-from eddpm.models.build import build_classifier, build_denoiser, load_weights
+from eddpm.models.build import build_classifier, build_denoiser, load_weights_file
 from eddpm.models.device import device_name
 from eddpm.models.trained import save_trained
 from eddpm.training.classification import classification_loss
@@ -205,7 +205,7 @@ def _start(task_class: type[Task], config: Config, job: _Job, world: World, iden
     torch.manual_seed(config.training.seed)
     network = task_class.build(config.network).to(world.device)
     if job.init_from:
-        load_weights(network, load_checkpoint(job.init_from), str(job.init_from))
+        load_weights_file(network, job.init_from)
     trainer, unfinished = Trainer(network, config.training), job.model.with_name(UNFINISHED)
     if unfinished.exists() and (state := load_checkpoint(unfinished)).get("identity") == identity:
         trainer.load_state_dict(state["trainer"])
