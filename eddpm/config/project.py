@@ -47,7 +47,7 @@ class Project(Settings):
     ablations: dict[Name, Ablation] = Field(default_factory=dict)
     published: UserPath | None = None  # a table of published numbers, to set the runs' beside
 
-    @property
+    @cached_property
     def networks(self) -> dict[str, Denoiser | Classifier]:
         """Every network by its place in the project file: denoisers.NAME, classifiers.NAME."""
         kinds = {"denoisers": self.denoisers, "classifiers": self.classifiers}

@@ -107,7 +107,8 @@ class Files:
         ]
         for run in project.all_runs:
             shards = [at(paths.SAMPLES, run=run, shard=shard) for shard in project.shards(run)]
-            yield from ((shard, self._sampled_from(run), None) for shard in shards)
+            origins = self._sampled_from(run)
+            yield from ((shard, origins, None) for shard in shards)
             yield at(paths.METRICS, run=run), [*shards, *measured_by], partial(self._other_run, run)
         for run, row in project.best_runs.items():
             sweep = [at(paths.METRICS, run=scale) for scale in project.sweep_of(row.method)]

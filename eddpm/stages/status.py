@@ -1,6 +1,7 @@
 """Progress of an experiment, from its files alone: it works while jobs run, on any machine."""
 
 import csv
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -144,7 +145,9 @@ def _batched(folder: Path, span: range, identity: str | None) -> int:
 def last_error(log: Path) -> str | None:
     """The error that a log ends with: the line of a verb that stopped, or of an exception; None where there is none."""
     try:
-        lines = log.read_bytes()[-LOG_TAIL:].decode(errors="replace").splitlines()
+        with open(log, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL))
+            lines = file.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return None
     lines = [line for line in lines if line.strip()]

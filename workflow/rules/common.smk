@@ -27,6 +27,13 @@ SPACE_REFERENCES = [
     paths.REFERENCE.replace("{space}", name.replace(":", "-"))
     for name in project.evaluation.spaces
 ]
+SPACE_WEIGHTS = space_files(project)  # in the order of the spaces that have some
+# The images that samples are measured against: a reference batch, or the training images.
+REFERENCE_IMAGES = (
+    file_of(project, "evaluation.reference")
+    if project.evaluation.reference
+    else paths.DATASET
+)
 ASSETS = {asset.name: asset for asset in assets(project)}
 TABLES = outputs.tables_of(project)
 # With the page of each table, which Snakemake's report asks for.
@@ -124,21 +131,6 @@ def metrics_of(runs):
 def sweep_metrics(wildcards):
     """The metrics of the sweep that a run at the best scale is chosen from."""
     return metrics_of(project.sweep_of(project.best_runs[wildcards.run].method))
-
-
-# Of feature spaces.
-
-
-def space_weights(wildcards):
-    """The weights behind the feature spaces, in the order of the spaces that have some."""
-    return space_files(project)
-
-
-def reference_images(wildcards):
-    """The images that samples are measured against: a reference batch, or the training images."""
-    if project.evaluation.reference:
-        return file_of(project, "evaluation.reference")
-    return paths.DATASET
 
 
 # Of tables and figures.

@@ -1,12 +1,12 @@
-# Features of what samples are measured against, and of samples.
+# Features of the reference images, and of samples.
 
 
 rule extract_references:
     input:
         settings="results/{experiment}/evaluation/settings.yaml",
-        dataset=reference_images,
+        dataset=REFERENCE_IMAGES,
         shards=[] if project.evaluation.reference else SHARDS,
-        weights=space_weights,
+        weights=SPACE_WEIGHTS,
     output:
         references=SPACE_REFERENCES,
     log:
@@ -27,7 +27,7 @@ rule extract_features:
     input:
         settings="results/{experiment}/evaluation/settings.yaml",
         samples=paths.SAMPLES,
-        weights=space_weights,
+        weights=SPACE_WEIGHTS,
     output:
         features=paths.FEATURES,
     log:

@@ -7,7 +7,7 @@ rule measure_samples:
         runs=paths.RUN_SETTINGS,
         samples=run_shards,
         features=run_features,
-        weights=space_weights,
+        weights=SPACE_WEIGHTS,
         references=SPACE_REFERENCES,
     output:
         metrics=paths.METRICS,
@@ -36,7 +36,7 @@ use rule measure_samples as measure_sweep with:
         runs=of_each_scale(paths.RUN_SETTINGS),
         samples=of_each_scale(paths.SAMPLES),
         features=[],
-        weights=space_weights,
+        weights=SPACE_WEIGHTS,
         references=SPACE_REFERENCES,
     output:
         metrics=of_each_scale(paths.METRICS),
