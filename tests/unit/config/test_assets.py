@@ -1,4 +1,4 @@
-"""What a project needs from outside: where each file comes from and lies, and what only the user can bring."""
+"""Files that a project needs from outside: their sources, their places, and those that only the user has."""
 
 import os
 import re

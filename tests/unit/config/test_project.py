@@ -1,4 +1,4 @@
-"""What follows from a project file and its table of runs."""
+"""Runs, networks and settings of a project, from its file and its table of runs."""
 
 import pytest
 from projects import DIGITS, EDS, ROW, UNGUIDED, load, published

@@ -1,4 +1,4 @@
-"""What is measured by noise level: against brute force on linear classifiers, whose gradients have a closed form."""
+"""Measures by noise level, against brute force on linear classifiers, whose gradients have a closed form."""
 
 import math
 

@@ -243,7 +243,7 @@ def shared(tiny, folder, **options):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tiny, tmp_path_factory):
-    """What one process learns without a stop."""
+    """Weights and log of one process without a stop."""
     verb, options = shared(tiny, tmp_path_factory.mktemp("uninterrupted"))
     assert run_ranks(1, train_until, None, verb, options) == [0]
     return result(options)
