@@ -14,7 +14,6 @@ from eddpm.config.assets import (
     missing_files,
     not_here_yet,
 )
-from eddpm.data.store import recorded_files
 from eddpm.io.checksums import Checksums
 from eddpm.io.files import write_text
 from eddpm.io.lock import DirectoryLock
@@ -175,6 +174,15 @@ def mend_outputs():
         repair_shards(shards)
 
 
+def recorded_shards():
+    """The files of the prepared data set, with the SHA-256 in dataset.json; none where it is not prepared."""
+    if not DATASET.exists():
+        return {}
+    from eddpm.data.store import recorded_files  # with numpy, which takes a moment
+
+    return recorded_files(DATASET)
+
+
 def repair_shards(damaged):
     """Here and not by a job: all that was made from the data set would be made again after it."""
     settings = paths.SETTINGS.format(experiment=project.experiment, part="dataset")
@@ -196,28 +204,28 @@ def repair_shards(damaged):
 
 def damaged_shards(checksums):
     """The files of the prepared data set that are missing, or other than dataset.json says."""
-    if not DATASET.exists():
-        return []
 
     def is_sound(path, digest):
         return path.exists() and checksums.digest(path) == digest
 
-    recorded = recorded_files(DATASET)
+    recorded = recorded_shards()
     return [path for path, digest in recorded.items() if not is_sound(path, digest)]
 
 
 def record_outputs():
     """Take down the checksums of outputs: of jobs that have ended well, or need not run."""
+    if stored_elsewhere():
+        return
     checksums = Checksums(CHECKSUMS)
     for job in workflow.dag.jobs:
         has_ended = workflow.dag.finished(job)
-        for path in map(str, job.output):
-            if workflow.dag.needrun(job) and not has_ended:
-                checksums.forget([path])
-            elif os.path.isfile(path):
-                checksums.record(path)
+        if workflow.dag.needrun(job) and not has_ended:
+            checksums.forget(job.output)
+            continue
+        for path in filter(os.path.isfile, job.output):
+            checksums.record(path)
         if has_ended and job.rule.name == "prepare_dataset":  # which has read them
-            for path, digest in recorded_files(DATASET).items():
+            for path, digest in recorded_shards().items():
                 checksums.record(path, digest)
     try:
         checksums.save()
@@ -225,9 +233,15 @@ def record_outputs():
         tell(str(error))
 
 
-if workflow.is_main_process and not (
-    workflow.storage_settings.default_storage_provider or workflow.modifier.namespace
-):
+def stored_elsewhere():
+    """Outputs that are made by a module, or kept in a storage, are not below this folder under their own names."""
+    return bool(
+        workflow.storage_settings.default_storage_provider
+        or workflow.modifier.namespace
+    )
+
+
+if workflow.is_main_process and not stored_elsewhere():
     mend_outputs()
 
 # Said at every start, a dry run's too, while something is not there; what is stored elsewhere cannot be seen here.
