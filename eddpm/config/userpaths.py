@@ -12,7 +12,15 @@ def expand(path: str) -> str:
     return path if "://" in path else os.path.expanduser(os.path.expandvars(path))
 
 
-UserPath = Annotated[str, Field(min_length=1), AfterValidator(expand)]
+def one_line(text: str) -> str:
+    """The text itself. Raises ValueError at a line break or another control character."""
+    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text):
+        raise ValueError("has a line break, a tab or another control character; remove it")
+    return text
+
+
+Line = Annotated[str, AfterValidator(one_line)]
+UserPath = Annotated[str, Field(min_length=1), AfterValidator(one_line), AfterValidator(expand)]
 
 
 def why_absent(path: str) -> str:
