@@ -8,8 +8,14 @@ from pydantic import AfterValidator, Field
 
 
 def expand(path: str) -> str:
-    """`~` and environment variables replaced, as a shell would; what is not set stays, and so does a URL."""
-    return path if "://" in path else os.path.expanduser(os.path.expandvars(path))
+    """`~` and environment variables replaced, as a shell would; what is not set stays, and so does a URL.
+
+    A path that begins with "-", which commands would take for an option, is given as one below "./".
+    """
+    if "://" in path:
+        return path
+    path = os.path.expanduser(os.path.expandvars(path))
+    return f"./{path}" if path.startswith("-") else path
 
 
 def one_line(text: str) -> str:

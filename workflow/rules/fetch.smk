@@ -15,5 +15,5 @@ rule fetch_asset:
         # Below the working directory, where it stays, wherever the file itself is stored.
         record=paths.RECORD,
     shell:
-        "python -m eddpm fetch-asset --source={params.source:q} --digest {params.digest}"
+        "python -m eddpm fetch-asset --source {params.source:q} --digest {params.digest}"
         " --asset {output.asset:q} --record {params.record:q} > {log:q} 2>&1"

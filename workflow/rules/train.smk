@@ -30,7 +30,7 @@ rule train_denoiser:
         ),
     shell:
         "launch {resources.gpu} python -m eddpm train-denoiser --settings {input.settings}"
-        " --dataset {input.dataset} --init-from={input.init_from:q}"
+        " --dataset {input.dataset} --init-from {input.init_from:q}"
         " --microbatch {resources.microbatch} --threads {threads}"
         " --model {output.model} --log {output.history} > {log} 2>&1"
 
@@ -63,6 +63,6 @@ rule train_classifier:
         ),
     shell:
         "launch {resources.gpu} python -m eddpm train-classifier --settings {input.settings}"
-        " --dataset {input.dataset} --init-from={input.init_from:q}"
+        " --dataset {input.dataset} --init-from {input.init_from:q}"
         " --microbatch {resources.microbatch} --threads {threads}"
         " --model {output.model} --log {output.history} > {log} 2>&1"
