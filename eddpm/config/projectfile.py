@@ -107,9 +107,11 @@ def _in_files(project: Project, row: Run, where: str) -> Iterator[str]:
     most = COMMAND // len(paths.SAMPLES.format(**names) + paths.FEATURES.format(**names))
     size = project.shard_size(row)
     if row.num_images > most * size:
+        is_sized = project.sampling.shard_size is not None
+        key = f"shard_size to {-(-row.num_images // most):,}" if is_sized else "target_minutes_per_shard"
         yield (
             f"{where}: {row.num_images:,} images are too many for shards of {size:,}, which {most:,} at most can be;"
-            f" raise sampling.shard_size to {-(-row.num_images // most):,}, or ask for fewer images"
+            f" raise sampling.{key}, or ask for fewer images"
         )
 
 

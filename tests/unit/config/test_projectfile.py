@@ -102,7 +102,11 @@ ABLATION = {"rows": [ROW["run"]], "vary": {"scale": list(range(1, 3001)), "seed"
     [
         ({"num_images": TRILLION}, {}, "are too many for shards of 1,000, which 23,045 at most can be; " + ADVICE),
         ({"num_images": "999999999"}, {"sampling": {"shard_size": 1, "batch_size": 1}}, ADVICE + "43,394, or ask for"),
-        ({"num_images": "999999"}, {"sampling": MINUTES | {"target_minutes_per_shard": 1e-9, "speed": SPEED}}, ADVICE),
+        (
+            {"num_images": "999999"},
+            {"sampling": MINUTES | {"target_minutes_per_shard": 1e-9, "speed": SPEED}},
+            "raise sampling.target_minutes_per_shard, or ask",
+        ),
         ({"num_images": str(2**63)}, {}, "num_images: value '9223372036854775808': input should be less than"),
         (
             {},
