@@ -94,7 +94,7 @@ def _path(text: str) -> Path:
 
 
 def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """None for `--option=`, as the workflow writes it where there is no value; after "=" one may begin with "-"."""
+    """None for `--option=`, as of an empty variable of a shell."""
 
     def read_or_none(text: str) -> Any:
         return read(text) if text else None
