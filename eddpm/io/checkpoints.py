@@ -68,7 +68,10 @@ def _another_zip(path: Path) -> str | None:
         names = [name for name in archive.namelist() if not name.endswith("/")]
     inner = {name.partition("/")[2] for name in names}
     if {"data.pkl", "constants.pkl"} <= inner:
-        return f"is a TorchScript archive, a compiled network; save its tensors: {_command(_OF_TORCHSCRIPT, path)}"
+        return (
+            "is a TorchScript archive, a compiled network; only if you trust its maker, since this runs code of the"
+            f" file, save its tensors: {_command(_OF_TORCHSCRIPT, path)}"
+        )
     if "data.pkl" in inner:
         return None
     if all(name.endswith(".npy") for name in names):

@@ -183,7 +183,8 @@ ROWS = (
     refused(
         "a TorchScript archive",
         write_torchscript,
-        "is a TorchScript archive, a compiled network; save its tensors: python -c",
+        "is a TorchScript archive, a compiled network; only if you trust its maker, since this runs code of the file,",
+        "save its tensors: python -c",
     ),
     refused("an ONNX file", file(b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:\xff"), "is an ONNX file"),
     refused("a GGUF file", file(b"GGUF\x03\0\0\0\0\0\xff"), "is a GGUF file of quantised weights"),

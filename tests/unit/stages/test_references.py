@@ -15,6 +15,7 @@ from eddpm.evaluation.extractors import open_space
 from eddpm.evaluation.features import Extractor, Features
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
+from eddpm.io.files import sha256
 from eddpm.stages import references as stage
 from eddpm.stages.references import ReferenceFile, extract_references
 
@@ -112,8 +113,9 @@ def test_a_reference_serves_in_its_own_space_alone(references):
 
 def test_a_published_batch_brings_inceptions_statistics_and_images_for_the_rest(tmp_path):
     weights = write_inception(tmp_path)
+    known = {"name": "inception", "inception_sha256": sha256(weights)}
     space, other = (
-        open_space(SpaceConfig(name="inception", inception_resize=resize), weights, "cpu")
+        open_space(SpaceConfig(inception_resize=resize, **known), weights, "cpu")
         for resize in ("legacy_tensorflow", "clean")
     )
     stats = {"mu": np.zeros(2048), "sigma": np.eye(2048), "mu_s": np.ones(2023), "sigma_s": np.eye(2023)}
