@@ -52,7 +52,7 @@ def open_source(source: str, num_classes: int, layout: str = "folders") -> Sourc
         return Source(
             listing.classes,
             listing.entries,
-            lambda entry: open_image(container.read(entry.name)),
+            lambda entry: open_image(container.open(entry.name)),
             container.origins,
             listing.not_counted,
             container.passed_over,
