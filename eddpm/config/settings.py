@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eddpm.config.userpaths import why_absent
 from eddpm.errors import ConfigError
-from eddpm.io.filekinds import HEAD, impostor
+from eddpm.io.filekinds import HEAD, impostor, unreadable
 
 
 class Settings(BaseModel):
@@ -35,6 +35,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
+LARGEST_TEXT = 2**20  # bytes of what a person writes; YAML takes ten seconds for as many
 _MARK = re.compile(r"\[.*\]|constrained-float")  # pydantic's own, and tags of unions, within the path to a value
 
 
@@ -110,6 +111,8 @@ def read_text(path: Path) -> str:
 
     Raises ConfigError where that is missing, or another kind of file, or of another encoding.
     """
+    if reason := unreadable(path, LARGEST_TEXT):
+        raise ConfigError(f"{path}: {reason}")
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -166,7 +169,7 @@ def read_yaml(path: Path) -> dict:
     """A mapping that a user has written. Raises ConfigError on anything else, and on a key that comes twice."""
     try:
         values = yaml.load(read_text(path), _Loader)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a key twice, or a date that is none
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a key twice, or a date that is none
         reason = " ".join(str(error).split())
         remedy = "indent by spaces, not tabs" if r"'\t'" in reason else "mend the file"
         raise ConfigError(f"{path}: not valid YAML ({reason}); {remedy}") from None

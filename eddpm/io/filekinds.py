@@ -55,8 +55,8 @@ def refuse_impostor(path: Path, *, text: bool = False) -> bytes:
     if not path.exists():
         fault = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
         raise ArtifactError(f"{path}: {fault}; check the path, or make it first")
-    if not path.is_file():
-        raise ArtifactError(f"{path}: is a pipe or a device; name a file")
+    if reason := unreadable(path):
+        raise ArtifactError(f"{path}: {reason}")
     try:
         with open(path, "rb") as file:
             start = file.read(HEAD)
@@ -65,6 +65,16 @@ def refuse_impostor(path: Path, *, text: bool = False) -> bytes:
     if reason := impostor(start, text=text):
         raise ArtifactError(f"{path}: {reason}")
     return start
+
+
+def unreadable(path: Path, most: int | None = None) -> str | None:
+    """The reason why something that is there is not opened: a pipe, socket or device, or of more than `most` bytes."""
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        return "is a pipe, a socket or a device; name a file"
+    if most is not None and path.is_file() and (size := path.stat().st_size) > most:
+        return f"holds {size:,} bytes, more than such a file can need; is it the right file?"
+    return None
 
 
 def is_a_folder(path: Path) -> str:
