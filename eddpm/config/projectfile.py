@@ -13,6 +13,7 @@ from eddpm.config.runs import Run
 from eddpm.config.settings import parse_settings, read_table
 from eddpm.config.userpaths import expand, why_absent
 from eddpm.errors import ConfigError
+from eddpm.io.filekinds import unreadable
 
 RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
 DEFAULT = "config/digits/config.yaml"  # the project that snakemake runs where none is named
@@ -119,7 +120,7 @@ def _in_evaluation(project: Project, place: str) -> Iterator[str]:
     before, fault = f"{place}: evaluation.spaces: classifier", f"is not in {place}"
     yield from _unknown(project.space_classifiers, project.classifiers, before, fault)
     if project.published and not Path(project.published).is_file():
-        reason = f"does not exist{why_absent(project.published)}"
+        reason = unreadable(Path(project.published)) or f"does not exist{why_absent(project.published)}"
         yield f"{place}: published: '{project.published}' {reason}; give its path, or null"
     if project.published and "inception" not in spaces:
         yield f"{place}: published: these numbers are of the space inception; add it to evaluation.spaces"

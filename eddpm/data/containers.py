@@ -22,6 +22,7 @@ from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
 from eddpm.io.names import shown
 
 OF_A_SYSTEM = "of a system or a program"
+SPECIAL = "a pipe, a socket or a device"
 LISTED_ALREADY = "a link to a folder that is listed already"
 
 # Folders and files that systems, cameras, servers and programs make.
@@ -112,7 +113,7 @@ class Folder(Container):
             self.files[name] = ()
             return
         if not stat.S_ISREG(status.st_mode):
-            self.passed_over[name] = "a pipe, socket or device"
+            self.passed_over[name] = SPECIAL
             return
         self.files[name] = (status.st_size, status.st_mtime_ns)
         first = self._first.setdefault((status.st_dev, status.st_ino), name)
