@@ -10,7 +10,7 @@ from typing import Any
 from eddpm.config.assets import Asset, asset_file, assets
 from eddpm.config.project import TEMPERATURE_SCALED, Project
 from eddpm.config.runs import Run
-from eddpm.config.settings import parse_settings, read_table
+from eddpm.config.settings import SHORT, parse_settings, read_table
 from eddpm.config.userpaths import expand, why_absent
 from eddpm.errors import ConfigError
 from eddpm.io.filekinds import unreadable
@@ -36,7 +36,7 @@ def load_project(values: dict[str, Any], place: str) -> Project:
         table = find(table)
         values["runs"] = _read_runs(table)
     elif "runs" in values:
-        raise ConfigError(f"{place}: runs: value {table!r}: give the path of the runs table")
+        raise ConfigError(f"{place}: runs: value {SHORT.repr(table)}: give the path of the runs table")
     if isinstance(values.get("published"), str):
         values["published"] = str(find(values["published"]))
     project = parse_settings(Project, values, place)

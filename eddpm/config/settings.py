@@ -5,6 +5,7 @@ import csv
 import difflib
 import io
 import re
+import reprlib
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
@@ -35,7 +36,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
-LARGEST_TEXT = 2**20  # bytes of what a person writes; YAML takes ten seconds for as many
+LARGEST_TEXT = 2**18  # bytes of what a person writes; YAML takes some seconds for as many
+SHORT = reprlib.Repr()  # of a value in a message: an alias in YAML may stand for millions
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxlong, SHORT.maxother = 2, 200, 200, 200
 _MARK = re.compile(r"\[.*\]|constrained-float")  # pydantic's own, and tags of unions, within the path to a value
 
 
@@ -62,13 +65,13 @@ def _explain(error: dict, cls: type[Settings]) -> str:
         return message  # about several keys, which it names
     if error["type"] == "string_type" and isinstance(error["input"], int | float | date):
         kind = "date" if isinstance(error["input"], date) else "number"
-        return f"value {error['input']!r}: is a {kind}, and should be text; put it in quotes"
+        return f"value {SHORT.repr(error['input'])}: is a {kind}, and should be text; put it in quotes"
     message = message[0].lower() + message[1:]
     if error["type"] == "int_parsing":
         message += "; write it in digits alone, as 20000"
     for name, as_in_yaml in (("tuple", "list"), ("dictionary", "mapping")):
         message = message.replace(name, as_in_yaml)
-    return f"value {error['input']!r}: {message}"
+    return f"value {SHORT.repr(error['input'])}: {message}"
 
 
 def _known_keys(cls: type[Settings], path: tuple) -> list[str]:

@@ -60,7 +60,7 @@ class Store:
         self.path, self._part = Path(dataset), part  # the path of dataset.json
         try:
             self._open(read_json(dataset, "classes", "shape", "parts"))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             reason = f"{type(error).__name__}: {first_line(error)}"
             raise ArtifactError(f"{dataset}: does not describe a prepared data set ({reason}); {_REMEDY}") from None
 
