@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -60,7 +61,12 @@ class Arrays:
                 f"{self.path}: '{shown(name)}' is a pickle of objects, which is never loaded; save numbers"
             )
         with self._members[name].open() as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        if array.dtype.kind == "U":  # numpy makes strings of any numbers, which Python fails on later
+            characters = np.frombuffer(array.tobytes(), np.dtype("u4").newbyteorder(array.dtype.byteorder))
+            if characters.max(initial=0) > sys.maxunicode:
+                raise ValueError(f"'{shown(name)}' is text of characters that do not exist")
+        return array
 
     @contextmanager
     def stream(self, name: str) -> Iterator[IO[bytes]]:

@@ -143,6 +143,11 @@ ROWS = (
         f"{FIRST} is int8, not plain floating-point numbers",
     ),
     refused("weights in float8", with_first(lambda first: first.to(torch.float8_e4m3fn)), f"{FIRST} is float8_e4m3fn"),
+    refused(
+        "weights without data (torch's device `meta`)",
+        with_first(lambda first: first.to("meta")),
+        f"{FIRST} is without data",
+    ),
     refused("sparse weights", with_first(torch.Tensor.to_sparse), f"{FIRST} is sparse_coo, not plain"),
     refused(
         "weights that are not finite",

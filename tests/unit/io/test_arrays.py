@@ -172,3 +172,10 @@ def test_memory_that_is_short_is_one_line(tmp_path, monkeypatch):
     write_npz(tmp_path / "a.npz", **ARRAYS)
     monkeypatch.setattr(np.lib.format, "read_array", read)
     assert refusal(read_npz, tmp_path / "a.npz").startswith("not a readable npz (Unable to allocate 8 TiB)")
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_text_of_characters_that_do_not_exist_is_refused(tmp_path, order):
+    text = np.array([ord("a"), 0x110000], f"{order}u4").view(f"{order}U2")
+    write_npz(tmp_path / "a.npz", word=text)
+    assert "'word' is text of characters that do not exist" in refusal(read_npz, tmp_path / "a.npz")
