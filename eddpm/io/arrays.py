@@ -60,6 +60,8 @@ class Arrays:
             raise ArtifactError(
                 f"{self.path}: '{shown(name)}' is a pickle of objects, which is never loaded; save numbers"
             )
+        header = self.headers[name]
+        refuse_beyond_memory(self.path, prod(header.shape) * header.dtype.itemsize)
         with self._members[name].open() as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
         if array.dtype.kind == "U":  # numpy makes strings of any numbers, which Python fails on later
@@ -81,6 +83,12 @@ class Arrays:
             if name not in self.headers:
                 there = listed(f"{shown(name)} {header}" for name, header in self.headers.items()) or "none"
                 raise ArtifactError(f"{self.path}: has no array '{name}', only {there}; is it the right file?")
+
+
+def refuse_beyond_memory(path: Path, size: int) -> None:
+    """Raises ArtifactError where arrays of so many bytes, which a file may hold packed, are more than all memory."""
+    if size > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+        raise ArtifactError(f"{path}: unpacks to {size:,} bytes, more than this machine has memory; bring less at once")
 
 
 @contextmanager
@@ -125,7 +133,7 @@ def _read_header(file: IO[bytes], name: str, size: int) -> Header:
     try:
         version = np.lib.format.read_magic(file)
         if version > (3, 0):
-            raise ValueError(f"'{name}' is of version {version[0]}, and only 1 to 3 are known")
+            raise ValueError(f"version {version[0]}, and only 1 to 3 are known")
         # The header of version 3 is of version 2's form; it differs in the letters of field names.
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         start = file.read(2 if version == (1, 0) else 4)

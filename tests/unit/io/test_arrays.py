@@ -1,6 +1,7 @@
 """Arrays read back as written; headers are checked before data are, and bad files refused by name."""
 
 import io
+import os
 import pickle
 import struct
 import time
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from refusals import cut, refusal, refused_of_changed
 
+from eddpm.data.sources import open_source
 from eddpm.io.arrays import Arrays, image_numbers, map_array, read_npz, write_npz
 
 ARRAYS = {"arr_0": np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3), "arr_1": np.array([3, 1])}
@@ -163,6 +165,13 @@ def test_compression_that_unpacks_an_array_at_once_is_refused(tmp_path, method):
     with zipfile.ZipFile(tmp_path / "a.npz", "w", method) as archive:
         archive.writestr("arr_0.npy", npy((96,)))
     assert f"is compressed as numpy.savez never does, by method {method}" in refusal(read_npz, tmp_path / "a.npz")
+
+
+def test_arrays_beyond_all_memory_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
+    write_npz(tmp_path / "a.npz", arr_0=np.zeros((2, 8, 8, 3), np.uint8), arr_1=np.arange(2))
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PAGE_SIZE": 10, "SC_PHYS_PAGES": 2}[name])
+    assert refusal(read_npz, tmp_path / "a.npz").startswith("unpacks to 384 bytes, more than this machine has memory")
+    assert refusal(lambda path: open_source(str(path), 2), tmp_path / "a.npz").startswith("unpacks to 384 bytes")
 
 
 def test_memory_that_is_short_is_one_line(tmp_path, monkeypatch):
