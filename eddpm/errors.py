@@ -9,7 +9,13 @@ from pathlib import Path
 
 
 class EddpmError(Exception):
-    """A mistake of the user's; the message names the place, the value and the remedy."""
+    """A mistake of the user's; the message names the place, the value and the remedy, in one line."""
+
+    def __str__(self) -> str:
+        """Line breaks and the like, which names and values within files may hold, as backslash escapes."""
+        return "".join(
+            each if each.isprintable() else each.encode("unicode_escape").decode() for each in super().__str__()
+        )
 
 
 class ConfigError(EddpmError):

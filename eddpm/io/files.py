@@ -11,7 +11,9 @@ from pathlib import Path
 
 from eddpm.errors import ArtifactError, first_line, writing
 from eddpm.io.checkpoints import checkpoint_format, why_refused
-from eddpm.io.filekinds import refuse_impostor
+from eddpm.io.filekinds import refuse_impostor, unreadable
+
+LARGEST_JSON = 2**26  # bytes
 
 
 @contextmanager
@@ -103,9 +105,11 @@ def write_json(path: Path, values: dict) -> None:
 def read_json(path: Path, *required: str) -> dict:
     """Read an object. Raises ArtifactError if it is missing, damaged, or lacks a required key."""
     refuse_impostor(path, text=True)
+    if reason := unreadable(path, LARGEST_JSON):
+        raise ArtifactError(f"{path}: {reason}")
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         remedy = f"bring it again; `snakemake --forcerun {path}` makes a file of the workflow anew"
         raise ArtifactError(f"{path}: not readable JSON ({error}); {remedy}") from None
     if not isinstance(values, dict) or not values.keys() >= set(required):

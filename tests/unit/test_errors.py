@@ -55,3 +55,7 @@ def test_an_error_of_writing_is_one_line_with_the_file_the_reason_and_the_way_ou
 )
 def test_other_errors_are_left_as_they_are(error):
     assert raised(error, Path("out/a.npz")) is error
+
+
+def test_a_mistake_is_told_in_one_line_whatever_it_quotes():
+    assert str(ArtifactError("a\nb\u2028c\x1bd\ud800: é")) == "a\\nb\\u2028c\\x1bd\\ud800: é"

@@ -3,7 +3,11 @@
 import os
 import pickle
 import re
+import resource
+import struct
 import subprocess
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,7 @@ import pytest
 import torch
 from full_disk import room_for
 from refusals import cut, refusal, refused_of_changed
+from zoo.weights import ENCODER
 
 from eddpm.data.shards import growing_array
 from eddpm.errors import ArtifactError
@@ -19,6 +24,7 @@ from eddpm.io.arrays import write_npz
 from eddpm.io.batches import write_sample_batch
 from eddpm.io.files import atomic, load_checkpoint, read_json, save_model, save_training_state, write_json, write_text
 from eddpm.io.provenance import provenance
+from eddpm.models.build import build_classifier, load_weights_file
 
 TENSORS = {"layer.weight": torch.arange(6.0).reshape(2, 3), "layer.bias": torch.ones(2, dtype=torch.float16)}
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 40, 40, 1), dtype=np.uint8)  # 64 kB that nothing compresses
@@ -146,6 +152,69 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(tmp_path, sav
         assert (tmp_path / "trace").exists()  # so it was malicious
 
 
+def nested(depth: int) -> bytes:
+    """A pickle of a mapping within a mapping, so often."""
+    return b"\x80\x02" + b"}K\x01" * depth + b"}" + b"s" * depth + b"."
+
+
+def with_pickle(path: Path, pickled: bytes) -> None:
+    """A file as torch.save writes it, with another pickle inside."""
+    torch.save({}, path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, pickled if name.endswith("/data.pkl") else content)
+
+
+def test_a_checkpoint_of_mappings_without_end_is_refused(tmp_path):
+    network, path = build_classifier(ENCODER), tmp_path / "a.pt"
+    within_itself: dict = {}
+    within_itself["a"] = within_itself
+    in_many = {"weight": torch.ones(1)}
+    for _ in range(40):
+        in_many = {"a": in_many, "b": in_many}
+    for content in (nested(10**6), pickle.dumps(within_itself, 2), nested(100)):
+        with_pickle(path, content)
+        assert refusal(lambda path: load_weights_file(network, path), path).startswith("holds mappings within mappings")
+    torch.save(in_many, path)
+    assert refusal(lambda path: load_weights_file(network, path), path).startswith("holds mappings within mappings")
+
+
+def test_a_checkpoint_that_holds_a_name_twice_is_refused_with_the_name(tmp_path):
+    torch.save(TENSORS, tmp_path / "a.pt")
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(tmp_path / "a.pt", "a") as archive:
+        archive.writestr("a/data.pkl", nested(1))
+    assert refusal(load_checkpoint, tmp_path / "a.pt").startswith(
+        "holds a/data.pkl 2 times, of which only one can count"
+    )
+
+
+OVERLAPPING = (
+    b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("header", "length", "reason"),
+    [
+        (b'{"a": ' + bytes(90_000_000), None, "has a header of 90,000,006 bytes, more than the names of weights need"),
+        (b"{not JSON}", None, "not a readable checkpoint ("),
+        (b"{" * 200, None, "not a readable checkpoint ("),
+        (b"{}", 2**20, "not a readable checkpoint ("),
+        (OVERLAPPING, None, "not a readable checkpoint ("),
+        (b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}', None, "not a readable"),
+    ],
+    ids=["90 MB", "no JSON", "brackets", "beyond the end", "overlapping", "more than there is"],
+)
+def test_a_header_of_safetensors_that_lies_is_refused_in_little_memory(tmp_path, header, length, reason):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(struct.pack("<Q", length or len(header)) + header + bytes(16))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert refusal(load_checkpoint, path).startswith(reason)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
+
+
 # Text -------------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +229,9 @@ def test_text_is_utf_8_with_names_that_are_no_unicode(tmp_path):
         (b'{"a": 1', "not readable JSON ("),
         (b'{"run": {}}', "has not the keys run, metrics"),
         (b"[1, 2]", "has not the keys run, metrics"),
+        (b'{"run": ' + b"[" * 100_000, "not readable JSON ("),
+        (b'{"run": ' + b"9" * 10_000 + b"}", "not readable JSON ("),
+        (b" " * (2**26 + 1), "holds 67,108,865 bytes, more than such a file can need"),
     ],
 )
 def test_json_that_is_damaged_or_another_file_is_refused(tmp_path, text, told):
