@@ -71,8 +71,6 @@ def _read(place: Path) -> dict:
             if not isinstance(state, dict) or not isinstance(state.get("identity"), dict) or "trainer" not in state:
                 raise ValueError("not of a training")
             _aside(place, state["identity"])  # which may hold anything
-        except OSError:
-            raise
         except Exception as error:  # of nearly any kind where bytes are damaged
             raise ValueError(first_line(error)) from error
     return state
