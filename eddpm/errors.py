@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -72,12 +71,13 @@ def remedy(error: OSError) -> str | None:
 
 
 def _system_error(error: BaseException | None) -> OSError | None:
-    """The error of the operating system behind a library's: its cause, or a number in its text, as of safetensors."""
+    """The error of the operating system behind a library's: its cause, or a number in its text, as of torch."""
     while error:
-        number = re.search(r"\(os error (\d+)\)", str(error))
-        system = error if isinstance(error, OSError) else OSError(int(number[1]), "") if number else None
-        if system and remedy(system):
-            return system
+        if isinstance(error, OSError) and remedy(error):
+            return error
+        for number in _REMEDIES:
+            if f"(os error {number})" in str(error) or f"{os.strerror(number)} ({number})" in str(error):
+                return OSError(number, "")
         error = error.__cause__ or error.__context__
     return None
 

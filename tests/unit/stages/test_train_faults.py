@@ -7,11 +7,13 @@ import os
 import re
 import shutil
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from full_disk import room_for
 from trainings import arguments, changed, equal
 
 from eddpm.errors import ArtifactError, EddpmError
@@ -208,3 +210,37 @@ def test_a_training_that_diverges_later_keeps_its_last_good_state(tiny, run, tmp
 def test_a_batch_of_one_image_trains(tiny, run):
     _, log = run("ect", config=changed(tiny.project.train_classifier("ect"), batch_size=1, ema_rate=0.9))
     assert [row["step"] for row in log] == [2, 3]
+
+
+# A full disk ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's
+@pytest.mark.parametrize(
+    ("writer", "file"),
+    [("save_training_state", "unfinished.pt"), ("write_text", "log.jsonl"), ("save_trained", "model.safetensors")],
+)
+def test_training_goes_on_to_the_same_bytes_after_a_full_disk_has_room_again(
+    run, unfinished, tmp_path, monkeypatch, writer, file
+):
+    write, calls = getattr(stage, writer), []
+
+    def write_where_the_second_state_or_the_end_has_no_room(*arguments):
+        calls.append(arguments)
+        with room_for(10) if len(calls) > (file == "unfinished.pt") else nullcontext():
+            write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, writer, write_where_the_second_state_or_the_end_has_no_room)
+        with pytest.raises(ArtifactError, match=rf"/out/{file}: cannot be written \(File too large\); [^\n]+$"):
+            run("uadm")
+    kept = load_checkpoint(tmp_path / "out/unfinished.pt")["trainer"]["step"]
+    assert kept == (2 if file == "unfinished.pt" else 3)
+    assert not (tmp_path / "out/model.safetensors").exists()
+    assert equal(run("uadm")[0], unfinished[0])
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "events",
+        "log.jsonl",
+        "model.safetensors",
+        "settings.yaml",
+    }
