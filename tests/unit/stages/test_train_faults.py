@@ -188,7 +188,7 @@ def test_a_diverged_training_leaves_neither_weights_nor_a_state(tiny, run, tmp_p
         run(name, config=config)
     found = re.sub(r"up to \S+", "up to X", str(caught.value))
     cause = "the network answers with numbers up to X after step 1"
-    assert found == f"training.lr: {lr:g}: {cause}; lower training.lr; none is kept"
+    assert found == f"training.lr: {lr:g}: {cause}; lower training.lr; no state is kept"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"settings.yaml", "events"}
 
 

@@ -228,7 +228,7 @@ def test_a_loss_that_is_not_finite_before_any_change_of_weights_is_not_laid_to_t
     assert (
         message
         == f"training.lr: 0.05: the loss of step 1 is inf; {cause}, as the weights are those of the start; "
-        + ("none is kept")
+        + ("no state is kept")
     )
     assert saved == []
 
@@ -290,7 +290,10 @@ def test_sigterm_saves_no_diverged_state(ema_rate):
         return loss_fn(*rest)
 
     hooks = Hooks(nothing, lambda: saved.append(trainer.step), nothing)
-    with join_world() as world, pytest.raises(ConfigError, match=r"numbers up to .* after step 1; .*; none is kept$"):
+    with (
+        join_world() as world,
+        pytest.raises(ConfigError, match=r"numbers up to .* after step 1; .*; no state is kept$"),
+    ):
         run_training(trainer, world, loss_then_term, batches(0, trainer.config), TIMESTEPS, hooks)
     assert saved == []
 
