@@ -267,7 +267,7 @@ def _diverged(trainer: Trainer, cause: str, before_any_change: bool = False) -> 
         if trainer.kept_step
         else "no state is kept"
     )
-    return ConfigError(f"training.lr: {config.lr:g}: {cause}; {', or '.join(remedies)}; {kept}")
+    return ConfigError(f"training.lr: {config.lr:g}: {cause}; {', or '.join(remedies)}; {good} is kept")
 
 
 class Pace:
