@@ -262,11 +262,7 @@ def _diverged(trainer: Trainer, cause: str, before_any_change: bool = False) -> 
         remedies.append(f"check {start} and loss, as the weights are those of the start")
     else:
         remedies.insert(0, "lower training.lr")
-    kept = (
-        f"the state of step {trainer.kept_step}, the last good one, is kept"
-        if trainer.kept_step
-        else "no state is kept"
-    )
+    good = f"the state of step {trainer.kept_step}, the last good one," if trainer.kept_step else "no state"
     return ConfigError(f"training.lr: {config.lr:g}: {cause}; {', or '.join(remedies)}; {good} is kept")
 
 
