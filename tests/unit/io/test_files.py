@@ -1,9 +1,11 @@
 """Files appear whole or not at all, read back as written, and are refused by name where they are bad."""
 
+import errno
 import os
 import pickle
 import re
 import resource
+import stat
 import struct
 import subprocess
 import warnings
@@ -92,6 +94,72 @@ def test_a_full_disk_is_one_line_naming_the_file_and_leaves_the_old_one_whole(tm
         write(path)
     assert re.fullmatch(rf"{path}: cannot be written \(File too large\); make room there, .*", str(caught.value))
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
+
+
+def test_bytes_are_on_disk_before_the_name_is_and_the_name_before_the_block_ends(tmp_path, monkeypatch):
+    path, done = tmp_path / "file", []
+    sync, replace = os.fsync, os.replace
+
+    def watch_sync(handle):
+        place = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        done.append("folder" if place == tmp_path else place.read_text())
+        sync(handle)
+
+    def watch_replace(source, target):
+        done.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", watch_sync)
+    monkeypatch.setattr(os, "replace", watch_replace)
+    write_text(path, "all of it")
+    assert done == ["all of it", "rename", "folder"]
+
+
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.EIO])
+def test_a_folder_that_cannot_be_synced_is_no_fault_of_a_file_that_is_there(tmp_path, monkeypatch, error):
+    sync = os.fsync
+
+    def fail_of_folders(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(error, "no")
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fail_of_folders)
+    write_text(tmp_path / "file", "text")
+    assert (tmp_path / "file").read_text() == "text"
+
+
+def test_a_disk_that_fails_while_the_bytes_are_synced_keeps_the_old_file(tmp_path, monkeypatch):
+    def fail(handle):
+        raise OSError(errno.EIO, "no")
+
+    path = tmp_path / "file"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ArtifactError, match=r"/file: cannot be written \(Input/output error\); the disk"):
+        write_text(path, "new")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "é" * 127, "字" * 85], ids=["ascii", "two bytes", "three bytes"])
+def test_a_name_may_be_as_long_as_the_file_system_has_them(tmp_path, name):
+    write_text(tmp_path / name, "text")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    with pytest.raises(ArtifactError, match=r"cannot be written \(File name too long\); give another path"):
+        write_text(tmp_path / f"{name}ab", "text")
+
+
+def test_a_folder_is_never_replaced_and_a_link_is_with_its_target_left_alone(tmp_path):
+    for name in ("folder", "target"):
+        (tmp_path / name).mkdir()
+        write_text(tmp_path / name / "inner", "old")
+    with pytest.raises(ArtifactError, match=r"/folder: cannot be written \(Is a directory\); give another path"):
+        write_text(tmp_path / "folder", "new")
+    (tmp_path / "link").symlink_to("target/inner")
+    write_text(tmp_path / "link", "new")
+    assert not (tmp_path / "link").is_symlink()
+    contents = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert contents == {"folder/inner": "old", "target/inner": "old", "link": "new"}
 
 
 # Networks ---------------------------------------------------------------------------------------------------------
