@@ -6,7 +6,7 @@ without a trace in the status are not.
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from eddpm.errors import ArtifactError
@@ -26,6 +26,10 @@ class Checksums:
                 self._rows = _rows(read_json(table))
             except (ArtifactError, TypeError, ValueError):
                 logger.info(f"{table}: is damaged; the files that it lists are taken as they are now")
+
+    def __iter__(self) -> Iterator[str]:
+        """The files that are recorded."""
+        return iter(self._rows)
 
     def digest(self, path: str | Path) -> str:
         """The SHA-256 of a file, which is read where it is not in the table as it is now."""
