@@ -25,7 +25,7 @@ from eddpm.config.schema import (
 )
 from eddpm.config.sections import Classifier, Denoiser, Sampling
 from eddpm.config.settings import Name, Settings, parse_settings
-from eddpm.config.spaces import classifier_of
+from eddpm.config.spaces import INCEPTION, classifier_of
 from eddpm.config.userpaths import UserPath
 
 TEMPERATURE_SCALED = "+temperature"  # ends the name of a classifier whose logits are divided by fitted temperatures
@@ -223,7 +223,7 @@ class Project(Settings):
             name=name,
             classifier=self.encoder(classifier) if classifier else None,
             inception_resize=network.resize if network else None,
-            inception_sha256=network.sha256 if network else None,
+            inception_sha256=network.sha256 if network and network.sha256 != INCEPTION.sha256 else None,
         )
 
 

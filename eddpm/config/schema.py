@@ -226,6 +226,11 @@ class SpaceConfig(Settings):
     inception_resize: Literal["legacy_tensorflow", "clean"] | None = None
     inception_sha256: Sha256 | None = None  # of its file, the only one that is loaded; null: the published one's
 
+    @model_serializer(mode="wrap")
+    def _named_where_another(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the null, as settings were frozen before there was the key: measured runs stay."""
+        return {key: value for key, value in serialize(self).items() if key != "inception_sha256" or value}
+
     @property
     def has_weights(self) -> bool:
         """A file of weights belongs to it."""

@@ -51,10 +51,8 @@ def evaluate(
     network, which is loaded only if its SHA-256 is the published one or, where that is given, `weights_sha256`.
     """
     options = {"nearest_neighbours": nearest_neighbours, "replicates": replicates}
-    digest = weights_sha256 and weights_sha256.lower()  # some programs print capitals
-    how = {"name": "inception", "inception_resize": resize, "inception_sha256": digest}
-    inception = parse_settings(SpaceConfig, how, "--weights-sha256")
-    parse_settings(MeasureConfig, {"spaces": [how], **options}, "options")
+    parse_settings(MeasureConfig, {"spaces": [{"name": "pixels"}], **options}, "options")
+    inception = {"inception_resize": resize, "inception_sha256": weights_sha256 and weights_sha256.lower()}
     batch, against = open_images(samples), ReferenceFile(reference)
     _log_images(batch, against)
     _check_pair(batch, against, nearest_neighbours)
@@ -111,10 +109,10 @@ def _log_bias(found: dict[str, FeatureSet], references: dict[str, Reference]) ->
                 )
 
 
-def _space(name: str, weights: Path, inception: SpaceConfig) -> Extractor:
+def _space(name: str, weights: Path, inception: dict[str, str | None]) -> Extractor:
     """The space that a user names: a folder is that of a classifier trained here."""
     if name in NAMED:
-        config = inception if name == inception.name else SpaceConfig(name=name)
+        config = parse_settings(SpaceConfig, {"name": name, **(inception if name == "inception" else {})}, "options")
         download = space_of(name).download
         file = weights if name == "inception" else FOLDER / download.file if download else None
     elif ((folder := Path(name)) / "settings.yaml").exists():

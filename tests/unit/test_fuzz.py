@@ -1,7 +1,8 @@
 """Whatever the bytes of a file from outside are, a reader gives a value, or refuses the file by name, in one line.
 
 Bytes are small valid files with changes, and files made from parts that do not go together. `FUZZ_EXAMPLES` is the
-number of trials for each reader; the usual one takes a few seconds. What was found once stands in CASES.
+number of trials for each reader, by chance then; the usual ones are always the same and take some seconds. What was
+found stands as cases in the tests of the readers.
 """
 
 import contextlib

@@ -91,7 +91,10 @@ def test_feature_spaces_keep_their_order_and_name_their_classifiers(table):
     assert [space.name for space in spaces] == names
     assert [space.classifier for space in spaces] == [None, project.encoder("ect"), project.encoder("clean"), None]
     assert [space.inception_resize for space in spaces] == [None, None, None, "clean"]
-    assert [space.inception_sha256 for space in spaces] == [None, None, None, project.evaluation.inception.sha256]
+    assert not any("inception_sha256" in space.model_dump() for space in spaces)  # frozen as it was before the key
+    other = load(table, ROW, evaluation__spaces=names, evaluation__inception={"sha256": "0" * 64}).measure()
+    assert other.spaces[-1].model_dump()["inception_sha256"] == "0" * 64
+    assert [space.inception_sha256 for space in other.spaces[:-1]] == [None, None, None]
     assert project.metric_names[:5] == ["accuracy", "pixels/fid", "pixels/kid", "pixels/precision", "pixels/recall"]
 
 

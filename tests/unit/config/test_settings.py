@@ -152,6 +152,7 @@ def test_changes_reach_one_of_two_mappings_that_a_file_shares_by_an_anchor():
         ("a: " + "[" * 50_000, "not valid YAML (maximum recursion depth exceeded"),
         ("a: 1\n" * 60_000, "holds 300,000 bytes, more than such a file can need"),
     ],
+    ids=["deep", "large"],
 )
 def test_yaml_that_is_too_deep_or_too_large_is_one_line(tmp_path, text, words):
     (tmp_path / "a.yaml").write_text(text)

@@ -1,5 +1,6 @@
 """Images come back by their numbers as they were prepared, and a data set that is not whole is refused by name."""
 
+import json
 import os
 import pickle
 import re
@@ -114,3 +115,26 @@ def test_an_array_that_is_missing_damaged_or_of_another_shape_or_type_is_refused
     path.unlink()
     refused("does not exist; prepare the data set again")
     assert len(Store(tmp_path / "copy/dataset.json", "validation")) == 100
+
+
+SHARD = {"name": "00000", "images": 1}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parts": {}},
+        {"parts": {"train": []}},
+        {"parts": {"train": {"shards": [SHARD]}}},
+        {"parts": {"train": {"shards": [], "uncropped": False}}},
+        {"parts": {"train": {"shards": [{"name": "0"}], "uncropped": False}}},
+        {"shape": 8},
+        {"classes": None},
+    ],
+)
+def test_a_description_of_other_values_is_refused(tmp_path, change):
+    record = {"classes": ["a", "b"], "shape": [8, 8, 3], "parts": {"train": {"shards": [SHARD], "uncropped": False}}}
+    (tmp_path / "dataset.json").write_text(json.dumps(record | change))
+    told = refusal(Store, tmp_path / "dataset.json", "train")
+    assert told.startswith("does not describe a prepared data set (")
+    assert told.endswith("keeps the shards that are sound")

@@ -266,7 +266,7 @@ OVERLAPPING = (
 @pytest.mark.parametrize(
     ("header", "length", "reason"),
     [
-        (b'{"a": ' + bytes(90_000_000), None, "has a header of 90,000,006 bytes, more than the names of weights need"),
+        (b'{"a": ', 90_000_000, "has a header of 90,000,000 bytes, more than the names of weights need"),
         (b"{not JSON}", None, "not a readable checkpoint ("),
         (b"{" * 200, None, "not a readable checkpoint ("),
         (b"{}", 2**20, "not a readable checkpoint ("),
@@ -278,6 +278,8 @@ OVERLAPPING = (
 def test_a_header_of_safetensors_that_lies_is_refused_in_little_memory(tmp_path, header, length, reason):
     path = tmp_path / "a.safetensors"
     path.write_bytes(struct.pack("<Q", length or len(header)) + header + bytes(16))
+    if (length or 0) > 2**20:
+        os.truncate(path, length + 8)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert refusal(load_checkpoint, path).startswith(reason)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
@@ -297,14 +299,20 @@ def test_text_is_utf_8_with_names_that_are_no_unicode(tmp_path):
         (b'{"a": 1', "not readable JSON ("),
         (b'{"run": {}}', "has not the keys run, metrics"),
         (b"[1, 2]", "has not the keys run, metrics"),
-        (b'{"run": ' + b"[" * 100_000, "not readable JSON ("),
-        (b'{"run": ' + b"9" * 10_000 + b"}", "not readable JSON ("),
-        (b" " * (2**26 + 1), "holds 67,108,865 bytes, more than such a file can need"),
     ],
 )
 def test_json_that_is_damaged_or_another_file_is_refused(tmp_path, text, told):
     (tmp_path / "a.json").write_bytes(text)
     assert refusal(read_json, tmp_path / "a.json", "run", "metrics").startswith(told)
+
+
+def test_json_that_is_too_deep_or_too_large_is_refused(tmp_path):
+    path = tmp_path / "metrics.json"
+    for text in ('{"run": ' + "[" * 100_000, '{"run": ' + "9" * 10_000 + "}"):
+        path.write_text(text)
+        assert refusal(read_json, path).startswith("not readable JSON (")
+    os.truncate(path, 2**26 + 1)
+    assert refusal(read_json, path).startswith("holds 67,108,865 bytes, more than such a file can need")
 
 
 # Where a result comes from ----------------------------------------------------------------------------------------

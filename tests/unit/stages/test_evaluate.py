@@ -94,7 +94,7 @@ def test_pictures_give_the_numbers_of_their_npz(capsys, tmp_path, kind):
     [
         ({"k": 0}, "options: nearest_neighbours: value 0"),
         ({"replicates": 1}, "options: replicates"),
-        ({"digest": "abc"}, "--weights-sha256: inception_sha256: value 'abc'"),
+        ({"spaces": ["inception"], "digest": "abc"}, "options: inception_sha256: value 'abc'"),
         ({"spaces": ["pixels", "pixels"]}, "two of pixels pixels have one name"),
         ({"spaces": ["vgg"]}, "'vgg' is unknown; give inception, efficientnet-lite0, pixels"),
     ],
