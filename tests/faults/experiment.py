@@ -1,0 +1,63 @@
+"""A small experiment, complete in seconds: each kind of job but training with several seeds, and what it leaves."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+from tiny import tiny_values
+from workspace import Workspace
+
+from eddpm.io.files import sha256
+
+RUNS = """\
+run\tdenoiser\tclassifier\tsampler\tsteps\tguidance\tscale\tseed\tnum_images
+UADM(5)\tuadm\t\tddim\tddim5\tnone\t\t0\t16
+UADM(5)-G+EDS\tuadm\tce\tddim\tddim5\tentropy\t4\t0\t8
+"""
+RESULTS = "results/digits"
+TABLES = [f"{RESULTS}/tables/{name}.csv" for name in ("main", "best_scale")]
+TARGETS = [*TABLES, f"{RESULTS}/figures/scales.png"]
+ABLATION = f"{RESULTS}/tables/steps.csv"
+
+
+class Experiment(Workspace):
+    """A folder in which the experiment runs, as forks of the process that `programs` stand for."""
+
+    def __init__(self, folder: Path, programs: Path | None = None):
+        values = tiny_values()
+        super().__init__(
+            folder,
+            RUNS,
+            programs,
+            denoisers={"uadm": values["denoisers"]["uadm"]},
+            classifiers={"ce": values["classifiers"]["ce"]},
+            evaluation={"spaces": ["pixels"]},
+            sweep=values["sweep"] | {"best": {"minimise": "pixels/fid"}},
+            ablations={"steps": {"rows": ["UADM(5)-G+EDS"], "vary": {"steps": ["ddim5", "ddim3"]}}},
+        )
+
+    def start(self, *targets: str) -> subprocess.Popen:
+        """A driver in a group of processes of its own, whose output is at hand once it has ended."""
+        return subprocess.Popen(
+            self.command(*(targets or TARGETS)),
+            cwd=self.folder,
+            env=self.environment,
+            start_new_session=True,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, *targets: str) -> str:
+        """The error output of a run that must end well."""
+        return self.snakemake(*(targets or TARGETS)).stderr
+
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each result, by its path.
+
+        TensorBoard's events hold times; logs and benchmarks, which do too, lie elsewhere.
+        """
+        files = [path for name in ("resources", "results") for path in (self.folder / name).rglob("*")]
+        kept = [path for path in files if path.is_file() and path.parent.name != "events"]
+        return {str(path.relative_to(self.folder)): sha256(path) for path in kept}
