@@ -134,10 +134,12 @@ def check_files(project: Project) -> None:
     """Check the files in FOLDER, fetched or put there by hand, against pinned and recorded SHA-256; record the others.
 
     Raises ArtifactError where one differs, or is a web page or the like, also where it waits to be linked to. A file is
-    read once, and again when it has changed.
+    read once, and again when it has changed in any way.
     """
-    from eddpm.io.files import sha256, write_text
+    from eddpm.io.checksums import Checksums
+    from eddpm.io.files import write_text
 
+    checksums = Checksums(Path(paths.ASSET_CHECKSUMS))
     for asset in assets(project):
         file, record = Path(asset.file), Path(f"{asset.file}.sha256")
         if not file.exists():
@@ -146,15 +148,16 @@ def check_files(project: Project) -> None:
             continue
         refuse_impostor(file)
         recorded = next(iter(record.read_text(encoding="utf-8").split()), None) if record.exists() else None
-        known = recorded and record.stat().st_mtime >= file.stat().st_mtime
-        found = recorded if known else sha256(file)
+        found = checksums.digest(file)
         wanted, place = (asset.sha256, asset.key) if asset.sha256 else (recorded, record)
         if wanted and found != wanted:
             raise ArtifactError(
                 f"{file}: has SHA-256 {found}, not the {wanted} of {place}; bring the right file, or correct the other"
             )
-        if not known:
+        if found != recorded:
             write_text(record, f"{found}  {asset.name}\n")
+    if FOLDER.exists():
+        checksums.save()
 
 
 def check_reference(project: Project) -> None:

@@ -3,10 +3,12 @@
 ASSETS = "resources/assets"  # fetched files
 ASSET = ASSETS + "/{asset}"
 RECORD = ASSET + ".sha256"
+ASSET_CHECKSUMS = "resources/checksums.json"
 DATA = "resources/datasets/{experiment}"
 RESULTS = "results/{experiment}"
 
 DATASET = DATA + "/dataset.json"
+CHECKSUMS = RESULTS + "/checksums.json"  # of what the workflow has made
 SETTINGS = RESULTS + "/{part}/settings.yaml"  # of every stage, by the parts of config/frozen.py
 
 # Of a network; {kind} is denoisers or classifiers.

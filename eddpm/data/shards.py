@@ -79,6 +79,13 @@ class ShardPlan:
             return False
         return record["identity"] == self.identity
 
+    def fits_record(self) -> bool:
+        """False if the record of the shard is there and names other images or settings."""
+        try:
+            return read_json(self.record, "identity")["identity"] == self.identity
+        except ArtifactError:
+            return True
+
 
 def plan_shards(config: DatasetConfig, folder: Path, part: Part) -> list[ShardPlan]:
     """The shards of one part of a data set. Only images that training crops at random are kept uncropped."""

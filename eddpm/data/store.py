@@ -47,6 +47,20 @@ def open_shard(folder: Path, name: str, shape: tuple[int, ...], uncropped: bool)
     return Shard(images, labels, sizes, open_array("pixels", np.uint8, int(sizes.prod(axis=1).sum()) * channels))
 
 
+def recorded_files(dataset: Path) -> dict[Path, str]:
+    """The files of every shard with their SHA-256, as dataset.json has them; none where it cannot be read."""
+    try:
+        parts = read_json(dataset, "parts")["parts"]
+        return {
+            array_path(dataset.parent / part, shard["name"], kind): digest
+            for part, record in parts.items()
+            for shard in record["shards"]
+            for kind, digest in shard["sha256"].items()
+        }
+    except (ArtifactError, KeyError, TypeError, AttributeError):
+        return {}
+
+
 class Store:
     """One part of a prepared data set."""
 

@@ -22,7 +22,8 @@ from eddpm.config.project import TEMPERATURE_SCALED, Project
 from eddpm.config.schema import SampleConfig
 from eddpm.config.settings import Settings, load_settings
 from eddpm.errors import ArtifactError, ConfigError
-from eddpm.io.files import read_json, sha256
+from eddpm.io.checksums import Checksums
+from eddpm.io.files import read_json
 
 NEVER = float("-inf")
 
@@ -45,7 +46,7 @@ class Files:
         self._project = project
         self._made = {path: (origins, fault_of) for path, origins, fault_of in self._made_files()}
         self._states: dict[str, State] = {}
-        self._digest, self.identity = cache(_digest), cache(self._identity)
+        self._checksums, self.identity = Checksums(Path(paths.ASSET_CHECKSUMS)), cache(self._identity)
 
     def at(self, pattern: str, **names: str) -> str:
         """The path of a file of the project, of a pattern of config/paths.py."""
@@ -66,8 +67,9 @@ class Files:
     def _identity(self, run: str) -> str | None:
         """The identity that samples of the run carry; None while weights are missing, or the scale."""
         config, (_, *weights) = self._config(run), self._sampled_from(run)
-        digests = [self._digest(Path(path)) for path in weights]
-        return samples_identity(config, digests) if config and all(digests) else None
+        if not config or not all(_seen(Path(path)).there for path in weights):
+            return None
+        return samples_identity(config, map(self._checksums.digest, weights))
 
     def _state(self, path: str) -> State:
         """A file with its first fault: of its origins, its age, or its contents."""
@@ -169,14 +171,6 @@ def _other_settings(settings: Settings, path: Path) -> str | None:
     except yaml.YAMLError:
         return f"{path}: not valid YAML"
     return None if old == new else f"{path}: {difference(old, new)}"
-
-
-def _digest(weights: Path) -> str | None:
-    """The SHA-256 of weights, of fetched ones as it was recorded; None where they are missing."""
-    record, state = Path(f"{weights}.sha256"), _seen(weights)
-    is_known = state.there and _seen(record).time >= state.time
-    recorded = record.read_text(encoding="utf-8").split() if is_known else []
-    return next(iter(recorded), None) or (sha256(weights) if state.there else None)
 
 
 def _seen(path: Path) -> State:

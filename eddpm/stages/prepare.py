@@ -4,7 +4,7 @@ import csv
 import io
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -18,8 +18,9 @@ from eddpm.data.parts import open_parts
 from eddpm.data.pictures import NOTES
 from eddpm.data.shards import ShardPlan, make_shards, plan_shards
 from eddpm.data.sources import Source
+from eddpm.data.store import recorded_files
 from eddpm.errors import ArtifactError
-from eddpm.io.files import read_json, write_json, write_text
+from eddpm.io.files import read_json, sha256, write_json, write_text
 from eddpm.io.names import escaped, listed, shown
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,27 @@ def prepare_dataset(
         logger.info(f"{part['images']} {name} images of {config.num_classes} classes in {len(part['shards'])} shards")
         for note, count in part["notes"].items():
             logger.info(f"{name}: {count} of {part['images']} images are {NOTES[note]}")
+
+
+def repair_dataset(settings: Path, dataset: Path, damaged: Collection[Path], workers: int) -> None:
+    """Make the shards anew that have these files, as the source gave them; other shards and `dataset` stay as they are.
+
+    Raises ArtifactError where the source gives other images now.
+    """
+    config, recorded = load_settings(DatasetConfig, settings), recorded_files(dataset)
+    parts = open_parts(config).items()
+    plans = [plan for name, part in parts for plan in plan_shards(config, dataset.parent / name, part)]
+    planned = {path: plan for plan in plans for path in plan.arrays.values()}
+    if planned.keys() == recorded.keys() and all(plan.fits_record() for plan in plans):
+        for path in damaged:
+            planned[path].record.unlink(missing_ok=True)
+        make_shards(plans, workers)
+    if lacking := [path for path in damaged if not path.exists() or sha256(path) != recorded[path]]:
+        raise ArtifactError(
+            f"{dataset}: its shards {listed(map(str, lacking), most=3)} are missing or damaged, and"
+            f" '{config.source}' no longer gives the same images; bring those back, or prepare what is there now:"
+            " `snakemake --forcerun prepare_dataset`, after which networks are trained again"
+        )
 
 
 def _not_counted(config: DatasetConfig, part: str, source: Source) -> Iterator[LeftOut]:

@@ -20,6 +20,10 @@ def trained(entries):
 
 
 SETTINGS = frozen_parts(project)
+FROZEN = {
+    paths.SETTINGS.format(experiment=project.experiment, part=part): frozen_text(each)
+    for part, each in SETTINGS.items()
+}
 
 # What dataset.json describes, in the folders beside it.
 SHARDS = [f"{paths.DATA}/train", f"{paths.DATA}/validation"]

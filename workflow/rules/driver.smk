@@ -1,4 +1,5 @@
-# Checks before the first job: that this snakemake is alone here, and that nothing is missing.
+# Checks before the first job: that this snakemake is alone here, that nothing is missing, and that no output has been
+# changed since the workflow made it.
 import contextlib
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ from eddpm.config.assets import (
     missing_files,
     not_here_yet,
 )
+from eddpm.io.checksums import Checksums
+from eddpm.io.files import write_text
 from eddpm.io.lock import DirectoryLock
 
 
@@ -20,11 +23,14 @@ def tell(line):
     print(line, file=sys.stderr)
 
 
+driver_lock = None  # released with its object
+
+
 def refuse_second_driver():
     """Lock this folder until the process ends, so that after a kill the same command goes on."""
-    global driver_lock  # released with its object
+    global driver_lock
     try:
-        driver_lock = DirectoryLock(Path(".snakemake"))
+        driver_lock = driver_lock or DirectoryLock(Path(".snakemake"))
     except EddpmError as error:
         raise WorkflowError(str(error)) from None
 
@@ -125,6 +131,118 @@ def refuse_bad_files():
     except EddpmError as error:
         raise WorkflowError(str(error)) from None
 
+
+# Outputs that have changed since the workflow made them ------------------------------------------------------------
+
+CHECKSUMS = Path(paths.CHECKSUMS.format(experiment=project.experiment))
+DATASET = Path(paths.DATASET.format(experiment=project.experiment))
+
+
+def mend_outputs():
+    """Put right what was changed by hand, by a disk or by a clean-up of old files, before jobs are planned from it.
+
+    Frozen settings and shards of the data set become what they were, and no job runs for them. Other outputs are set
+    aside, so that they are made again where something needs them.
+    """
+    checksums = Checksums(CHECKSUMS)
+    shards = damaged_shards(checksums)
+    changed = checksums.changed()
+    if not (changed or shards):
+        return
+    if workflow.output_settings.dryrun:
+        for path in [*changed, *shards]:
+            tell(f"{path}: is not what the workflow made; a run puts it right first")
+        return
+    try:
+        refuse_second_driver()
+    except WorkflowError:
+        return  # the files may be about to change; if jobs are to run, this ends the start
+    for path, digest in changed.items():
+        text = FROZEN.get(path)
+        if text is not None and hashlib.sha256(text.encode()).hexdigest() == digest:
+            write_text(Path(path), text)
+            os.utime(path, ns=(checksums.recorded_time(path),) * 2)
+            checksums.record(path, digest)
+            tell(f"{path}: was changed after it was made; now it is as it was")
+        else:
+            os.replace(path, f"{path}.changed")
+            tell(
+                f"{path}: was changed after it was made; it is now {path}.changed, and made again where it is needed"
+            )
+    checksums.save()
+    if shards:
+        repair_shards(shards)
+
+
+def recorded_shards():
+    """The files of the prepared data set, with the SHA-256 in dataset.json; none where it is not prepared."""
+    if not DATASET.exists():
+        return {}
+    from eddpm.data.store import recorded_files  # with numpy, which takes a moment
+
+    return recorded_files(DATASET)
+
+
+def repair_shards(damaged):
+    """Here and not by a job: all that was made from the data set would be made again after it."""
+    settings = paths.SETTINGS.format(experiment=project.experiment, part="dataset")
+    path = Path(settings)
+    if not path.exists() or path.read_text(encoding="utf-8") != FROZEN[settings]:
+        return  # the data set will be prepared anew
+    from eddpm.stages.prepare import repair_dataset
+
+    tell(
+        f"Making shards of the data set again, which are missing or damaged: {', '.join(map(str, damaged))}"
+    )
+    try:
+        repair_dataset(path, DATASET, damaged, workflow.cores or 1)
+    except (
+        EddpmError
+    ) as error:  # which ends a job that needs the data set; there may be none
+        tell(str(error))
+
+
+def damaged_shards(checksums):
+    """The files of the prepared data set that are missing, or other than dataset.json says."""
+
+    def is_sound(path, digest):
+        return path.exists() and checksums.digest(path) == digest
+
+    recorded = recorded_shards()
+    return [path for path, digest in recorded.items() if not is_sound(path, digest)]
+
+
+def record_outputs():
+    """Take down the checksums of outputs: of jobs that have ended well, or need not run."""
+    if stored_elsewhere():
+        return
+    checksums = Checksums(CHECKSUMS)
+    for job in workflow.dag.jobs:
+        has_ended = workflow.dag.finished(job)
+        if workflow.dag.needrun(job) and not has_ended:
+            checksums.forget(job.output)
+            continue
+        for path in filter(os.path.isfile, job.output):
+            checksums.record(path)
+        if has_ended and job.rule.name == "prepare_dataset":  # which has read them
+            for path, digest in recorded_shards().items():
+                checksums.record(path, digest)
+    try:
+        checksums.save()
+    except EddpmError as error:  # jobs will fail alike; or all are done
+        tell(str(error))
+
+
+def stored_elsewhere():
+    """Outputs that are made by a module, or kept in a storage, are not below this folder under their own names."""
+    return bool(
+        workflow.storage_settings.default_storage_provider
+        or workflow.modifier.namespace
+    )
+
+
+if workflow.is_main_process and not stored_elsewhere():
+    mend_outputs()
 
 # Said at every start, a dry run's too, while something is not there; what is stored elsewhere cannot be seen here.
 if workflow.is_main_process and not workflow.storage_settings.default_storage_provider:

@@ -18,7 +18,9 @@ rule freeze_settings:
     params:
         settings=lambda wildcards: frozen_text(SETTINGS[wildcards.part]),
     shell:
-        "printf '%s' {params.settings:q} > {output.settings} 2> {log}"
+        # Whole or not at all, also on a disk that fills.
+        "printf '%s' {params.settings:q} > {output.settings}.tmp 2> {log}"
+        " && mv {output.settings}.tmp {output.settings}"
 
 
 rule prepare_dataset:

@@ -124,7 +124,7 @@ def test_a_checkpoint_that_is_not_there_or_a_folder_is_the_users_to_bring(projec
 
 def test_a_file_put_there_by_hand_is_recorded_read_again_once_it_changes_and_has_to_stay(project, monkeypatch):
     made, record, read = project(), Path(f"{FILE}.sha256"), []
-    monkeypatch.setattr("eddpm.io.files.sha256", lambda path: read.append(path) or sha256(path))
+    monkeypatch.setattr("eddpm.io.checksums.sha256", lambda path: read.append(path) or sha256(path))
     check_files(made)  # there is none yet
     touch(FILE)
     check_files(made)
@@ -134,7 +134,10 @@ def test_a_file_put_there_by_hand_is_recorded_read_again_once_it_changes_and_has
     touch(FILE, later=10)
     check_files(made)
     assert len(read) == 2
-    touch(FILE, b"\0another", later=20)
+    before = os.stat(FILE)
+    touch(f"{FILE}.other", b"\0another")  # of the same size, moved there under the old date
+    os.replace(f"{FILE}.other", FILE)
+    os.utime(FILE, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(ArtifactError, match=rf"^{FILE}: has SHA-256 {sha256(Path(FILE))}, not the \w+ of {record}; "):
         check_files(made)
     record.unlink()
