@@ -4,7 +4,7 @@ import time
 from typing import NamedTuple
 
 import pytest
-from faults.experiment import ABLATION, TARGETS, Experiment
+from faults.experiment import Experiment
 
 
 class Yardstick(NamedTuple):

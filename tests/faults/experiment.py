@@ -1,11 +1,8 @@
 """A small experiment, complete in seconds: each kind of job but training with several seeds, and what it leaves."""
 
-import os
-import signal
 import subprocess
 from pathlib import Path
 
-import psutil
 from tiny import tiny_values
 from workspace import Workspace
 
@@ -20,6 +17,7 @@ RESULTS = "results/digits"
 TABLES = [f"{RESULTS}/tables/{name}.csv" for name in ("main", "best_scale")]
 TARGETS = [*TABLES, f"{RESULTS}/figures/scales.png"]
 ABLATION = f"{RESULTS}/tables/steps.csv"
+_TIMED = {"events", "checksums.json"}
 
 
 class Experiment(Workspace):
@@ -37,6 +35,11 @@ class Experiment(Workspace):
             sweep=values["sweep"] | {"best": {"minimise": "pixels/fid"}},
             ablations={"steps": {"rows": ["UADM(5)-G+EDS"], "vary": {"steps": ["ddim5", "ddim3"]}}},
         )
+
+    def write(self) -> None:
+        """Write what a user writes, once more."""
+        self.write_config()
+        self.write_runs(RUNS)
 
     def start(self, *targets: str) -> subprocess.Popen:
         """A driver in a group of processes of its own, whose output is at hand once it has ended."""
@@ -56,8 +59,10 @@ class Experiment(Workspace):
     def digests(self) -> dict[str, str]:
         """The SHA-256 of each result, by its path.
 
-        TensorBoard's events hold times; logs and benchmarks, which do too, lie elsewhere.
+        TensorBoard's events and the tables of checksums hold times; logs and benchmarks, which do too, lie elsewhere.
+        Temporary names that a killed job has left are no results, and neither is what was set aside.
         """
         files = [path for name in ("resources", "results") for path in (self.folder / name).rglob("*")]
-        kept = [path for path in files if path.is_file() and path.parent.name != "events"]
+        kept = [path for path in files if path.is_file() and not (_TIMED & {path.name, path.parent.name})]
+        kept = [path for path in kept if path.suffix not in (".tmp", ".changed")]
         return {str(path.relative_to(self.folder)): sha256(path) for path in kept}
