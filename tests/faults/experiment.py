@@ -1,8 +1,13 @@
 """A small experiment, complete in seconds: each kind of job but training with several seeds, and what it leaves."""
 
+import shutil
+import signal
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from tiny import tiny_values
 from workspace import Workspace
 
@@ -24,6 +29,7 @@ class Experiment(Workspace):
     """A folder in which the experiment runs, as forks of the process that `programs` stand for."""
 
     def __init__(self, folder: Path, programs: Path | None = None):
+        self.programs = programs
         values = tiny_values()
         super().__init__(
             folder,
@@ -35,6 +41,11 @@ class Experiment(Workspace):
             sweep=values["sweep"] | {"best": {"minimise": "pixels/fid"}},
             ablations={"steps": {"rows": ["UADM(5)-G+EDS"], "vary": {"steps": ["ddim5", "ddim3"]}}},
         )
+
+    def copy(self, folder: Path) -> "Experiment":
+        """Another one, with all that this one has made."""
+        shutil.copytree(self.folder, folder)
+        return Experiment(folder, self.programs)
 
     def write(self) -> None:
         """Write what a user writes, once more."""
@@ -66,3 +77,21 @@ class Experiment(Workspace):
         kept = [path for path in files if path.is_file() and not (_TIMED & {path.name, path.parent.name})]
         kept = [path for path in kept if path.suffix not in (".tmp", ".changed")]
         return {str(path.relative_to(self.folder)): sha256(path) for path in kept}
+
+
+def end(driver: subprocess.Popen, programs: Path, number: signal.Signals) -> None:
+    """Send a signal, and wait until no process of the run is left."""
+    (server,) = [child for child in psutil.Process().children() if str(programs) in child.cmdline()]
+    first, *others = sorted(server.children(), key=psutil.Process.create_time) or [psutil.Process(driver.pid)]
+    if number == signal.SIGKILL:
+        driver.kill()
+        while left := server.children(recursive=True):
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            time.sleep(0.05)  # a fork may just be on its way
+    else:
+        for process in [first, *others] if number == signal.SIGINT else [first]:  # a terminal reaches all of them
+            process.send_signal(number)
+    driver.communicate(timeout=120)
+    psutil.wait_procs(server.children(recursive=True), timeout=120)

@@ -3,18 +3,13 @@
 import random
 import signal
 import subprocess
-import time
-from contextlib import suppress
-from pathlib import Path
 
-import psutil
 import pytest
-from faults.experiment import Experiment
+from faults.experiment import Experiment, end
 
 # How each signal arrives: a machine that goes down, a batch system, a terminal.
 MOMENTS = [
     pytest.param(signal.SIGKILL, 3, id="SIGKILL, 3 moments"),
-    pytest.param(signal.SIGTERM, 1, id="SIGTERM, a moment"),
     pytest.param(signal.SIGINT, 1, id="SIGINT, a moment"),
     pytest.param(signal.SIGKILL, 50, id="SIGKILL, 50 moments", marks=pytest.mark.faults),
     pytest.param(signal.SIGTERM, 8, id="SIGTERM, 8 moments", marks=pytest.mark.faults),
@@ -52,21 +47,3 @@ def ended_within(driver: subprocess.Popen, seconds: float) -> bool:
         return False
     assert driver.returncode == 0, printed
     return True
-
-
-def end(driver: subprocess.Popen, programs: Path, number: signal.Signals) -> None:
-    """Send a signal, and wait until no process of the run is left."""
-    (server,) = [child for child in psutil.Process().children() if str(programs) in child.cmdline()]
-    first, *others = sorted(server.children(), key=psutil.Process.create_time) or [psutil.Process(driver.pid)]
-    if number == signal.SIGKILL:
-        driver.kill()
-        while left := server.children(recursive=True):
-            for process in left:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            time.sleep(0.05)  # a fork may just be on its way
-    else:
-        for process in [first, *others] if number == signal.SIGINT else [first]:  # a terminal reaches all of them
-            process.send_signal(number)
-    driver.communicate(timeout=120)
-    psutil.wait_procs(server.children(recursive=True), timeout=120)
