@@ -7,12 +7,16 @@ import pytest
 from faults.experiment import RESULTS
 
 YEAR = 365 * 24 * 3600
+UNMENDED = pytest.mark.xfail(strict=True, reason="Snakemake refuses outputs that are older than an input")
 MODEL = f"{RESULTS}/denoisers/uadm/model.safetensors"
 
 
 @pytest.mark.parametrize(
     "shift",
-    [pytest.param(YEAR, id="set back"), pytest.param(-YEAR, id="set forward", marks=pytest.mark.faults)],
+    [
+        pytest.param(YEAR, id="set back", marks=UNMENDED),
+        pytest.param(-YEAR, id="set forward", marks=pytest.mark.faults),
+    ],
 )
 def test_the_clock_is_set_between_two_runs_and_the_bytes_are_the_same(yardstick, experiment, shift):
     """Instead of the clock, the files are shifted."""
