@@ -71,11 +71,11 @@ class Experiment(Workspace):
         """The SHA-256 of each result, by its path.
 
         TensorBoard's events and the tables of checksums hold times; logs and benchmarks, which do too, lie elsewhere.
-        Temporary names that a killed job has left are no results, and neither is what was set aside.
+        Temporary names that a killed job has left are no results, and neither are files that were put aside.
         """
         files = [path for name in ("resources", "results") for path in (self.folder / name).rglob("*")]
         kept = [path for path in files if path.is_file() and not (_TIMED & {path.name, path.parent.name})]
-        kept = [path for path in kept if path.suffix not in (".tmp", ".changed")]
+        kept = [path for path in kept if path.suffix not in (".tmp", ".changed", ".damaged")]
         return {str(path.relative_to(self.folder)): sha256(path) for path in kept}
 
 
@@ -85,13 +85,17 @@ def end(driver: subprocess.Popen, programs: Path, number: signal.Signals) -> Non
     first, *others = sorted(server.children(), key=psutil.Process.create_time) or [psutil.Process(driver.pid)]
     if number == signal.SIGKILL:
         driver.kill()
+        time.sleep(0.05)  # a fork may just be on its way
         while left := server.children(recursive=True):
-            for process in left:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            time.sleep(0.05)  # a fork may just be on its way
+            send(number, left)
+            time.sleep(0.05)
     else:
-        for process in [first, *others] if number == signal.SIGINT else [first]:  # a terminal reaches all of them
+        send(number, [first, *others] if number == signal.SIGINT else [first])  # a terminal reaches all of them
+    driver.communicate(timeout=300)
+    psutil.wait_procs(server.children(recursive=True), timeout=300)
+
+
+def send(number: signal.Signals, processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
-    driver.communicate(timeout=120)
-    psutil.wait_procs(server.children(recursive=True), timeout=120)
