@@ -10,6 +10,7 @@ import io
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -49,10 +50,12 @@ def stage_of(verb: str) -> Callable[..., None]:
 
 def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
     """The parser of all verbs; of the options, it knows those of `verb`."""
-    parser = argparse.ArgumentParser(prog="eddpm", description="Entropy-driven classifier guidance, stage by stage.")
+    parser = argparse.ArgumentParser(
+        prog="eddpm", description="Entropy-driven classifier guidance, stage by stage.", allow_abbrev=False
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     for name, (_, summary) in VERBS.items():
-        subparser = verbs.add_parser(name, help=summary, description=summary)
+        subparser = verbs.add_parser(name, help=summary, description=summary, allow_abbrev=False)
         if name == verb:
             for parameter in inspect.signature(stage_of(verb)).parameters.values():
                 subparser.add_argument(f"--{parameter.name.replace('_', '-')}", **_option(parameter))
@@ -64,7 +67,8 @@ def _option(parameter: inspect.Parameter) -> dict[str, Any]:
     kind, notes, how = parameter.annotation, [], {}
     if get_origin(kind) is Annotated:
         kind, *notes = get_args(kind)
-    if type(None) in get_args(kind):  # named without a value: None
+    is_optional = type(None) in get_args(kind)
+    if is_optional:  # named without a value: None
         kind = get_args(kind)[0]
         how |= {"nargs": "?", "default": None}
     elif get_origin(kind) in (list, Sequence):
@@ -73,7 +77,8 @@ def _option(parameter: inspect.Parameter) -> dict[str, Any]:
     if get_origin(kind) is Literal:
         how["choices"] = get_args(kind)
     else:
-        how["type"] = _path if kind is Path else kind
+        read = _path if kind is Path else kind
+        how["type"] = _or_none(read) if is_optional else read
     if parameter.default is not parameter.empty:
         how["default"] = parameter.default
     for note in notes:
@@ -83,7 +88,30 @@ def _option(parameter: inspect.Parameter) -> dict[str, Any]:
 
 def _path(text: str) -> Path:
     """`~` expanded: the shell leaves it alone in quotes and after "="."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; give a path")
     return Path(os.path.expanduser(text))
+
+
+def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """None for `--option=`, as of an empty variable of a shell."""
+
+    def read_or_none(text: str) -> Any:
+        return read(text) if text else None
+
+    read_or_none.__name__ = read.__name__  # as argparse calls it where the text cannot be read
+    return read_or_none
+
+
+def _parsed(argv: list[str], verb: str | None) -> dict[str, Any]:
+    """The arguments of a verb. An option that is given twice is a mistake; argparse would take the last one."""
+    parser = build_parser(verb)
+    for option, count in Counter(each.partition("=")[0] for each in argv if each.startswith("--")).items():
+        if count > 1:
+            parser.error(f"{option} is given {count} times; keep one")
+    arguments = vars(parser.parse_args(argv))
+    del arguments["verb"]
+    return arguments
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -97,8 +125,7 @@ def main(argv: list[str] | None = None) -> int:
         from eddpm.io.log import show_log  # needs tqdm, which the library does without
 
         show_log()
-        arguments = vars(build_parser(verb).parse_args(argv))
-        del arguments["verb"]
+        arguments = _parsed(argv, verb)
         with _ended_by_sigterm(verb):
             stage_of(verb)(**arguments)
         sys.stdout.flush()

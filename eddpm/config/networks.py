@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from eddpm.config.settings import Fraction, Positive, PositiveFloat, Settings
+from eddpm.config.settings import Fraction, Positive, PositiveFloat, Settings, TwoOrMore
 
 
 class _Architecture(Settings):
@@ -71,7 +71,7 @@ class EncoderArchitecture(_Architecture):
 class EncoderConfig(EncoderArchitecture, _OnImages):
     """An encoder classifier for given images and classes."""
 
-    num_classes: Positive
+    num_classes: TwoOrMore
     temperatures: Positive | None = None  # noise levels that each divide the logits by a temperature; null: none
 
     @property

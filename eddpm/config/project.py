@@ -63,14 +63,14 @@ class Project(Settings):
     @cached_property
     def sweep_runs(self) -> dict[str, Run]:
         """Each row that is swept, at each scale of its grid."""
-        return _by_slug(self.sweep.rows(self._swept))
+        return _by_slug(self.sweep.rows(self.swept_rows))
 
     @cached_property
     def best_runs(self) -> dict[str, Run]:
         """Each of those rows at the scale that its sweep finds best."""
         return _by_slug(
             row.model_copy(update={"run": f"{row.run} at best", "method": row.run, "scale": "best"})
-            for row in self._swept
+            for row in self.swept_rows
         )
 
     @cached_property
@@ -88,7 +88,8 @@ class Project(Settings):
         return self.table_runs | self.sweep_runs | self.best_runs | ablated
 
     @property
-    def _swept(self) -> list[Run]:
+    def swept_rows(self) -> list[Run]:
+        """The rows of the table that have a grid of scales."""
         return [row for row in self.runs if row.guidance != "none" and self.sweep.grid(row.run)]
 
     @cached_property

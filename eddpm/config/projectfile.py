@@ -1,18 +1,21 @@
 """Reading a project: its YAML file and its table of runs, with every name in them checked before anything runs."""
 
 import itertools
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from eddpm.config import paths
 from eddpm.config.assets import Asset, asset_file, assets
 from eddpm.config.project import TEMPERATURE_SCALED, Project
-from eddpm.config.runs import Run
-from eddpm.config.settings import parse_settings, read_table
+from eddpm.config.runs import MOST_ROWS, Run
+from eddpm.config.settings import COMMAND, FILE_NAME, parse_settings, read_table
 from eddpm.config.userpaths import expand, why_absent
 from eddpm.errors import ConfigError
+from eddpm.io.names import listed
 
 RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
 DEFAULT = "config/digits/config.yaml"  # the project that snakemake runs where none is named
@@ -47,6 +50,7 @@ def load_project(values: dict[str, Any], place: str) -> Project:
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}") from None
     mistakes = (
+        _in_counts(project, place),
         _in_table(project, place, str(table)),
         _in_evaluation(project, place),
         _in_sweep(project, place),
@@ -59,10 +63,13 @@ def load_project(values: dict[str, Any], place: str) -> Project:
 
 
 def _read_runs(path: Path) -> list[Run]:
-    header, rows = read_table(path, "cells are separated by tabs")
+    header, lines = read_table(path, "cells are separated by tabs")
+    rows = list(itertools.islice(lines, MOST_ROWS + 1))
+    if len(rows) > MOST_ROWS:
+        raise ConfigError(f"{path}: has more than {MOST_ROWS:,} rows; give fewer")
     for column, count in Counter(header).items():
         if count > 1:
-            raise ConfigError(f"{path} line 1: column '{column}' is there {count} times; drop all but one")
+            raise ConfigError(f"{path} line 1: column {column!r} is there {count} times; drop all but one")
     if "method" in header:
         raise ConfigError(f"{path}: column 'method' is of generated rows; remove it")
     runs = [_run(row, where) for where, row in rows]
@@ -81,10 +88,37 @@ def _run(row: dict[str, str], where: str) -> Run:
 # Values that do not go together: a message about each --------------------------------------------------------------
 
 
+def _in_counts(project: Project, place: str) -> Iterator[str]:
+    """Before any row is generated: there may be more than the memory holds."""
+    counts = {"sweep.scales": sum(len(project.sweep.grid(row.run)) for row in project.swept_rows)}
+    for name, ablation in project.ablations.items():
+        counts[f"ablations.{name}"] = len(ablation.rows) * math.prod(map(len, ablation.vary.values()))
+    for key, count in counts.items():
+        if count > MOST_ROWS:
+            yield f"{place}: {key}: {count:,} rows, of which a table has {MOST_ROWS:,} at most; give fewer"
+
+
+def _in_files(project: Project, row: Run, where: str) -> Iterator[str]:
+    """Names of a run's files that are too long, or too many for a command."""
+    name = f"{project.experiment}_{row.slug}_0000"  # as Slurm calls the logs of its jobs
+    if len(name) > FILE_NAME:
+        yield f"{where}: files would have names of {len(name)} bytes, where {FILE_NAME} are possible; shorten its name"
+    names = {"experiment": project.experiment, "run": row.slug, "shard": "0000"}
+    most = COMMAND // len(paths.SAMPLES.format(**names) + paths.FEATURES.format(**names))
+    size = project.shard_size(row)
+    if row.num_images > most * size:
+        is_sized = project.sampling.shard_size is not None
+        key = f"shard_size to {-(-row.num_images // most):,}" if is_sized else "target_minutes_per_shard"
+        yield (
+            f"{where}: {row.num_images:,} images are too many for shards of {size:,}, which {most:,} at most can be;"
+            f" raise sampling.{key}, or ask for fewer images"
+        )
+
+
 def _unknown(names: Iterable[str], known: Iterable[str], before: str, fault: str) -> Iterator[str]:
     for name in names:
         if name not in known:
-            yield f"{before} '{name}' {fault}; known: {', '.join(known)}"
+            yield f"{before} {name!r} {fault}; known: {listed(known, most=30)}"
 
 
 def _in_row(project: Project, row: Run, place: str, where: str) -> Iterator[str]:
@@ -94,6 +128,7 @@ def _in_row(project: Project, row: Run, place: str, where: str) -> Iterator[str]
     yield from _unknown(classifiers, project.classifiers, f"{where}: classifier", f"is not in {place}")
     if row.num_images <= project.evaluation.nearest_neighbours:
         yield f"{where}: {row.num_images} images are too few for nearest_neighbours; ask for more"
+    yield from _in_files(project, row, where)
     project.sample_row(row, where)
 
 
@@ -134,6 +169,8 @@ def _in_sweep(project: Project, place: str) -> Iterator[str]:
         yield f"{place}: sweep.num_images: too few for evaluation.nearest_neighbours; ask for more"
     bounded = (sweep.best.minimise, *sweep.best.at_least)
     yield from _unknown(bounded, dict.fromkeys(project.metric_names), f"{place}: sweep.best: metric", "is not measured")
+    for row in (*project.sweep_runs.values(), *project.best_runs.values()):
+        yield from _in_files(project, row, f"{place}: sweep: row '{row.run}'")
 
 
 def _in_ablations(project: Project, place: str) -> Iterator[str]:
@@ -158,7 +195,7 @@ def _in_ablations(project: Project, place: str) -> Iterator[str]:
 
 def _in_weights(project: Project, place: str) -> Iterator[str]:
     kept = assets(project)
-    paths = {"published": project.published} | {asset.key: asset.name for asset in kept}  # of inputs and outputs
+    given = {"published": project.published} | {asset.key: asset.name for asset in kept}  # of inputs and outputs
     for key, entry in project.networks.items():
         training, start = entry.training, entry.training and entry.training.init_from
         if training and training.random_crop and not project.dataset.uncropped:
@@ -168,12 +205,14 @@ def _in_weights(project: Project, place: str) -> Iterator[str]:
         if files and start not in files:
             reason = f"'{start}' is what several sources would be called; name one of {', '.join(files)}"
             yield f"{place}: {key}.training.init_from: {reason}"
-        paths[f"{key}.training.init_from"] = start
+        given[f"{key}.training.init_from"] = start
     named: dict[str, Asset] = {}
     for asset in kept:
+        if len(os.fsencode(f"{asset.name}.sha256")) > FILE_NAME:
+            yield f"{place}: {asset.key}: '{asset.name}' and .sha256 are too long for the name of a file; rename it"
         other = named.setdefault(asset.source, asset)
         if other.sha256 != asset.sha256:
             yield f"{place}: {asset.key}: has another sha256 than {other.key}, of one file; give both the same"
-    for key, path in paths.items():
+    for key, path in given.items():
         if path and set(path) & set("{}"):
             yield f"{place}: {key}: '{path}' has braces, which Snakemake takes for wildcards; rename it"

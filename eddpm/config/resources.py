@@ -28,7 +28,7 @@ def image_seconds(speed: Speed | None, diffusion_steps: int, steps: str, guided:
 
 def shard_size(target_minutes: float, seconds_per_image: float, num_images: int) -> int:
     """Images of a run whose sampling takes at most that long: one at least, and no more than there are."""
-    return max(1, min(num_images, int(target_minutes * 60 / seconds_per_image + 1e-6)))
+    return max(1, int(min(num_images, target_minutes * 60 / seconds_per_image + 1e-6)))
 
 
 def job_minutes(seconds: float, attempt: int) -> int:

@@ -2,13 +2,16 @@
 
 import itertools
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from eddpm.config import paths
 from eddpm.config.schema import REQUIRED_COLUMNS, Criterion, RunColumns
-from eddpm.config.settings import Positive, PositiveFloat, Seed, Settings, in_order, parse_settings
+from eddpm.config.settings import COMMAND, Positive, PositiveFloat, Seed, Settings, in_order, parse_settings
+from eddpm.config.userpaths import Line
 
 
 def slug(name: str) -> str:
@@ -22,7 +25,9 @@ def _check_scales(scales: tuple[float, ...]) -> tuple[float, ...]:
     return scales
 
 
-Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1), AfterValidator(_check_scales)]
+# Of a table: the command that makes it names the metrics of each.
+MOST_ROWS = COMMAND // len(paths.METRICS.format(experiment="e", run="r"))
+Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1, max_length=MOST_ROWS), AfterValidator(_check_scales)]
 # Tagged, so that a mistake is told of the kind that was written.
 Grids = Annotated[
     Annotated[Scales, Tag("[grid]")] | Annotated[dict[str, Scales], Field(min_length=1), Tag("[grids]")],
@@ -33,6 +38,10 @@ Grids = Annotated[
 def _check_name(name: str) -> str:
     if not slug(name) or " at " in name or " with " in name:
         raise ValueError("a name needs a letter or digit, and no ' at ' or ' with ' (of generated rows); rename it")
+    if name.startswith(("-", "_")):
+        raise ValueError("a name begins with no '-', as options do, and no '_', which legends leave out; rename it")
+    if not (name.isprintable() and unicodedata.is_normalized("NFC", name)):
+        raise ValueError("a name has no invisible characters, and no accents apart from their letters; type it anew")
     return name
 
 
@@ -91,13 +100,18 @@ class Sweep(Settings):
                 yield row.model_copy(update={"run": name, "method": row.run, "scale": scale, **changes})
 
 
+def _joined(text: Any) -> Any:
+    """The lines of a text as one, as YAML has them."""
+    return " ".join(text.split()) if isinstance(text, str) else text
+
+
 class Ablation(Settings):
     """Rows of the runs table, each with every combination of some values in its columns."""
 
     rows: Annotated[tuple[str, ...], Field(min_length=1)]
     # By column: values as Run has them.
     vary: Annotated[dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]], Field(min_length=1)]
-    note: str = ""  # for the table's caption
+    note: Annotated[Line, BeforeValidator(_joined)] = ""  # for the table's caption
 
     def variants(self, row: Run) -> Iterator[Run]:
         """The row with each combination; a combination that changes nothing is the row itself.

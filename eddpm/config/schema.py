@@ -10,14 +10,24 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from eddpm.config.networks import EncoderConfig, UNetConfig
-from eddpm.config.settings import Fraction, NonNegative, Positive, PositiveFloat, Seed, Settings, Sha256, in_order
+from eddpm.config.settings import (
+    Fraction,
+    NonNegative,
+    Positive,
+    PositiveFloat,
+    Seed,
+    Settings,
+    Sha256,
+    TwoOrMore,
+    in_order,
+)
 from eddpm.config.spaces import INCEPTION, PATTERN, space_of
 from eddpm.config.userpaths import UserPath
 from eddpm.diffusion.respacing import kept_timesteps
 
 
 def _check_respacing(steps: str) -> str:
-    if not re.fullmatch(r"ddim[1-9]\d*|[1-9]\d*(,[1-9]\d*)*", steps):
+    if not re.fullmatch(r"ddim[1-9]\d{0,7}|[1-9]\d{0,7}(,[1-9]\d{0,7})*", steps, re.ASCII):
         raise ValueError("write ADM's respacing: '250', 'ddim25' or '10,5,5'")
     return steps
 
@@ -31,7 +41,7 @@ class DatasetConfig(Settings):
     classes: Literal["folders", "prefixes"] = "folders"  # prefixes: an image's name up to the first "_" is its class
     image_size: Positive
     image_channels: Literal[1, 3]
-    num_classes: Annotated[int, Field(ge=2)]
+    num_classes: TwoOrMore
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     uncropped: bool = False  # training images are kept whole, too, for random crops
     max_corrupt: Fraction = 0.0  # share of the images that may be unreadable
@@ -41,7 +51,7 @@ class DatasetConfig(Settings):
 
 class DiffusionConfig(Settings):
     noise_schedule: Literal["linear", "cosine"]
-    diffusion_steps: Positive = 1000
+    diffusion_steps: Annotated[int, Field(gt=0, le=2**24)] = 1000  # networks see timesteps as float32
     sigma_small: bool = False  # fixed variance: the posterior's in place of beta; no effect where it is learned
 
     @model_validator(mode="after")
@@ -106,7 +116,7 @@ class MeasureClassifierConfig(Settings):
 
 
 def _check_timesteps(timesteps: str) -> str:
-    bounds = re.fullmatch("([0-9]+)-([0-9]+)", timesteps)
+    bounds = re.fullmatch("([0-9]{1,8})-([0-9]{1,8})", timesteps)
     if not bounds or int(bounds[1]) > int(bounds[2]):
         raise ValueError("write the lowest and the highest timestep, both included: '500-999'")
     return timesteps
@@ -123,7 +133,7 @@ class RunColumns(Settings):
     guidance: Literal["none", "constant", "entropy"]
     scale: NonNegative | Literal["best"]  # best: as the sweep finds it
     seed: Seed
-    entropy_classes: Annotated[int, Field(ge=2)] | None = None  # K of EDS's log K / H; null: as the classifier has
+    entropy_classes: TwoOrMore | None = None  # K of EDS's log K / H; null: as the classifier has
     eds_timesteps: Annotated[str, AfterValidator(_check_timesteps)] | None = None  # where EDS acts; null: everywhere
     gradient_at: Literal["x_t", "mean"] = "x_t"  # mean: that of x_{t-1}, at the timestep of x_{t-1}
     labels: Literal["balanced", "random"] = "balanced"
@@ -146,7 +156,7 @@ class SampleConfig(RunColumns):
     name: str
     denoiser: UNetConfig
     classifier: EncoderConfig | None
-    num_classes: Annotated[int, Field(ge=2)]
+    num_classes: TwoOrMore
     diffusion: DiffusionConfig
     scale: NonNegative
     precision: Precision = "float32"
@@ -178,7 +188,7 @@ class InceptionConfig(Settings):
     resize: Literal["legacy_tensorflow", "clean"] = "legacy_tensorflow"
 
 
-Replicates = Annotated[int, Field(ge=2)] | Literal[0]
+Replicates = TwoOrMore | Literal[0]
 
 
 class EvaluationConfig(Settings):

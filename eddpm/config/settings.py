@@ -13,9 +13,10 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from eddpm.config.userpaths import why_absent
-from eddpm.errors import ConfigError
+from eddpm.config.userpaths import one_line, why_absent
+from eddpm.errors import ConfigError, reason_of
 from eddpm.io.filekinds import HEAD, impostor
+from eddpm.io.names import escaped, shown
 
 
 class Settings(BaseModel):
@@ -24,13 +25,18 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+# Bytes of a command and its environment that Linux takes (execve(2), at its usual stack of 8 MiB).
+COMMAND = 2**21
+FILE_NAME = 255  # bytes of a file's name
+
 # Kinds of values.
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, lt=2**63)]  # as arrays have it, in 64 bits
+TwoOrMore = Annotated[Positive, Field(ge=2)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=120)]  # some files are called by two of them
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -45,12 +51,12 @@ def parse_settings(cls: type[AnySettings], values: Any, place: str) -> AnySettin
     except ValidationError as error:
         # A misspelled key is also a missing one: unknown keys come first.
         first = min(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
-        key = ".".join(str(part) for part in first["loc"] if not _MARK.fullmatch(str(part)))
+        key = ".".join(escaped(str(part)) for part in first["loc"] if not _MARK.fullmatch(str(part)))
         raise ConfigError(": ".join(filter(None, (place, key, _explain(first, cls))))) from None
 
 
 def _explain(error: dict, cls: type[Settings]) -> str:
-    message = error["msg"].removeprefix("Value error, ")
+    message, value = error["msg"].removeprefix("Value error, "), shown(repr(error["input"]))
     if error["type"] == "extra_forbidden":
         known = _known_keys(cls, error["loc"][:-1])
         close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
@@ -61,13 +67,13 @@ def _explain(error: dict, cls: type[Settings]) -> str:
         return message  # about several keys, which it names
     if error["type"] == "string_type" and isinstance(error["input"], int | float | date):
         kind = "date" if isinstance(error["input"], date) else "number"
-        return f"value {error['input']!r}: is a {kind}, and should be text; put it in quotes"
+        return f"value {value}: is a {kind}, and should be text; put it in quotes"
     message = message[0].lower() + message[1:]
     if error["type"] == "int_parsing":
         message += "; write it in digits alone, as 20000"
     for name, as_in_yaml in (("tuple", "list"), ("dictionary", "mapping")):
         message = message.replace(name, as_in_yaml)
-    return f"value {error['input']!r}: {message}"
+    return f"value {value}: {message}"
 
 
 def _known_keys(cls: type[Settings], path: tuple) -> list[str]:
@@ -110,11 +116,12 @@ def read_text(path: Path) -> str:
 
     Raises ConfigError where that is missing, or another kind of file, or of another encoding.
     """
+    place = escaped(str(path))
     try:
         data = Path(path).read_bytes()
-    except OSError as error:
-        reason = f"{error.strerror}{why_absent(str(path))}"
-        raise ConfigError(f"{path}: cannot be read ({reason}); give a path from the working directory") from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = f"{reason_of(error)}{why_absent(str(path))}"
+        raise ConfigError(f"{place}: cannot be read ({reason}); give a path from the working directory") from None
     if data and (reason := impostor(data[:HEAD], text=True)):
         raise ConfigError(f"{path}: {reason}")
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
@@ -146,6 +153,11 @@ def _whole_row(row: tuple[str, dict]) -> tuple[str, dict[str, str]]:
     where, cells = row
     if None in cells or None in cells.values():
         raise ConfigError(f"{where}: has more or fewer cells than the header; separate them by tabs")
+    for column, cell in cells.items():
+        try:
+            one_line(cell)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {escaped(column)}: value {shown(repr(cell))}: {error}") from None
     return row
 
 
@@ -164,9 +176,13 @@ class _Loader(yaml.SafeLoader):
 
 def read_yaml(path: Path) -> dict:
     """A mapping that a user has written. Raises ConfigError on anything else, and on a key that comes twice."""
+    text = read_text(path)
+    if len(text) > COMMAND:  # which takes minutes to read
+        raise ConfigError(f"{path}: has {len(text):,} characters, more than commands could name; give fewer values")
     try:
-        values = yaml.load(read_text(path), _Loader)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a key twice, or a date that is none
+        values = yaml.load(text, _Loader)
+    # Others than YAML's: a key twice, a date that is none, a tag that does not fit, lists a thousand deep.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         remedy = "indent by spaces, not tabs" if r"'\t'" in reason else "mend the file"
         raise ConfigError(f"{path}: not valid YAML ({reason}); {remedy}") from None

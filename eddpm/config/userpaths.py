@@ -8,11 +8,25 @@ from pydantic import AfterValidator, Field
 
 
 def expand(path: str) -> str:
-    """`~` and environment variables replaced, as a shell would; what is not set stays, and so does a URL."""
-    return path if "://" in path else os.path.expanduser(os.path.expandvars(path))
+    """`~` and environment variables replaced, as a shell would; what is not set stays, and so does a URL.
+
+    A path that begins with "-", which commands would take for an option, is given as one below "./".
+    """
+    if "://" in path:
+        return path
+    path = os.path.expanduser(os.path.expandvars(path))
+    return f"./{path}" if path.startswith("-") else path
 
 
-UserPath = Annotated[str, Field(min_length=1), AfterValidator(expand)]
+def one_line(text: str) -> str:
+    """The text itself. Raises ValueError at a line break or another control character."""
+    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text):
+        raise ValueError("has a line break, a tab or another control character; remove it")
+    return text
+
+
+Line = Annotated[str, AfterValidator(one_line)]
+UserPath = Annotated[str, Field(min_length=1), AfterValidator(one_line), AfterValidator(expand)]
 
 
 def why_absent(path: str) -> str:

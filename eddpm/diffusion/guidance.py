@@ -90,7 +90,7 @@ def log_residual(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Guidance(NamedTuple):
-    """The guidance of one step, and the quantities behind it: all but `gradient` are (B,) float64."""
+    """The guidance of one step, and the quantities behind it: (B,) float64 where nothing else is said."""
 
     gradient: Tensor  # (B, C, H, W): s * grad log p_y, which the sampler adds
     entropy: Tensor  # H / log C: 1 for a uniform prediction, 0 for a certain one
@@ -98,12 +98,13 @@ class Guidance(NamedTuple):
     gradient_norm: Tensor  # |grad log p_y|
     scale: Tensor  # s
     guidance_norm: Tensor  # |s * grad log p_y|
+    limited: Tensor | None = None  # (B,) bool: the product left the range of the gradient's type, and was cut
 
 
 GuideFn = Callable[[Tensor, Tensor], Guidance]
 
 
-def _log_limit(dtype: torch.dtype) -> float:
+def log_limit(dtype: torch.dtype) -> float:
     """The largest log s for this type: EDS grows like exp(gap) where the classifier is certain of a class other than y.
 
     The margin of exp(20) keeps the products with gradients and with sampler coefficients finite, too.
@@ -117,13 +118,16 @@ def classifier_guidance(
     """A `guide_fn(x_t, t)` for the samplers that guides each sample to its class y (B,) int64.
 
     `classifier_fn(x_t, t)` gives logits (B, C). The gradient is taken at that noisy state and its own timestep, as the
-    classifier was trained; which state it is, the sampler decides. No gradient flows through s.
+    classifier was trained; which state it is, the sampler decides. No gradient flows through s. Raises ValueError where
+    there are fewer than two classes.
     """
 
     def guide_fn(x_t: Tensor, t: Tensor) -> Guidance:
         with torch.enable_grad():
             x_in = x_t.detach().requires_grad_()
             logits = classifier_fn(x_in, t)
+        if logits.shape[-1] < 2:
+            raise ValueError(f"logits {tuple(logits.shape)}: a classifier of fewer than two classes cannot guide")
         z = logits.detach().double()
         signs, log_magnitudes = log_residual(z, y)
         log_largest = log_magnitudes.amax(dim=-1, keepdim=True)
@@ -132,15 +136,17 @@ def classifier_guidance(
 
         log_largest = log_largest.squeeze(-1)
         log_scale = rule(z, t, scale)
-        pull = (log_largest + log_scale).clamp_max(_log_limit(gradient.dtype)).exp()
+        log_pull, limit = log_largest + log_scale, log_limit(gradient.dtype)
+        pull = log_pull.clamp_max(limit).exp()
         norm = gradient.flatten(1).double().norm(dim=1)
         return Guidance(
             gradient=gradient * pull.to(gradient.dtype).view(-1, *[1] * (gradient.ndim - 1)),
             entropy=log_entropy(z).exp() / math.log(z.shape[-1]),
             target_probability=z.log_softmax(dim=-1).gather(-1, y[:, None]).squeeze(-1).exp(),
             gradient_norm=norm * log_largest.exp(),
-            scale=log_scale.clamp_max(_log_limit(z.dtype)).exp(),
+            scale=log_scale.clamp_max(log_limit(z.dtype)).exp(),
             guidance_norm=norm * pull,
+            limited=log_pull > limit,
         )
 
     return guide_fn

@@ -25,6 +25,7 @@ class Step(NamedTuple):
     x_t: Tensor
     x0: Tensor  # the clipped prediction, before guidance
     guidance: Guidance | None
+    output: Tensor  # of the denoiser
 
 
 DenoiseFn = Callable[[Tensor, Tensor], Tensor]
@@ -50,13 +51,14 @@ def sample_ddpm(
     """
     x_t = x_T
     for k, step, t, t_prev in _countdown(schedule, x_T):
-        p = predict(schedule, x_t, step, denoise_fn(x_t, t), sigma_small)
+        output = denoise_fn(x_t, t)
+        p = predict(schedule, x_t, step, output, sigma_small)
         guide_at = (p.mean, t_prev) if guide_at_mean else (x_t, t)
         guidance = guide_fn(*guide_at) if guide_fn else None
         mean = p.mean + p.variance * guidance.gradient if guidance else p.mean
         x_t = mean + p.variance.sqrt() * noise_fn(k) if step > 0 else mean
         if on_step:
-            on_step(Step(k, int(schedule.timesteps[step]), x_t, p.x0, guidance))
+            on_step(Step(k, int(schedule.timesteps[step]), x_t, p.x0, guidance, output))
     return x_t
 
 
@@ -78,7 +80,8 @@ def sample_ddim(
     sigmas = eta * ((1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev)).sqrt()
     x_t = x_T
     for k, step, t, _ in _countdown(schedule, x_T):
-        p = predict(schedule, x_t, step, denoise_fn(x_t, t))
+        output = denoise_fn(x_t, t)
+        p = predict(schedule, x_t, step, output)
         eps, x0 = predict_eps(schedule, x_t, step, p.x0), p.x0
         guidance = guide_fn(x_t, t) if guide_fn else None
         if guidance:
@@ -89,7 +92,7 @@ def sample_ddim(
             assert noise_fn, "eta above 0 needs noise_fn"
             x_t = x_t + at(sigmas, step, x_t) * noise_fn(k)
         if on_step:
-            on_step(Step(k, int(schedule.timesteps[step]), x_t, p.x0, guidance))
+            on_step(Step(k, int(schedule.timesteps[step]), x_t, p.x0, guidance, output))
     return x_t
 
 

@@ -57,14 +57,14 @@ def plot_samples(images: dict[str, np.ndarray]) -> Figure:
     """
     size = max(pictures.shape[1] for pictures in images.values())
     shown, gap = (20 if size <= 32 else 8), max(1, size // 32)
-    labels = 0.08 * max(map(len, images)) + 0.1  # inches, of 9
+    labels = 0.08 * max(len(_label(method)) for method in images) + 0.1  # inches, of 9
     height = (9 - labels) / shown + 0.08
     grid = {"left": labels / 9, "right": 1, "bottom": 0, "top": 1, "hspace": 0}
     figure, axes = _subplots(len(images), 1, (9, height * len(images)), **grid)
     for axis, (method, pictures) in zip(axes[:, 0], images.items(), strict=True):
         row = np.pad(pictures[:shown], [(0, 0), (0, gap), (0, gap), (0, 0)], constant_values=255)
         axis.imshow(np.concatenate(list(row), axis=1).squeeze(), cmap="gray", vmin=0, vmax=255)
-        axis.set_ylabel(method, rotation=0, ha="right", va="center", fontsize=8)
+        axis.set_ylabel(_label(method), rotation=0, ha="right", va="center", fontsize=8)
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
     return figure
@@ -90,6 +90,12 @@ def plot_trace(traces: dict[str, pd.DataFrame], denoisers: dict[str, str] | None
                 axis.fill_between(frame["t"], *band, color=style["color"], alpha=0.15, linewidth=0)
         row[0].legend(fontsize=7, title="band: one standard deviation", title_fontsize=7)
     return figure
+
+
+def _label(name: str, most: int = 60) -> str:
+    """A name as it is, for a figure: with no formula between dollars, and in the middle shortened."""
+    name = name if len(name) <= most else f"{name[: most // 2]}...{name[-most // 2 :]}"
+    return name.replace("$", r"\$")
 
 
 def _finite(values: pd.Series) -> pd.Series:
@@ -121,7 +127,7 @@ def plot_noise_levels(levels: dict[str, pd.DataFrame]) -> Figure:
 def _plot_along_t(axis: Axes, lines: dict[str, tuple[pd.Series, pd.Series]], label: str, log: bool) -> None:
     """Lines of (t, value) by name, with noise on the left, as a sampler goes."""
     for style, (name, (t, values)) in zip(cycle(_STYLES), lines.items(), strict=False):
-        axis.plot(t, values, label=name, markersize=3, markevery=max(1, len(t) // 25), **style)
+        axis.plot(t, values, label=_label(name), markersize=3, markevery=max(1, len(t) // 25), **style)
     axis.set(xlabel="timestep t", title=label)
     axis.invert_xaxis()
     if log and any((values > 0).any() for _, values in lines.values()):  # not where all guidance is nothing
@@ -179,7 +185,7 @@ def _plot_curves(sweep: pd.DataFrame, pairs: list[tuple[str, str]]) -> Figure:
     for axis, (x, y) in zip(axes.flat, pairs, strict=False):
         for style, method, line in _lines(sweep):
             label = method if line[y].notna().any() else f"{method} ({MISSING})"
-            axis.plot(line[x], line[y], label=label, markersize=4, **style)
+            axis.plot(line[x], line[y], label=_label(label), markersize=4, **style)
         axis.set(xlabel="guidance scale" if x == "scale" else title(x), title=title(y))
     for axis in axes.flat[len(pairs) :]:
         axis.set_axis_off()

@@ -51,7 +51,7 @@ def read_published(path: Path) -> list[Published]:
     have, want = Counter(header), Counter(list(Published.model_fields))
     for column in (have - want) + (want - have):
         raise ConfigError(
-            f"{path} line 1: column '{column}' is unknown, missing or repeated; the columns are {', '.join(want)}"
+            f"{path} line 1: column {column!r} is unknown, missing or repeated; the columns are {', '.join(want)}"
         )
     rows: dict[tuple[str, str], Published] = {}
     for where, cells in lines:

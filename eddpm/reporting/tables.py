@@ -24,6 +24,8 @@ _ESCAPED = str.maketrans(
     {character: f"\\{character}" for character in "_%&#${}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 )
+# An underscore within a word, or after it, begins nothing.
+_MARKS = re.compile(r"[\\`*|<\[$~]|^[#>]|(?<![^\W_])_|&(?=#?\w+;)")
 _PAGE = """\
 <!DOCTYPE html>
 <meta charset="utf-8">
@@ -126,17 +128,18 @@ def to_markdown(cells: pd.DataFrame, caption: str, notes: dict[str, str]) -> str
     table = pipe_table(cells)
     if len(table.partition("\n")[0]) > WIDTH:
         table = _tables_by_space(cells)
-    below = "".join(f"{_markdown(mark)} {note}\n\n" for mark, note in notes.items())
-    return f"{table}\n\n{below}{caption}\n"
+    below = "".join(f"{_markdown(mark)} {_markdown(note)}\n\n" for mark, note in notes.items())
+    return f"{table}\n\n{below}{_markdown(caption)}\n"
 
 
 def pipe_table(cells: pd.DataFrame) -> str:
     """Cells as one markdown table."""
-    return cells.rename(columns=title).map(_markdown).to_markdown(index=False, disable_numparse=True)
+    escaped = cells.rename(columns=lambda name: _markdown(title(name))).map(_markdown)
+    return escaped.to_markdown(index=False, disable_numparse=True)
 
 
 def _markdown(text: str) -> str:
-    return text.replace("*", r"\*")
+    return _MARKS.sub(r"\\\g<0>", text)
 
 
 def _tables_by_space(cells: pd.DataFrame) -> str:
@@ -159,6 +162,7 @@ def to_latex(cells: pd.DataFrame, caption: str, notes: dict[str, str]) -> str:
     """A booktabs table with true minus signs, and its notes below; needs \\usepackage{booktabs}."""
     text = cells.rename(columns=title).to_latex(index=False, escape=True, caption=_latex(caption)).translate(_LATEX)
     text = re.sub(r"(?<=& )-(?=\d)", "$-$", text)
+    text = re.sub(r"^(?=[*\[])", "{}", text, flags=re.MULTILINE)  # else a part of the \\ before them
     if _grouped(cells):
         text = re.sub(r"(\\\\\n)(?=[^ \\])", r"\1\\midrule" + "\n", text)
     below = "".join(f"\\par\\footnotesize {_latex(mark)} {_latex(note)}\n" for mark, note in notes.items())

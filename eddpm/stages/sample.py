@@ -1,6 +1,8 @@
 """Guided sampling of a shard of images, of one run or of several."""
 
 import logging
+import math
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,8 +15,9 @@ from torch import Tensor
 from eddpm.config.frozen import samples_identity
 from eddpm.config.schema import SampleConfig
 from eddpm.config.settings import load_settings
-from eddpm.diffusion.guidance import RULES, Guidance, GuideFn, classifier_guidance
+from eddpm.diffusion.guidance import RULES, Guidance, GuideFn, classifier_guidance, log_limit
 from eddpm.diffusion.images import to_uint8
+from eddpm.diffusion.limits import Fault, Limits, largest_factor
 from eddpm.diffusion.noise import ImageNoise, image_labels
 from eddpm.diffusion.sampling import Step, sample_ddim, sample_ddpm
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule, respace
@@ -48,17 +51,28 @@ def sample_shard(
     """
     if len(settings) != len(samples):
         raise ConfigError(f"{len(settings)} --settings and {len(samples)} --samples; give one of each for every run")
-    if not 0 <= start < stop or batch_size < 1:
+    if not 0 <= start < stop < 2**63 or batch_size < 1:
         raise ConfigError(f"images {start} to {stop} by {batch_size}; give --start < --stop, --batch-size > 0")
     configs = [load_settings(SampleConfig, path) for path in settings]
     for config, path in zip(configs, samples, strict=True):
         if (config.classifier is None) != (classifier is None):
             raise ConfigError(f"{config.name}: settings and --classifier disagree on whether there is one; give both")
+        _refuse_large_shard(config, stop - start)
         sampler = GuidedSampler(config, denoiser, classifier)
         identity = samples_identity(config, [sha256(weights) for weights in (denoiser, classifier) if weights])
         _sample_run(sampler, identity, range(start, stop), batch_size, path)
     for path in samples:
         shutil.rmtree(_unfinished(path), ignore_errors=True)
+
+
+def _refuse_large_shard(config: SampleConfig, count: int) -> None:
+    """A shard is written at once: its images, and three numbers of 8 bytes for each, lie in the memory."""
+    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if count * (config.denoiser.image_size**2 * config.denoiser.image_channels + 24) > most:
+        raise ConfigError(
+            f"{config.name}: {count:,} images are more than the memory of this machine holds; sample them in several"
+            " shards"
+        )
 
 
 def _unfinished(samples: Path) -> Path:
@@ -68,14 +82,14 @@ def _unfinished(samples: Path) -> Path:
 
 def _sample_run(sampler: "GuidedSampler", identity: str, span: range, batch_size: int, samples: Path) -> None:
     """Write these images of one run; the batches are still there after it."""
-    batches = _finished_batches(_unfinished(samples), identity, span)
-    done = {int(i) for batch in batches for i in batch["index"]}
-    todo = np.array([i for i in span if i not in done], dtype=np.int64)
+    batches, todo = _finished_batches(_unfinished(samples), identity, span)
     name, device = sampler.config.name, device_name(sampler.device)
     logger.info(f"{name}: {len(todo)} of {len(span)} images to sample on {device}")
+    sampler.note_scale()
     for batch in _sample(sampler, todo, batch_size):
         write_npz(_unfinished(samples) / f"{batch['index'][0]:08d}.npz", **batch, identity=np.array(identity))
         batches.append(batch)
+    sampler.note_cuts()
     batches.sort(key=lambda batch: batch["index"][0])
     _write_shard(samples, batches, sampler.schedule, identity)
 
@@ -116,6 +130,7 @@ class GuidedSampler:
     def __init__(self, config: SampleConfig, denoiser: Path | None, classifier: Path | None):
         """Loads the weights; without a file, those of a network that the settings name stay untrained."""
         self.config, self.device = config, pick_device()
+        self._cuts: list[np.ndarray] = []  # of each batch: where guidance was cut, (steps, images)
         full = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
         self.schedule = respace(full, config.steps)
         self._denoiser = self._ready(build_denoiser(config.denoiser, frozen=True), denoiser)
@@ -137,11 +152,11 @@ class GuidedSampler:
         y = torch.from_numpy(labels).to(self.device)
         shape = (config.denoiser.image_channels, config.denoiser.image_size, config.denoiser.image_size)
         noise = ImageNoise(config.seed, index, shape, self.device)
-        trace, finite = Trace(), FiniteSteps()
+        trace, limits = Trace(), Limits()
 
         def on_step(step: Step) -> None:
             trace(step)
-            finite(step)
+            limits(step)
 
         options = {"guide_fn": self._guide_fn(y), "on_step": on_step}
         if config.sampler == "ddim":
@@ -150,19 +165,57 @@ class GuidedSampler:
             x_T, options["sigma_small"] = noise.draw(), config.diffusion.sigma_small
             options["guide_at_mean"] = config.gradient_at == "mean"
             x0 = sample_ddpm(self._denoise_fn(y), self.schedule, x_T, lambda k: noise.draw(), **options)
-        self._refuse_non_finite(finite.counts(), index)
+        self._refuse_non_finite(limits.fault(), index)
+        self._cuts.append(limits.cut())
         return {"images": to_uint8(x0), "labels": labels, "index": index, "trace": trace.sums()}
 
-    def _refuse_non_finite(self, finite_steps: np.ndarray, index: np.ndarray) -> None:
+    def _refuse_non_finite(self, fault: Fault | None, index: np.ndarray) -> None:
         """As bytes, nan would be an ordinary black pixel."""
-        broken = np.flatnonzero(finite_steps < len(self.schedule))
-        if len(broken):
-            step = finite_steps[broken[0]]
-            half = "" if self.config.precision == "float32" else ", or sample in float32"
+        if fault:
             raise ArtifactError(
-                f"{self.config.name}: image {index[broken[0]]} and {len(broken) - 1} more are not finite, from step"
-                f" {step + 1} of {len(self.schedule)} (t = {self.schedule.timesteps[-1 - step]}) at scale"
-                f" {self.config.scale:g} in {self.config.precision}; lower the scale{half}"
+                f"{self.config.name}: image {index[fault.image]} and {fault.images - 1} more are not finite, from step"
+                f" {fault.step + 1} of {len(self.schedule)} (t = {self.schedule.timesteps[-1 - fault.step]}) at scale"
+                f" {self.config.scale:g} in {self.config.precision}; {self._cause(fault)}"
+            )
+
+    def _cause(self, fault: Fault) -> str:
+        """The cause in words, and a way out."""
+        of_network = fault.part.startswith(("the denoiser", "the classifier"))
+        driven = fault.size > largest_factor(getattr(torch, self.config.precision))
+        cause = f"it begins with {fault.part}"
+        if driven:
+            cause += f", of an image that has grown to {fault.size:.1g}"
+        if self._is_guided and (driven or not of_network):
+            remedy = "lower the scale"
+        elif fault.part.startswith("the classifier"):
+            remedy = "train the classifier anew, or name other weights of it"
+        else:
+            remedy = "train the denoiser anew, or name other weights of it"
+        half = of_network and self.config.precision == "float16"  # bfloat16 has the range of float32
+        return f"{cause}; {remedy}{', or sample in float32' if half else ''}"
+
+    @property
+    def _is_guided(self) -> bool:
+        """The scale has an effect."""
+        return self.config.guidance != "none" and self.config.scale > 0
+
+    def note_scale(self) -> None:
+        """Say so where the scale itself is more than the guidance can be multiplied by."""
+        most = math.exp(log_limit(torch.float32))
+        if self._is_guided and self.config.scale > most:
+            logger.info(
+                f"{self.config.name}: scale {self.config.scale:g} is more than float32 can use;"
+                f" guidance is cut from {most:.1g} on"
+            )
+
+    def note_cuts(self) -> None:
+        """Say how many images had their guidance cut, since no larger number is possible, and in how many steps."""
+        images = sum(cut.any(axis=0).sum() for cut in self._cuts)
+        steps = np.any([cut.any(axis=1) for cut in self._cuts], axis=0).sum() if images else 0
+        if images:
+            logger.info(
+                f"{self.config.name}: the guidance of {images} images was cut to the most that float32 can use,"
+                f" in {steps} of {len(self.schedule)} steps"
             )
 
     def _denoise_fn(self, y: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
@@ -200,24 +253,9 @@ class Trace:
         return torch.stack([values.sum(-1), values.square().sum(-1)], dim=-1).cpu().numpy()
 
 
-class FiniteSteps:
-    """Counts, on the device, for how many steps each image has been finite."""
-
-    def __init__(self):
-        self._counts: Tensor | int = 0
-        self._finite: Tensor | bool = True
-
-    def __call__(self, step: Step) -> None:
-        self._finite = step.x_t.isfinite().flatten(1).all(dim=1) & self._finite
-        self._counts = self._counts + self._finite.long()
-
-    def counts(self) -> np.ndarray:
-        """Steps of each image before the first one that is not finite, int64 (B,)."""
-        return self._counts.cpu().numpy()
-
-
-def _finished_batches(folder: Path, identity: str, span: range) -> list[dict[str, np.ndarray]]:
-    batches, missing = [], set(span)
+def _finished_batches(folder: Path, identity: str, span: range) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
+    """The batches that are there, and the numbers of the images that are in none."""
+    batches, missing = [], np.ones(len(span), bool)
     for path in sorted(folder.glob("*.npz")):
         try:
             batch = read_npz(path, "identity", "images", "labels", "index", "trace")
@@ -225,13 +263,14 @@ def _finished_batches(folder: Path, identity: str, span: range) -> list[dict[str
             logger.info(f"{path}: is damaged; its images are sampled again")
             path.unlink(missing_ok=True)
             continue
-        index = set(batch["index"].tolist())
-        if str(batch["identity"]) == identity and index <= missing:
-            missing -= index
+        places = batch["index"] - span.start
+        is_within = ((places >= 0) & (places < len(span))).all()
+        if str(batch["identity"]) == identity and is_within and missing[places].all():
+            missing[places] = False
             batches.append(batch)
         else:
             path.unlink()  # of other settings: this output is being replaced; or of a job that was given up
-    return batches
+    return batches, span.start + np.flatnonzero(missing)
 
 
 def _write_shard(path: Path, batches: list[dict[str, np.ndarray]], schedule: NoiseSchedule, identity: str) -> None:

@@ -26,6 +26,7 @@ METRICS = {
 GIVEN = {"start": ["0"], "stop": ["2"], "batch-size": ["2"], "caption": ["A caption"], "figure": ["fronts"]}
 GIVEN |= {"labels": [], "resize": ["clean"], "nearest-neighbours": ["3"], "replicates": ["2"]}
 GIVEN |= {"methods": [], "scales": [], "workers": ["1"], "microbatch": ["2"], "threads": ["1"]}
+FORMATS = ["--csv=a", "--md=a", "--tex=a"]
 SETTINGS = [verb for verb in VERBS if "settings" in inspect.signature(stage_of(verb)).parameters]
 
 
@@ -63,7 +64,7 @@ def test_values_are_read_as_the_types_of_parameters(tmp_path):
     assert (arguments.classifier, arguments.start) == (tmp_path / "classifier.missing", 0)
     assert arguments.samples == [Path("a.npz"), Path("b.npz")]
     place = argv.index("--classifier")
-    for unguided in ([], ["--classifier"]):
+    for unguided in ([], ["--classifier"], ["--classifier="]):
         assert parser.parse_args(argv[:place] + unguided + argv[place + 2 :]).classifier is None
 
 
@@ -91,12 +92,37 @@ def test_help_names_every_verb_or_option(argv, capsys):
         assert name in text
 
 
-@pytest.mark.parametrize("argv", [[], ["smaple-shard"], ["evaluate", "--resize", "none"]])
-def test_a_command_that_does_not_parse_exits_with_2(argv, capsys):
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        ("", "required: verb"),
+        ("smaple-shard", "invalid choice: 'smaple-shard'"),
+        ("evaluate --resize none", "--resize: invalid choice: 'none'"),
+        ("status --conf a.yaml", "required: --config"),  # no abbreviations: a new option would change their meaning
+        ("status --config", "--config: expected one argument"),
+        ("status --config=", "--config: is empty; give a path"),
+        ("status --config a --config=b", "--config is given 2 times; keep one"),
+        ("evaluate --samples a --reference b --replicates=few", "--replicates: invalid int value: 'few'"),
+        ("make-table --runs -dash", "--runs: expected at least one argument"),
+        ("export-npz --samples= --exported a", "--samples: is empty; give a path"),
+    ],
+)
+def test_a_command_that_does_not_parse_exits_with_2(argv, told, capsys):
     with pytest.raises(SystemExit) as stop:
-        main(argv)
+        main(argv.split())
     assert stop.value.code == 2
-    assert "usage: eddpm" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "usage: eddpm" in printed
+    assert told in printed.splitlines()[-1]
+
+
+def test_a_value_may_begin_with_a_dash_after_an_equals_sign():
+    argv = ["fetch-asset", "--source=-x.pt", "--digest", "--asset=--help", "--record=~"]
+    arguments = build_parser("fetch-asset").parse_args(argv)
+    assert (arguments.source, arguments.digest, arguments.asset) == ("-x.pt", None, Path("--help"))
+    argv = ["compare-published", "--published=-.tsv", "--caption=--a note"]
+    arguments, _ = build_parser("compare-published").parse_known_args([*argv, "--runs", "A", *FORMATS])
+    assert (arguments.published, arguments.caption) == (Path("-.tsv"), "--a note")
 
 
 # Mistakes ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -49,18 +50,20 @@ def test_a_network_waits_for_the_one_that_it_is_made_from(workspace):
     assert jobs["freeze_settings"] >= {"results/digits/classifiers/ce+temperature/levels/settings.yaml"}
 
 
-def test_a_checkpoint_is_linked_and_not_trained_whatever_its_file_is_called(workspace):
-    classifiers, source = workspace.values["classifiers"], "my nets/ce +0.1.pt"
+@pytest.mark.parametrize("source", ["my nets/ce +0.1.pt", "--help"])
+def test_a_checkpoint_is_linked_and_not_trained_whatever_its_file_is_called(workspace, source):
+    classifiers = workspace.values["classifiers"]
     entry = {key: value for key, value in classifiers["ce"].items() if key != "training"}
     workspace.write_config(classifiers=classifiers | {"ce": entry | {"checkpoint": {"source": source}}})
-    (workspace.folder / source).parent.mkdir()
+    (workspace.folder / source).parent.mkdir(exist_ok=True)
     (workspace.folder / source).write_bytes(b"\0weights")
-    asset, samples = "resources/assets/ce +0.1.pt", "results/digits/runs/uadm5-g/samples/0000.npz"
+    name = Path(source).name
+    asset, samples = f"resources/assets/{name}", "results/digits/runs/uadm5-g/samples/0000.npz"
     workspace.snakemake(asset)
     assert (workspace.folder / asset).read_bytes() == b"\0weights"
-    assert (workspace.folder / f"{asset}.sha256").read_text().endswith("  ce +0.1.pt\n")
+    assert (workspace.folder / f"{asset}.sha256").read_text().endswith(f"  {name}\n")
     assert not workspace.planned(samples).keys() & {"fetch_asset", "train_classifier"}
-    assert f"--classifier '{asset}' --start" in workspace.snakemake("--dry-run", "-p", samples).stdout
+    assert f"--classifier {shlex.quote(asset)} --start" in workspace.snakemake("--dry-run", "-p", samples).stdout
 
 
 def test_weights_of_one_file_name_from_two_repositories_are_both_used(workspace):

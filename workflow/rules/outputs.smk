@@ -26,7 +26,7 @@ rule make_table:
         caption=table_caption,
         code=checksums(REPO / "eddpm/reporting/tables.py"),
     shell:
-        "python -m eddpm make-table --runs {params.runs:q} --metrics {input.metrics} --caption {params.caption:q}"
+        "python -m eddpm make-table --runs {params.runs:q} --metrics {input.metrics} --caption={params.caption:q}"
         " --methods {params.methods:q} --scales {params.scales:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 
@@ -60,7 +60,7 @@ rule compare_published:
         ),
     shell:
         "python -m eddpm compare-published --runs {params.runs:q} --metrics {input.metrics}"
-        " --published {params.published:q} --caption {params.caption:q}"
+        " --published={params.published:q} --caption={params.caption:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 
 

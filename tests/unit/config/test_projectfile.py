@@ -1,5 +1,6 @@
 """Mistakes in the project file and its table of runs: one line, with place, value and remedy, before anything runs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,7 @@ def test_a_row_that_does_not_go_with_the_project_or_other_rows_is_named(table, r
     assert refusal(table, ROW, row).startswith(f"{table} row '{row['run']}': {message}")
 
 
+MINUTES, SPEED = {"batch_size": 4, "target_minutes_per_shard": 5}, {"guided": 1, "unguided": 1}
 HEAD, CELLS = "\t".join(HEADER), "\t".join(ROW.values())
 
 
@@ -72,6 +74,96 @@ def test_a_text_that_is_no_such_table_is_refused(table, text, message):
     assert refusal(table.parent).startswith(f"{table.parent}: cannot be read (Is a directory); give a path from")
 
 
+@pytest.mark.parametrize("cell", ['"UADM\n25"', "UADM\x0725", "UADM\x8525"])
+def test_a_cell_of_several_lines_is_refused_in_one_whatever_its_column(table, cell):
+    for column in ("run", "denoiser", "scale"):
+        message = refusal(table, {**ROW, column: cell})
+        assert re.match(
+            rf"{table} line [23]: {column}: value 'UADM\\\w+25': has a line break, a tab or another", message
+        )
+
+
+# Names and numbers ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["-dash", "--help", "_a", "a\u200bb", "a\u202eb", "a\xa0b", "e\u0301 1"])
+def test_a_name_that_options_legends_or_readers_take_for_another_is_refused(table, name):
+    message = refusal(table, {**ROW, "run": name})
+    assert message.startswith(f"{table} line 2: run: value {name!r}: a name ")
+    assert message.endswith(("; rename it", "; type it anew"))
+
+
+TRILLION, ADVICE = str(10**12), "raise sampling.shard_size to "
+ABLATION = {"rows": [ROW["run"]], "vary": {"scale": list(range(1, 3001)), "seed": list(range(3000))}}
+
+
+@pytest.mark.parametrize(
+    ("cells", "changes", "message"),
+    [
+        ({"num_images": TRILLION}, {}, "are too many for shards of 1,000, which 23,045 at most can be; " + ADVICE),
+        ({"num_images": "999999999"}, {"sampling": {"shard_size": 1, "batch_size": 1}}, ADVICE + "43,394, or ask for"),
+        (
+            {"num_images": "999999"},
+            {"sampling": MINUTES | {"target_minutes_per_shard": 1e-9, "speed": SPEED}},
+            "raise sampling.target_minutes_per_shard, or ask",
+        ),
+        ({"num_images": str(2**63)}, {}, "num_images: value '9223372036854775808': input should be less than"),
+        (
+            {},
+            {"sweep__num_images": int(TRILLION)},
+            "config.yaml: sweep: row 'UADM(25)-G at 1': 1,000,000,000,000 images",
+        ),
+        ({}, {"sweep__scales": list(range(1, 10**6))}, "config.yaml: sweep.scales: value [1, 2, 3,"),
+        (
+            {},
+            {"ablations": {"x": ABLATION}},
+            "config.yaml: ablations.x: 9,000,000 rows, of which a table has 72,315 at",
+        ),
+        ({"steps": "10"}, {"diffusion__diffusion_steps": 10**9}, "config.yaml: diffusion.diffusion_steps: value 10000"),
+        ({"steps": "1" * 5000}, {}, "write ADM's respacing"),
+        ({"seed": str(2**70)}, {}, "seed: value '1180591620717411303424': input should be less than 4294967296"),
+    ],
+)
+def test_a_number_that_no_job_could_have_is_refused_before_anything_is_made_of_it(table, cells, changes, message):
+    assert message in refusal(table, {**ROW, **cells}, **changes)
+
+
+def test_more_rows_than_a_table_has_are_refused_unread(table):
+    table.write_text(f"{HEAD}\n" + f"{CELLS}\n" * 73_000)
+    assert refusal(table) == f"{table}: has more than 72,315 rows; give fewer"
+
+
+def test_as_many_shards_as_a_command_can_name_are_no_mistake(table):
+    project = load(table, {**ROW, "num_images": "19599"}, sampling={"shard_size": 1, "batch_size": 1})
+    assert len(project.shards("uadm25-g")) == 19_599
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    ("cells", "changes", "message"),
+    [
+        ({"run": LONG}, {}, "': files would have names of 312 bytes, where 255 are possible; shorten its name"),
+        ({"run": "a" * 240}, {}, "config.yaml: sweep: row 'aaa"),
+        ({}, {"experiment": LONG}, "config.yaml: experiment: value 'aaa"),
+        ({}, {f"classifiers__{LONG}": CE}, ": string should have at most 120 characters"),
+        (
+            {},
+            {"ablations": {LONG: {"rows": [ROW["run"]], "vary": {"scale": [1]}}}},
+            "should have at most 120 characters",
+        ),
+        (
+            {},
+            {"classifiers__ce": published(CE, f"https://example.org/{LONG}.pt")},
+            "are too long for the name of a file",
+        ),
+    ],
+)
+def test_a_name_that_makes_no_file_name_is_refused(table, cells, changes, message):
+    assert message in refusal(table, {**ROW, **cells}, **changes)
+
+
 def test_a_file_is_looked_for_where_one_works_and_then_where_the_package_was_checked_out(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find(DEFAULT).samefile(REPO / DEFAULT)
@@ -85,7 +177,6 @@ def test_a_file_is_looked_for_where_one_works_and_then_where_the_package_was_che
 
 # The project file -------------------------------------------------------------------------------------------------
 
-MINUTES = {"batch_size": 4, "target_minutes_per_shard": 5}
 TWO_OF_ONE_FILE = {"classifiers__ce": published(CE), "classifiers__ect": published(ECT, sha256="0" * 64)}
 NUMBERS = str(REPO / "config/imagenet256/published.tsv")
 

@@ -71,6 +71,12 @@ TEXT = yaml.safe_dump(DATASET)
         ("<!DOCTYPE html>\n<html>", "is a web page"),
         (f"a: 1\n# é\n{TEXT}".encode("latin-1"), "byte 0xe9 in line 2 is no UTF-8; save it as UTF-8"),
         (TEXT.encode("utf-16-le"), "is no text, or of an unknown encoding; save it as UTF-8"),
+        ("", "holds NoneType, not key: value pairs"),
+        ("a: " + "{a: " * 500, "not valid YAML (maximum recursion depth exceeded"),
+        ("a: !!bool maybe", "not valid YAML ('maybe')"),
+        ("a: !!timestamp never", "not valid YAML ("),
+        ("a: !!int ''", "not valid YAML ("),
+        ("a: [" + "1, " * 700_000 + "]", "has 2,100,005 characters, more than commands could name; give fewer values"),
     ],
 )
 def test_a_file_that_holds_no_such_settings_is_refused(tmp_path, content, message):
@@ -88,6 +94,17 @@ def test_tabs_are_answered_with_spaces_and_a_folder_with_its_name(tmp_path):
         read_yaml(tmp_path / "settings.yaml")
     with pytest.raises(ConfigError, match=rf"^{tmp_path}: cannot be read \(Is a directory"):
         read_yaml(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\u2028b", "a\0b"])
+def test_keys_and_texts_of_several_lines_are_told_of_in_one(text):
+    assert refusal(DatasetConfig, {**DATASET, text: 1}).startswith(f"{repr(text)[1:-1]}: unknown key; known: ")
+    fault = "has a line break, a tab or another control character; remove it"
+    assert refusal(DatasetConfig, {**DATASET, "source": text}) == f"source: value {text!r}: {fault}"
+
+
+def test_a_long_value_is_told_of_in_short():
+    assert len(refusal(DatasetConfig, {**DATASET, "image_size": "9" * 4000})) < 250
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -83,6 +83,45 @@ def test_any_larger_gap_stays_finite(gap, y, dtype):
     assert guidance.gradient.flatten()[y] > 0
 
 
+@pytest.mark.parametrize("num_classes", [2, 1000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("gap", [1e3, 1e6, 1e10])
+def test_eds_of_a_certain_classifier_tends_to_its_limit(gap, dtype, num_classes):
+    """H is q * (1 + gap) where the other classes are equal: the q of 1 - p_y cancels."""
+    logits = torch.zeros(1, num_classes, dtype=dtype)
+    logits[0, 0] = gap
+    pull = guide_logits(logits, 0, "entropy", 1.0).gradient.flatten()
+    limit = math.log(num_classes) / (1 + float(logits[0, 0]))
+    exact = {"rtol": 1e-5, "atol": 0, "check_dtype": False}
+    torch.testing.assert_close(pull[0].double(), torch.tensor(limit, dtype=torch.float64), **exact)
+    others = torch.full((num_classes - 1,), -limit / (num_classes - 1), dtype=torch.float64)
+    torch.testing.assert_close(pull[1:].double(), others, **exact)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-6, 1e30])
+@pytest.mark.parametrize("rule", RULES)
+def test_guidance_at_extreme_scales_is_finite_and_says_where_it_was_cut(rule, scale):
+    """Of a uniform, a certain and a wrong classifier, in one batch as alone."""
+    logits = torch.stack([torch.zeros(10), 200 * torch.eye(10)[3], 200 * torch.eye(10)[5]])
+    together = guide_logits(logits, 3, rule, scale)
+    for name, value in together._asdict().items():
+        assert value.isfinite().all(), name
+    cut = {0.0: [False] * 3, 1e-6: [False, False, rule == "entropy"], 1e30: [True, False, True]}
+    assert together.limited.tolist() == ([False] * 3 if rule == "none" else cut[scale])
+    assert together.gradient.any() == (rule != "none" and scale > 0)
+    for b in range(3):
+        assert torch.equal(guide_logits(logits[b : b + 1], 3, rule, scale).gradient, together.gradient[b : b + 1])
+
+
+def test_a_classifier_that_gives_nan_gives_nan_for_its_sample_alone_and_one_class_is_refused():
+    logits = torch.cat([logits_with_gap(2.0), torch.full((1, 10), math.nan, dtype=torch.float64)])
+    guidance = guide_logits(logits, 3, "entropy")
+    assert guidance.gradient.isfinite().flatten(1).all(dim=1).tolist() == [True, False]
+    assert guidance.entropy.isfinite().tolist() == [True, False]
+    with pytest.raises(ValueError, match=r"^logits \(1, 1\): a classifier of fewer than two classes cannot guide$"):
+        guide_logits(torch.zeros(1, 1), 0, "constant")
+
+
 @pytest.mark.parametrize("num_classes", [2, 37, 1000])
 @pytest.mark.parametrize("scale", [0.1, 6.0])
 def test_uniform_prediction_gives_exactly_the_scale(num_classes, scale):

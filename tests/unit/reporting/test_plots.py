@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from eddpm.errors import ArtifactError
 from eddpm.reporting.plots import (
@@ -65,6 +66,29 @@ def assert_lines(axis, lines: dict[str, tuple]) -> None:
     for line, (x, y) in zip(axis.get_lines(), lines.values(), strict=True):
         np.testing.assert_array_equal(line.get_xdata(), x)
         np.testing.assert_array_equal(line.get_ydata(), y)
+
+
+ODD = ["$a$", r"$\frac$", "$\\bad{", "a" * 240]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plot_samples(images(ODD, 1, 8)),
+        lambda: plot_trace({name: trace() for name in ODD}),
+        lambda: plot_noise_levels(
+            {n: pd.DataFrame({"t_from": [0], "t_to": [9]} | {key: [0.5] for key in MEASURED}) for n in ODD}
+        ),
+        lambda: plot_scales(sweep(ODD)),
+    ],
+    ids=["samples", "trace", "noise levels", "scales"],
+)
+@pytest.mark.filterwarnings("ignore:constrained_layout not applied")
+def test_a_name_of_any_characters_and_length_is_drawn_as_text(draw):
+    figure = draw()
+    figure.canvas.draw()
+    names = [text.get_text() for text in figure.findobj(Text) if text.get_text().startswith((r"\$", "aaa"))]
+    assert {r"\$a\$", r"\$\frac\$", "a" * 30 + "..." + "a" * 30} <= set(names)
 
 
 # Samples ----------------------------------------------------------------------------------------------------------

@@ -174,6 +174,17 @@ def test_characters_that_a_format_would_misread_are_escaped():
         assert shown in page
 
 
+def test_marks_of_markdown_and_of_a_row_of_latex_are_shown_as_they_are():
+    names = ["|a|", "*a*", "_a_b_", "<i>", "[a](b)", "`a`", "$a$", "~~a~~", "&lt;", r"a\b", "#a", "UADM(25)-G+EDS"]
+    frame = frame_of(*(contents(name, 1.0, {"pixels/fid": -1.0}) for name in names))
+    text = to_markdown(metrics_cells(frame), "# [a] x_{t-1}", {"*": "|a|"})
+    shown = [r"\|a\|", r"\*a\*", r"\_a_b_", r"\<i>", r"\[a](b)", r"\`a\`", r"\$a\$", r"\~\~a\~\~", r"\&lt;", r"a\\b"]
+    lines = text.splitlines()
+    assert [line[2:].rpartition("| 1 ")[0].strip() for line in lines[2:14]] == [*shown, r"\#a", "UADM(25)-G+EDS"]
+    assert lines[-3:] == [r"\* \|a\|", "", r"\# \[a] x_{t-1}"]
+    assert [row[0] for row in latex_cells(frame)[2:6]] == ["{}*a*", r"\_a\_b\_", "<i>", "{}[a](b)"]
+
+
 def test_a_negative_number_has_a_minus_sign_in_latex_and_a_name_its_hyphen():
     frame = frame_of(contents("UADM-G", 1.0, {"pixels/kid": -0.25}), contents("-1", 1.0, {"pixels/kid": -0.25}))
     assert [[row[0], row[2]] for row in latex_cells(frame)[1:]] == [["UADM-G", "$-$0.250"], ["-1", "$-$0.250"]]
