@@ -2,14 +2,19 @@
 
 import errno
 import os
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 
 class EddpmError(Exception):
-    """A mistake of the user's; the message names the place, the value and the remedy."""
+    """A mistake of the user's; the message names the place, the value and the remedy, in one line."""
+
+    def __str__(self) -> str:
+        """Line breaks and the like, which names and values within files may hold, as backslash escapes."""
+        return "".join(
+            each if each.isprintable() else each.encode("unicode_escape").decode() for each in super().__str__()
+        )
 
 
 class ConfigError(EddpmError):
@@ -30,20 +35,31 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
-# Files that cannot be written -------------------------------------------------------------------------------------
+# Files that cannot be written or read -----------------------------------------------------------------------------
 
 _NO_ROOM = "make room there, or raise the quota or limit, and give the same command again"
 _NO_RIGHT = "change its permissions, or work in another folder"
+_NO_DISK = "the disk or the network file system fails: have it checked, and give the same command again"
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _NO_ROOM),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _NO_RIGHT),
+    **dict.fromkeys((errno.EIO, errno.ESTALE), _NO_DISK),
     **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG), "give another path"),
 }
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> AbstractContextManager[None]:
     """Within the block `path` is written, by whatever library. A full disk, or no right to, is an ArtifactError."""
+    return _using(path, "written")
+
+
+def reading(path: Path) -> AbstractContextManager[None]:
+    """Within the block `path` is read, by whatever library. A disk that fails, or no right to, is an ArtifactError."""
+    return _using(path, "read")
+
+
+@contextmanager
+def _using(path: Path, used: str) -> Iterator[None]:
     try:
         yield
     except EddpmError:
@@ -51,7 +67,7 @@ def writing(path: Path) -> Iterator[None]:
     except Exception as error:
         cause = _system_error(error)
         if cause and _is_about(cause, path):
-            raise ArtifactError(f"{path}: cannot be written ({os.strerror(cause.errno)}); {remedy(cause)}") from None
+            raise ArtifactError(f"{path}: cannot be {used} ({os.strerror(cause.errno)}); {remedy(cause)}") from None
         raise
 
 
@@ -61,12 +77,13 @@ def remedy(error: OSError) -> str | None:
 
 
 def _system_error(error: BaseException | None) -> OSError | None:
-    """The error of the operating system behind a library's: its cause, or a number in its text, as of safetensors."""
+    """The error of the operating system behind a library's: its cause, or a number in its text, as of torch."""
     while error:
-        number = re.search(r"\(os error (\d+)\)", str(error))
-        system = error if isinstance(error, OSError) else OSError(int(number[1]), "") if number else None
-        if system and remedy(system):
-            return system
+        if isinstance(error, OSError) and remedy(error):
+            return error
+        for number in _REMEDIES:
+            if f"(os error {number})" in str(error) or f"{os.strerror(number)} ({number})" in str(error):
+                return OSError(number, "")
         error = error.__cause__ or error.__context__
     return None
 

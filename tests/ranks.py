@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from eddpm.config.schema import TrainingConfig
+from eddpm.errors import EddpmError
 from eddpm.io.log import show_log
 from eddpm.stages import train
 from eddpm.training.distributed import join_world
@@ -115,3 +116,24 @@ def train_linear(folder: Path, microbatch: int | None) -> None:
         hooks = Hooks(lambda network: {}, lambda: None, lambda row, measured: None)
         assert run_training(trainer, world, loss_fn, batches, 10, hooks, microbatch)
     torch.save({"weights": trainer.network.state_dict(), "log": trainer.log}, folder / f"{world.rank}of{world.size}.pt")
+
+
+def diverge_together(folder: Path) -> None:
+    """Write what each process says of a training whose evaluation meets a nan, and exit with 2."""
+    trainer = Trainer(nn.Linear(4, 1), TrainingConfig(iterations=9, batch_size=2, lr=0.1, save_interval=1))
+
+    def evaluate(network: nn.Module) -> dict:
+        network(torch.full((1, 4), float("nan")))
+        return {}
+
+    def loss_fn(network: nn.Module, x0: Tensor, y: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        return network(x0.flatten(1)).squeeze(1).square()
+
+    batch = torch.ones(1, 2, 2, 1, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64)
+    hooks = Hooks(evaluate, lambda: None, lambda row, measured: None)
+    with join_world() as world:
+        try:
+            run_training(trainer, world, loss_fn, iter([batch] * 9), 10, hooks)
+        except EddpmError as error:
+            (folder / f"{world.rank}.txt").write_text(str(error))
+            raise SystemExit(2) from None

@@ -13,6 +13,7 @@ from eddpm.config.spaces import classifier_of, space_of
 from eddpm.config.userpaths import why_absent
 from eddpm.errors import ArtifactError
 from eddpm.io.filekinds import is_a_folder, refuse_impostor
+from eddpm.io.names import masked
 
 FOLDER = Path(paths.ASSETS)
 
@@ -181,7 +182,8 @@ def check_reference(project: Project) -> None:
 
 def downloads(project: Project) -> list[str]:
     """A line for each file that will be fetched."""
-    lines = (f"{asset.file}: will be fetched from {asset.source}" for asset in _absent(project) if asset.is_remote)
+    remote = (asset for asset in _absent(project) if asset.is_remote)
+    lines = (f"{asset.file}: will be fetched from {masked(asset.source)}" for asset in remote)
     return list(dict.fromkeys(lines))
 
 

@@ -218,10 +218,12 @@ class Project(Settings):
 
     def _space(self, name: str) -> SpaceConfig:
         classifier = classifier_of(name)
+        network = self.evaluation.inception if name == "inception" else None
         return SpaceConfig(
             name=name,
             classifier=self.encoder(classifier) if classifier else None,
-            inception_resize=self.evaluation.inception.resize if name == "inception" else None,
+            inception_resize=network.resize if network else None,
+            inception_sha256=network.sha256 if network else None,
         )
 
 

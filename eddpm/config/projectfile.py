@@ -12,9 +12,10 @@ from eddpm.config import paths
 from eddpm.config.assets import Asset, asset_file, assets
 from eddpm.config.project import TEMPERATURE_SCALED, Project
 from eddpm.config.runs import MOST_ROWS, Run
-from eddpm.config.settings import COMMAND, FILE_NAME, parse_settings, read_table
+from eddpm.config.settings import COMMAND, FILE_NAME, SHORT, parse_settings, read_table
 from eddpm.config.userpaths import expand, why_absent
 from eddpm.errors import ConfigError
+from eddpm.io.filekinds import unreadable
 from eddpm.io.names import listed
 
 RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
@@ -38,7 +39,7 @@ def load_project(values: dict[str, Any], place: str) -> Project:
         table = find(table)
         values["runs"] = _read_runs(table)
     elif "runs" in values:
-        raise ConfigError(f"{place}: runs: value {table!r}: give the path of the runs table")
+        raise ConfigError(f"{place}: runs: value {SHORT.repr(table)}: give the path of the runs table")
     if isinstance(values.get("published"), str):
         values["published"] = str(find(values["published"]))
     project = parse_settings(Project, values, place)
@@ -154,7 +155,7 @@ def _in_evaluation(project: Project, place: str) -> Iterator[str]:
     before, fault = f"{place}: evaluation.spaces: classifier", f"is not in {place}"
     yield from _unknown(project.space_classifiers, project.classifiers, before, fault)
     if project.published and not Path(project.published).is_file():
-        reason = f"does not exist{why_absent(project.published)}"
+        reason = unreadable(Path(project.published)) or f"does not exist{why_absent(project.published)}"
         yield f"{place}: published: '{project.published}' {reason}; give its path, or null"
     if project.published and "inception" not in spaces:
         yield f"{place}: published: these numbers are of the space inception; add it to evaluation.spaces"

@@ -7,7 +7,14 @@ writes it as settings.yaml beside that output, and the stage reads it back with 
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.settings import (
@@ -179,11 +186,20 @@ class SampleConfig(RunColumns):
         return in_order(serialize(self), (*networks, *REQUIRED_COLUMNS, "precision"))
 
 
+def _check_known(sha256: Any) -> Any:
+    if sha256 is None:
+        raise ValueError(
+            "a TorchScript can run code when it is loaded, so its SHA-256 is known before; drop this key for the"
+            " published file or, if you trust the maker of another, give what `sha256sum FILE` prints"
+        )
+    return sha256
+
+
 class InceptionConfig(Settings):
     """The network behind the space "inception"."""
 
     source: UserPath = INCEPTION.source  # a URL, or the path of the file
-    sha256: Sha256 = INCEPTION.sha256
+    sha256: Annotated[Sha256, BeforeValidator(_check_known)] = INCEPTION.sha256
     # How images come to 299 pixels: as in ADM's evaluator, or antialiased (Parmar et al., 2022). FIDs of both differ.
     resize: Literal["legacy_tensorflow", "clean"] = "legacy_tensorflow"
 
@@ -208,6 +224,7 @@ class SpaceConfig(Settings):
     name: str
     classifier: EncoderConfig | None = None
     inception_resize: Literal["legacy_tensorflow", "clean"] | None = None
+    inception_sha256: Sha256 | None = None  # of its file, the only one that is loaded; null: the published one's
 
     @property
     def has_weights(self) -> bool:

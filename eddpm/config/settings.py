@@ -5,6 +5,7 @@ import csv
 import difflib
 import io
 import re
+import reprlib
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eddpm.config.userpaths import one_line, why_absent
 from eddpm.errors import ConfigError, reason_of
-from eddpm.io.filekinds import HEAD, impostor
+from eddpm.io.filekinds import HEAD, impostor, unreadable
 from eddpm.io.names import escaped, shown
 
 
@@ -41,6 +42,10 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
+LARGEST_YAML = 2**18  # bytes; it takes some seconds to read as many
+LARGEST_TABLE = 2**24
+SHORT = reprlib.Repr()  # of a value in a message: an alias in YAML may stand for millions
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxlong, SHORT.maxother = 2, 200, 200, 200
 _MARK = re.compile(r"\[.*\]|constrained-float")  # pydantic's own, and tags of unions, within the path to a value
 
 
@@ -56,7 +61,7 @@ def parse_settings(cls: type[AnySettings], values: Any, place: str) -> AnySettin
 
 
 def _explain(error: dict, cls: type[Settings]) -> str:
-    message, value = error["msg"].removeprefix("Value error, "), shown(repr(error["input"]))
+    message, value = error["msg"].removeprefix("Value error, "), shown(SHORT.repr(error["input"]))
     if error["type"] == "extra_forbidden":
         known = _known_keys(cls, error["loc"][:-1])
         close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
@@ -111,12 +116,14 @@ def in_order(values: dict[str, Any], first: Iterable[str]) -> dict[str, Any]:
     return {key: values[key] for key in dict.fromkeys((*first, *values)) if key in values}
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most: int) -> str:
     """A text that a user has written: UTF-8, or UTF-16 with a mark at its start, as spreadsheets save text in Unicode.
 
-    Raises ConfigError where that is missing, or another kind of file, or of another encoding.
+    Raises ConfigError where that is missing, larger than `most` bytes, or another kind of file, or of another encoding.
     """
     place = escaped(str(path))
+    if reason := unreadable(path, most):
+        raise ConfigError(f"{place}: {reason}")
     try:
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
@@ -141,7 +148,7 @@ def read_table(path: Path, remedy: str, **dialect: Any) -> tuple[list[str], Iter
     `dialect` is for the csv module. Raises ConfigError as `read_text` does, with the remedy where cells cannot be told
     apart, and at a row of another length than the header.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t", **dialect)
+    reader = csv.DictReader(io.StringIO(read_text(path, LARGEST_TABLE), newline=""), delimiter="\t", **dialect)
     try:
         rows = [(f"{path} line {reader.line_num}", row) for row in reader]
     except csv.Error as error:
@@ -176,9 +183,7 @@ class _Loader(yaml.SafeLoader):
 
 def read_yaml(path: Path) -> dict:
     """A mapping that a user has written. Raises ConfigError on anything else, and on a key that comes twice."""
-    text = read_text(path)
-    if len(text) > COMMAND:  # which takes minutes to read
-        raise ConfigError(f"{path}: has {len(text):,} characters, more than commands could name; give fewer values")
+    text = read_text(path, LARGEST_YAML)
     try:
         values = yaml.load(text, _Loader)
     # Others than YAML's: a key twice, a date that is none, a tag that does not fit, lists a thousand deep.

@@ -21,8 +21,8 @@ from eddpm.errors import ArtifactError
 from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
 from eddpm.io.names import shown
 
-LARGEST_FILE = 2**31  # bytes
 OF_A_SYSTEM = "of a system or a program"
+SPECIAL = "a pipe, a socket or a device"
 LISTED_ALREADY = "a link to a folder that is listed already"
 
 # Folders and files that systems, cameras, servers and programs make.
@@ -42,7 +42,7 @@ _SYSTEM_FILES = re.compile(
     r"|.*:zone\.identifier|synoindex_media_info|.*@syno(eastream|resource)|~\$.*|~syncthing~.*",
     re.DOTALL | re.IGNORECASE,
 )
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}  # of compression
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # of compression; others unpack a file at once, however large
 
 
 class Container(ABC):
@@ -59,16 +59,8 @@ class Container(ABC):
         """The device and inode of every file that holds images."""
 
     @abstractmethod
-    def _open(self, name: str) -> IO[bytes]:
-        """A file, opened."""
-
-    def read(self, name: str, most: int = LARGEST_FILE) -> bytes:
-        """The first `most` bytes of a file. Raises the errors of the file system or the archive."""
-        with self._open(name) as file:
-            size = self.files[name][0]
-            if min(size, most) >= LARGEST_FILE:
-                raise ValueError(f"holds {size} bytes, more than an image can need")
-            return file.read(min(size, most))
+    def open(self, name: str) -> IO[bytes]:
+        """A file, opened. Raises the errors of the file system or the archive."""
 
 
 class Folder(Container):
@@ -121,7 +113,7 @@ class Folder(Container):
             self.files[name] = ()
             return
         if not stat.S_ISREG(status.st_mode):
-            self.passed_over[name] = "a pipe, socket or device"
+            self.passed_over[name] = SPECIAL
             return
         self.files[name] = (status.st_size, status.st_mtime_ns)
         first = self._first.setdefault((status.st_dev, status.st_ino), name)
@@ -130,7 +122,7 @@ class Folder(Container):
         elif first != name and os.path.islink(f"{self._path}/{first}"):
             self.aliases[first] = name
 
-    def _open(self, name: str) -> IO[bytes]:
+    def open(self, name: str) -> IO[bytes]:
         return open(f"{self._path}/{name}", "rb")
 
 
@@ -176,14 +168,17 @@ class Zip(Container):
             self.passed_over[name] = OF_A_SYSTEM
         elif file:
             if name in self.files:
-                self.passed_over[name] = "an earlier file of the same name"
+                raise ArtifactError(
+                    f"{self._path}: holds two files named {shown(name)}, of which only one can count; unpack it, and"
+                    " name the folder with the one that is meant"
+                )
             self.files[name], self._infos[name] = (info.file_size, info.CRC), info
 
     def origins(self) -> set[tuple[int, int]]:
         status = os.stat(self._path)
         return {(status.st_dev, status.st_ino)}
 
-    def _open(self, name: str) -> IO[bytes]:
+    def open(self, name: str) -> IO[bytes]:
         if self._owner != os.getpid():  # forked processes would share one position in the file
             self._owner, self._archive = os.getpid(), zipfile.ZipFile(self._path)
         return self._archive.open(self._infos[name])

@@ -73,7 +73,7 @@ class Pictures:
     def _opened(self, name: str) -> Iterator[Image.Image]:
         """An image; whatever goes wrong with it is an ArtifactError."""
         try:
-            with open_image(self._container.read(name)) as image:
+            with open_image(self._container.open(name)) as image:
                 yield image
         except Exception as error:  # of nearly any kind where bytes of the file are damaged
             reason = reason_of(error)

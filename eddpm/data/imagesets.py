@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from eddpm.data.containers import open_container
+from eddpm.data.containers import SPECIAL, open_container
 from eddpm.data.imagefolder import Pictures
 from eddpm.data.pictures import is_image
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError
 from eddpm.io.batches import ImageFile, StatisticsAlone
 from eddpm.io.filekinds import kind_of, refuse_impostor
+from eddpm.io.names import shown
 
 
 class Joined:
@@ -55,7 +56,7 @@ def open_images(path: Path) -> Images:
     container = open_container(path)
     if container is None:
         return _open_file(path)
-    arrays = sorted(name for name in container.files if name.lower().endswith((".npz", ".npy")))
+    arrays = sorted(filter(_is_array, container.files))
     if arrays and any(map(is_image, container.files)):
         raise ArtifactError(
             f"{path}: holds images and arrays ({arrays[0]}); name a folder with one of the two, or a file"
@@ -63,10 +64,17 @@ def open_images(path: Path) -> Images:
     if not arrays:
         return Pictures(path, container)
     if path.is_dir():
+        for name, why in container.passed_over.items():
+            if why == SPECIAL and _is_array(name):
+                raise ArtifactError(f"{path}: {shown(name)} is {why}; name a folder of files alone")
         return _open_arrays(path, arrays)
     if not all(name.lower().endswith(".npy") for name in arrays):
         raise ArtifactError(f"{path}: is a zip of arrays ({arrays[0]}); unpack it, and name the folder")
     return ImageFile(path)  # an npz by another name
+
+
+def _is_array(name: str) -> bool:
+    return name.lower().endswith((".npz", ".npy"))
 
 
 def _open_arrays(folder: Path, names: list[str]) -> Images:

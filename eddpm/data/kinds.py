@@ -37,7 +37,8 @@ def kind(container: Container, name: str) -> str | None:
     if re.fullmatch(r"\.(?!\d+$)[^\s.]{1,16}", suffix):  # neither a number nor the end of a sentence
         return suffix
     try:
-        start = container.read(name, HEAD)
+        with container.open(name) as file:
+            start = file.read(HEAD)
     except Exception as error:  # of nearly any kind where an archive is damaged
         return f"{NO_SUFFIX}: {reason_of(error)}"
     return None if starts_like_image(start) else f"{NO_SUFFIX}: {kind_of(start)}"

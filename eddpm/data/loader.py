@@ -7,6 +7,7 @@ number of training processes nor that of reading ones changes it, nor does a res
 import signal
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from eddpm.config.schema import TrainingConfig
 from eddpm.data.store import Store
 from eddpm.data.transforms import random_crop
 from eddpm.diffusion.images import to_float
-from eddpm.errors import ConfigError
+from eddpm.errors import ConfigError, writing
 
+SHARED = Path("/dev/shm")  # where reading processes leave batches
 PIXELS = 2**20  # of a batch of `labelled_batches`, whose gradients may be held at once: 16 images of 256x256
 
 
@@ -29,7 +31,8 @@ def training_batches(
     """The batches of steps `first_step` to `config.iterations`, of each step those `rows` that one process trains on.
 
     Images uint8 (len(rows), H, W, C) and labels int64 (len(rows),), pinned where there is CUDA. `workers` processes
-    read ahead; with 0 this one reads as it is asked. Raises ConfigError if there is nothing to crop at random.
+    read ahead; with 0 this one reads as it is asked. Raises ConfigError if there is nothing to crop at random, and
+    ArtifactError where there is no room for what is read ahead.
     """
     if config.random_crop and not store.uncropped:
         raise ConfigError(
@@ -41,10 +44,11 @@ def training_batches(
         sampler=range(first_step, config.iterations),
         num_workers=workers,
         worker_init_fn=_ignore_signals if workers else None,
+        collate_fn=_shared if workers else None,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # in place of torch's own, whose numbers belong to training
     )
-    return iter(loader)
+    return _read_ahead(iter(loader))
 
 
 def labelled_batches(store: Store, numbers: np.ndarray, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
@@ -54,6 +58,11 @@ def labelled_batches(store: Store, numbers: np.ndarray, device: torch.device) ->
         part = numbers[start : start + size]
         images, labels = (torch.from_numpy(each).to(device) for each in (store.read(part), store.labels[part]))
         yield to_float(images), labels
+
+
+def _read_ahead(batches: Iterator) -> Iterator:
+    with writing(SHARED):
+        yield from batches
 
 
 class _Steps(Dataset):
@@ -95,6 +104,11 @@ def batch_indices(seed: int, step: int, batch_size: int, total: int) -> np.ndarr
 @lru_cache(maxsize=2)
 def _order(seed: int, epoch: int, total: int) -> np.ndarray:
     return torch.randperm(total, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)).numpy()
+
+
+def _shared(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Where no room is left, an error here. Otherwise a thread would meet it and end, and training wait for ever."""
+    return batch[0].share_memory_(), batch[1].share_memory_()
 
 
 def _ignore_signals(worker: int) -> None:

@@ -6,13 +6,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import NamedTuple
+from itertools import islice
+from typing import IO, NamedTuple
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from eddpm.io.filekinds import HEAD, impostor, kind_of
 
 PIXELS = 2**29  # of the largest image: 2 GB while it is decoded
+PIXEL_BYTES = 8  # of the largest, without compression: 16 bits of RGBA
+AHEAD = 2**26  # bytes that are read of a file before its size in pixels is known, and beside its pixels
+_PIECE = 2**17  # bytes that are read at once
 NARROWEST = 256  # times as long as wide; its crop would take as many times the memory of a square one
 
 # The raster formats that are read. Pillow knows others that run programs (EPS) or need plugins.
@@ -56,27 +60,62 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in _RASTER if name in Image.OPEN)
 
 
-@contextmanager
-def open_image(data: bytes) -> Iterator[Image.Image]:
-    """An image as it is stored, to be decoded within the block. Raises ValueError where it is none, or Pillow's errors.
+class _Rationed:
+    """A file of which no more bytes are read than are left."""
 
-    Within the block, Pillow neither warns of large images nor refuses them: PIXELS is the limit.
+    def __init__(self, file: IO[bytes], left: int):
+        self._file, self.left = file, left
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(self.left + 1 if size is None or size < 0 else min(size, self.left + 1))
+        self.left -= len(data)
+        if self.left < 0:
+            raise ValueError("holds more data than an image of its size needs; save it again, its first frame alone")
+        return data
+
+
+@contextmanager
+def open_image(file: IO[bytes]) -> Iterator[Image.Image]:
+    """An image as it is stored, to be decoded within the block; the file is closed at its end.
+
+    Raises ValueError where it is none, or Pillow's errors. No more is read than an image needs: whole files up to AHEAD
+    bytes and, of larger ones, what their header asks for. Within the block, Pillow does not warn of large images:
+    PIXELS is the limit.
     """
-    start = data[:HEAD]
-    if (reason := impostor(start)) and not starts_like_image(start):  # the plain kinds of PPM are text
-        raise ValueError(reason)
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, PIXELS  # Pillow refuses twice as many, also within others
     try:
-        with warnings.catch_warnings():
+        with file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damage in parts that are not read, such as EXIF; they name no file
-            with Image.open(io.BytesIO(data), formats=_formats()) as image:
-                if image.width * image.height > PIXELS:
+            start = file.read(HEAD)
+            if (reason := impostor(start)) and not starts_like_image(start):  # the plain kinds of PPM are text
+                raise ValueError(reason)
+            with Image.open(data := _ahead(file, start), formats=_formats()) as image:
+                if (pixels := image.width * image.height) > PIXELS:
                     raise ValueError(f"is {image.width}x{image.height}, more than {PIXELS} pixels; reduce it")
+                if isinstance(data, _Rationed):
+                    data.left = AHEAD + pixels * PIXEL_BYTES
                 yield image
     except UnidentifiedImageError:
         raise ValueError(f"is no image of a format that is read, but {kind_of(start)}") from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"has more than {PIXELS} pixels; reduce it") from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
+
+
+def _ahead(file: IO[bytes], start: bytes) -> io.BytesIO | _Rationed:
+    """What is read of a file that begins with `start`: all of it or, where it is large, little until its size is known.
+
+    TGA, which has no mark, counts as an image only where it is not large.
+    """
+    pieces = [start, *islice(iter(lambda: file.read(_PIECE), b""), AHEAD // _PIECE)]
+    if sum(map(len, pieces)) <= AHEAD:
+        return io.BytesIO(b"".join(pieces))
+    if not starts_like_image(start):
+        raise UnidentifiedImageError
+    file.seek(0)
+    return _Rationed(file, AHEAD)
 
 
 def traits(stored: Image.Image) -> set[str]:

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from eddpm.data.containers import open_container
 from eddpm.data.pictures import Picture, convert, open_image
 from eddpm.data.refusals import refuse_class_count, refuse_listing, refuse_other_file
 from eddpm.errors import ArtifactError, ConfigError, reason_of
+from eddpm.io.arrays import refuse_beyond_memory
 from eddpm.io.batches import ImageFile
 
 
@@ -52,7 +54,7 @@ def open_source(source: str, num_classes: int, layout: str = "folders") -> Sourc
         return Source(
             listing.classes,
             listing.entries,
-            lambda entry: open_image(container.read(entry.name)),
+            lambda entry: open_image(container.open(entry.name)),
             container.origins,
             listing.not_counted,
             container.passed_over,
@@ -91,6 +93,7 @@ def _npz(path: Path) -> Source:
             f"{path}: its labels are {found[0]} to {found[-1]}; number the classes from 0 without a gap:"
             " save numpy.unique(labels, return_inverse=True)[1]"
         )
+    refuse_beyond_memory(path, len(file) * prod(file.shape))
     return _of_arrays(np.concatenate(list(file.batches())), labels, os.path.realpath(path), tuple(file.notes))
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eddpm.config.networks import EncoderConfig, UNetConfig
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, first_line
 from eddpm.io.arrays import map_array
 from eddpm.io.files import read_json
 
@@ -72,8 +72,14 @@ class Store:
         Raises ArtifactError if the description, or a shard that it names, is missing or damaged.
         """
         self.path, self._part = Path(dataset), part  # the path of dataset.json
-        record = read_json(dataset, "classes", "shape", "parts")
-        part_record, folder = record["parts"][part], self.path.parent / part
+        try:
+            self._open(read_json(dataset, "classes", "shape", "parts"))
+        except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            raise ArtifactError(f"{dataset}: does not describe a prepared data set ({reason}); {_REMEDY}") from None
+
+    def _open(self, record: dict) -> None:
+        part_record, folder = record["parts"][self._part], self.path.parent / self._part
         self.classes = tuple(record["classes"])
         self.shape = tuple(record["shape"])  # (H, W, C) of the centre crops
         self.uncropped = part_record["uncropped"]  # whether `read_uncropped` can be asked

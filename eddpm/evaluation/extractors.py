@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from eddpm.config.schema import SpaceConfig
-from eddpm.config.spaces import SPACES, kind_of
+from eddpm.config.spaces import INCEPTION, SPACES, kind_of
 from eddpm.diffusion.images import to_float
 from eddpm.errors import ArtifactError, EddpmError
 from eddpm.evaluation.features import Extractor, Features
@@ -63,7 +63,8 @@ def inception(space: SpaceConfig, weights: Path, device: str | torch.device) -> 
     """
     from cleanfid.resize import build_resizer
 
-    network, resize = load_inception(weights).to(device), space.inception_resize
+    digest, resize = space.inception_sha256 or INCEPTION.sha256, space.inception_resize
+    network = load_inception(weights, digest).to(device)
     resizer = build_resizer("clean") if resize == "clean" else None
 
     def extract(images: np.ndarray) -> Features:
@@ -75,7 +76,7 @@ def inception(space: SpaceConfig, weights: Path, device: str | torch.device) -> 
         with torch.no_grad():
             return _features(*inception_features(network, x))
 
-    return Extractor(space.name, {"weights": sha256(weights), "resize": resize}, extract)
+    return Extractor(space.name, {"weights": digest, "resize": resize}, extract)
 
 
 def efficientnet_lite0(space: SpaceConfig, weights: None, device: str | torch.device) -> Extractor:

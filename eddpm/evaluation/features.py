@@ -74,6 +74,8 @@ class FeatureCollector:
             if name in self._kept:
                 if name not in self._arrays:
                     self._arrays[name] = np.empty((len(self._rows), values.shape[1]), np.float32)
+                if self._arrays[name].shape[1] != values.shape[1]:
+                    raise ArtifactError(f"{name} have {values.shape[1]} columns, unlike those before; extract all anew")
                 self._arrays[name][first:last] = values[self._rows[first:last] - self._count]
         self._count += len(batch.pooled)
 

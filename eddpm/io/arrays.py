@@ -1,9 +1,10 @@
 """Arrays in files, npz and npy: written whole, and read only where their headers agree with the size of the file."""
 
-import lzma
+import io
 import os
+import sys
 import zipfile
-import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,12 +14,13 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from eddpm.errors import ArtifactError, first_line
-from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
+from eddpm.errors import ArtifactError, EddpmError, first_line
+from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor, unreadable
 from eddpm.io.files import atomic
+from eddpm.io.names import listed, shown
 
-_BROKEN = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 _NPY = b"\x93NUMPY"
+_LONGEST_HEADER = 10_000  # bytes, as numpy takes them
 
 
 class Header(NamedTuple):
@@ -55,9 +57,18 @@ class Arrays:
     def __getitem__(self, name: str) -> np.ndarray:
         """Raises ArtifactError where the array is of objects: unpickling them may run any code."""
         if self.headers[name].dtype.hasobject:
-            raise ArtifactError(f"{self.path}: '{name}' is a pickle of objects, which is never loaded; save numbers")
+            raise ArtifactError(
+                f"{self.path}: '{shown(name)}' is a pickle of objects, which is never loaded; save numbers"
+            )
+        header = self.headers[name]
+        refuse_beyond_memory(self.path, prod(header.shape) * header.dtype.itemsize)
         with self._members[name].open() as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        if array.dtype.kind == "U":  # numpy makes strings of any numbers, which Python fails on later
+            characters = np.frombuffer(array.tobytes(), np.dtype("u4").newbyteorder(array.dtype.byteorder))
+            if characters.max(initial=0) > sys.maxunicode:
+                raise ValueError(f"'{shown(name)}' is text of characters that do not exist")
+        return array
 
     @contextmanager
     def stream(self, name: str) -> Iterator[IO[bytes]]:
@@ -70,8 +81,14 @@ class Arrays:
         """Raises ArtifactError where there is no such array."""
         for name in names:
             if name not in self.headers:
-                there = ", ".join(f"{name} {header}" for name, header in self.headers.items()) or "none"
+                there = listed(f"{shown(name)} {header}" for name, header in self.headers.items()) or "none"
                 raise ArtifactError(f"{self.path}: has no array '{name}', only {there}; is it the right file?")
+
+
+def refuse_beyond_memory(path: Path, size: int) -> None:
+    """Raises ArtifactError where arrays of so many bytes, which a file may hold packed, are more than all memory."""
+    if size > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+        raise ArtifactError(f"{path}: unpacks to {size:,} bytes, more than this machine has memory; bring less at once")
 
 
 @contextmanager
@@ -101,7 +118,13 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, _Member]:
     infos = archive.infolist()
     arrays = {info.filename.removesuffix(".npy"): info for info in infos if info.filename.endswith(".npy")}
     if infos and not arrays:
-        raise ArtifactError(f"{path}: is a zip of {infos[0].filename} and the like, not an npz; is it the right file?")
+        named = shown(infos[0].filename)
+        raise ArtifactError(f"{path}: is a zip of {named} and the like, not an npz; is it the right file?")
+    name, count = Counter(info.filename for info in infos).most_common(1)[0] if infos else ("", 0)
+    if count > 1:
+        raise ArtifactError(f"{path}: holds {shown(name)} {count} times, of which only one can count; save it again")
+    if methods := {info.compress_type for info in infos} - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise ValueError(f"is compressed as numpy.savez never does, by method {min(methods)}")
     return {name: _Member(partial(archive.open, info), info.file_size) for name, info in arrays.items()}
 
 
@@ -110,18 +133,19 @@ def _read_header(file: IO[bytes], name: str, size: int) -> Header:
     try:
         version = np.lib.format.read_magic(file)
         if version > (3, 0):
-            raise ValueError(f"'{name}' is of version {version[0]}, and only 1 to 3 are known")
+            raise ValueError(f"version {version[0]}, and only 1 to 3 are known")
         # The header of version 3 is of version 2's form; it differs in the letters of field names.
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        header = Header(*read(file))
-    except _BROKEN:
-        raise
+        start = file.read(2 if version == (1, 0) else 4)
+        if (length := int.from_bytes(start, "little")) > _LONGEST_HEADER:
+            raise ValueError(f"{length:,} bytes long")
+        header = Header(*read(io.BytesIO(start + file.read(length))))
     except Exception as error:  # of nearly any kind, since numpy takes it for an expression of Python
-        raise ValueError(f"the header of '{name}' is damaged: {error}") from None
+        raise ValueError(f"the header of '{shown(name)}' is damaged: {first_line(error)}") from None
     follow = size - file.tell()
     needed = prod(header.shape) * max(header.dtype.itemsize, 1)
     if min(header.shape, default=0) < 0 or (needed != follow and not header.dtype.hasobject):
-        raise ValueError(f"'{name}' is announced as {header}, but {follow:,} bytes follow")
+        raise ValueError(f"'{shown(name)}' is announced as {header}, but {follow:,} bytes follow")
     return header
 
 
@@ -129,9 +153,11 @@ def _read_header(file: IO[bytes], name: str, size: int) -> Header:
 def _blamed_on(path: Path, remedy: str) -> Iterator[None]:
     try:
         yield
+    except EddpmError:
+        raise
     except FileNotFoundError:
         raise ArtifactError(f"{path}: does not exist; {remedy}") from None
-    except _BROKEN as error:
+    except Exception as error:  # of nearly any kind where bytes are damaged, or memory is short
         reason = first_line(error)
         kind = "npy" if path.suffix == ".npy" else "npz"
         raise ArtifactError(f"{path}: not a readable {kind} ({reason}); {remedy}") from None
@@ -161,6 +187,8 @@ def image_numbers(path: Path) -> tuple[np.ndarray, str | None]:
 
 def map_array(path: Path, remedy: str) -> np.ndarray:
     """The array of an npy, mapped into memory. Raises ArtifactError, which ends with the remedy, if it is damaged."""
+    if reason := unreadable(path):
+        raise ArtifactError(f"{path}: {reason}")
     with _blamed_on(path, remedy), open(path, "rb") as file:
         _read_header(file, path.stem, os.fstat(file.fileno()).st_size)
         return np.asarray(np.load(path, mmap_mode="r"))

@@ -18,6 +18,9 @@ from eddpm.io.files import atomic
 _LABELS = ("arr_1", "labels", "label", "y", "y_train", "targets", "arr_0")  # names of labels, the likeliest first
 
 
+LARGEST_IMAGE = 2**30  # bytes, and of as many images as are read together
+
+
 class Samples(NamedTuple):
     """Images with their classes and numbers."""
 
@@ -67,6 +70,8 @@ class ImageFile:
         _refuse_other_images(path, self._name, header)
         if not prod(header.shape):
             raise ArtifactError(f"{path}: {self._name} {header.shape} holds no images; is it the right file?")
+        if prod(header.shape[1:]) > LARGEST_IMAGE:
+            raise ArtifactError(f"{path}: {self._name} {header.shape} is of images too large to measure; reduce them")
         if header.is_fortran:
             raise ArtifactError(f"{path}: {self._name} lies in Fortran order; save numpy.ascontiguousarray of it")
         is_grey = len(header.shape) == 3
@@ -83,11 +88,12 @@ class ImageFile:
         """The labels beside the images, int64 (N,); None without any. ArtifactError where they are something else."""
         with open_arrays(self.path, single="arr_0") as arrays:
             name = next((name for name in _LABELS if name in arrays and name != self._name), None)
-            return name and _labels(self.path, name, arrays[name], len(self))
+            return name and _labels(arrays, name, len(self))
 
     def batches(self, size: int = 100) -> Iterator[np.ndarray]:
         """All images in order, uint8 (size, H, W, C) at a time, the last batch as many as remain."""
         image_bytes = prod(self.shape)
+        size = max(1, min(size, LARGEST_IMAGE // image_bytes))
         with open_arrays(self.path, single="arr_0") as arrays, arrays.stream(self._name) as data:
             for start in range(0, len(self), size):
                 wanted = min(size, len(self) - start)
@@ -162,13 +168,14 @@ def _axes_remedy(shape: tuple[int, ...]) -> str | None:
     return f"images of {shape[3]} channels are not known: make them 1 (grey) or 3 (RGB), the last axis"
 
 
-def _labels(path: Path, name: str, labels: np.ndarray, count: int) -> np.ndarray:
+def _labels(arrays: Arrays, name: str, count: int) -> np.ndarray:
     """Labels as int64 (count,). Raises ArtifactError, which names what they are instead."""
-    if labels.shape == (count,) and labels.dtype.kind in "iu":
-        return labels.astype(np.int64)
+    header = arrays.headers[name]
+    if header.shape == (count,) and header.dtype.kind in "iu":
+        return arrays[name].astype(np.int64)
     remedy = "save the class of each image as a number"
-    if labels.ndim == 2 and len(labels) == count:
-        remedy = f"save {name}[:, 0]" if labels.shape[1] == 1 else f"save {name}.argmax(axis=1) of one-hot labels"
+    if len(header.shape) == 2 and header.shape[0] == count:
+        remedy = f"save {name}[:, 0]" if header.shape[1] == 1 else f"save {name}.argmax(axis=1) of one-hot labels"
     raise ArtifactError(
-        f"{path}: {name} is {labels.dtype} {labels.shape}, not one integer label for each of {count} images; {remedy}"
+        f"{arrays.path}: {name} is {header}, not one integer label for each of {count} images; {remedy}"
     )

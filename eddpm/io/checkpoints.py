@@ -4,16 +4,20 @@ import json
 import re
 import shlex
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
 from eddpm.errors import ArtifactError
 from eddpm.io.filekinds import impostor, kind_of, refuse_impostor
-from eddpm.io.names import listed
+from eddpm.io.names import listed, shown
 
 _TORCH_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # pickled at the start of what torch saved before 1.6
 _ONNX = re.compile(rb"\x08[\x01-\x20][\x12\x1a\x22\x3a\x42]")  # the version, then another field of its protocol buffer
 _JOINABLE = "load all of them, and save their tensors as one .safetensors or .pt"
+_AGAIN = "fetch or train it again"
+_LONGEST = 100_000_000  # bytes of a header of safetensors, by its definition
+LONGEST_HEADER = 2**24
 _UNPACK = "unpack it, and name the file of the weights"
 
 # Commands that save tensors alone: from the file of the first argument to that of the second.
@@ -30,7 +34,10 @@ def checkpoint_format(path: Path) -> Literal["safetensors", "torch"]:
     path = Path(path)
     head = refuse_impostor(path, text=True)
     # The length of a header in JSON, and its beginning.
-    is_safetensors = head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000
+    length = int.from_bytes(head[:8], "little")
+    is_safetensors = head[8:9] == b"{" and length < _LONGEST
+    if is_safetensors and length > LONGEST_HEADER:
+        raise ArtifactError(f"{path}: has a header of {length:,} bytes, more than the names of weights need; {_AGAIN}")
     if reason := _only_a_part(path, head) or (None if is_safetensors else _another_kind(path, head)):
         raise ArtifactError(f"{path}: {reason}")
     return "safetensors" if is_safetensors else "torch"
@@ -44,7 +51,7 @@ def _only_a_part(path: Path, head: bytes) -> str | None:
         return None
     try:
         parts = sorted(set(json.loads(path.read_bytes())["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return f"is the index of a checkpoint in {len(parts)} files ({listed(parts, most=3)}); {_JOINABLE}"
 
@@ -66,9 +73,15 @@ def _another_kind(path: Path, head: bytes) -> str | None:
 def _another_zip(path: Path) -> str | None:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
+    name, count = Counter(names).most_common(1)[0] if names else ("", 0)
+    if count > 1:
+        return f"holds {shown(name)} {count} times, of which only one can count; {_AGAIN}"
     inner = {name.partition("/")[2] for name in names}
     if {"data.pkl", "constants.pkl"} <= inner:
-        return f"is a TorchScript archive, a compiled network; save its tensors: {_command(_OF_TORCHSCRIPT, path)}"
+        return (
+            "is a TorchScript archive, a compiled network; only if you trust its maker, since this runs code of the"
+            f" file, save its tensors: {_command(_OF_TORCHSCRIPT, path)}"
+        )
     if "data.pkl" in inner:
         return None
     if all(name.endswith(".npy") for name in names):
@@ -84,7 +97,7 @@ def why_refused(path: Path, error: Exception) -> str:
             f"holds more than tensors, an object of {unsafe[1]}; only if you trust its maker, since this runs code of"
             f" the file, save the tensors alone: {_command(_OF_OBJECTS, path)}"
         )
-    return "damaged, or holds more than tensors; fetch or train it again"
+    return f"damaged, or holds more than tensors; {_AGAIN}"
 
 
 def _command(code: str, path: Path) -> str:

@@ -1,5 +1,6 @@
 """Files that are not of the kind that their name promises: told by their first bytes, before a reader fails on them."""
 
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -50,13 +51,13 @@ def refuse_impostor(path: Path, *, text: bool = False) -> bytes:
     such as a server's "Entry not found", unless `text` is wanted.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ArtifactError(f"{path}: {is_a_folder(path)}")
-    if not path.exists():
-        fault = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
+    if not os.path.exists(path):  # unlike that of a Path, never raises
+        fault = "is a link to a file that does not exist" if os.path.islink(path) else "does not exist"
         raise ArtifactError(f"{path}: {fault}; check the path, or make it first")
-    if not path.is_file():
-        raise ArtifactError(f"{path}: is a pipe or a device; name a file")
+    if reason := unreadable(path):
+        raise ArtifactError(f"{path}: {reason}")
     try:
         with open(path, "rb") as file:
             start = file.read(HEAD)
@@ -65,6 +66,15 @@ def refuse_impostor(path: Path, *, text: bool = False) -> bytes:
     if reason := impostor(start, text=text):
         raise ArtifactError(f"{path}: {reason}")
     return start
+
+
+def unreadable(path: Path, most: int | None = None) -> str | None:
+    """The reason why something that is there is not opened: a pipe, socket or device, or of more than `most` bytes."""
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        return "is a pipe, a socket or a device; name a file"
+    if most is not None and os.path.isfile(path) and (size := os.path.getsize(path)) > most:
+        return f"holds {size:,} bytes, more than such a file can need; is it the right file?"
+    return None
 
 
 def is_a_folder(path: Path) -> str:

@@ -11,29 +11,42 @@ from pathlib import Path
 
 from eddpm.errors import ArtifactError, first_line, writing
 from eddpm.io.checkpoints import checkpoint_format, why_refused
-from eddpm.io.filekinds import refuse_impostor
+from eddpm.io.filekinds import refuse_impostor, unreadable
+
+LARGEST_JSON = 2**26  # bytes
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` that becomes `path` when the block ends well, and vanishes when it does not.
 
-    Its bytes are on disk before its name is: a machine that goes down leaves no empty `path`. Raises ArtifactError
-    where the disk is full, or nothing may be written there.
+    Its bytes are on disk before its name is: a machine that goes down leaves no empty `path`. Where `path` is a link,
+    the file takes the place of the link. Raises ArtifactError where the disk is full, or nothing may be written there.
     """
     path = Path(path)
     # By host and process: on a shared file system a job that was given up may still be writing on another node.
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    writer = hashlib.sha256(f"{path.name!r} {socket.gethostname()} {os.getpid()}".encode()).hexdigest()[:16]
+    temporary = path.with_name(f".{path.name[:40]}.{writer}.tmp")  # at most 255 bytes, as names may have
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
+            _sync(temporary)
             os.replace(temporary, path)
         finally:
             with suppress(OSError):  # it may not be there; and the error of writing it counts
                 temporary.unlink()
+        with suppress(OSError):  # not every file system knows it of folders; and the file is there
+            _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until the bytes of a file, or the names in a folder, are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def save_model(path: Path, state_dict: dict, metadata: dict[str, str] | None = None) -> None:
@@ -103,9 +116,11 @@ def write_json(path: Path, values: dict) -> None:
 def read_json(path: Path, *required: str) -> dict:
     """Read an object. Raises ArtifactError if it is missing, damaged, or lacks a required key."""
     refuse_impostor(path, text=True)
+    if reason := unreadable(path, LARGEST_JSON):
+        raise ArtifactError(f"{path}: {reason}")
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         remedy = f"bring it again; `snakemake --forcerun {path}` makes a file of the workflow anew"
         raise ArtifactError(f"{path}: not readable JSON ({error}); {remedy}") from None
     if not isinstance(values, dict) or not values.keys() >= set(required):

@@ -1,5 +1,6 @@
 """Names as messages show them."""
 
+import re
 from collections.abc import Iterable
 
 _LONGEST = 120  # characters of a name in a message
@@ -16,6 +17,12 @@ def shown(name: str) -> str:
 def escaped(name: str) -> str:
     """A name with line breaks, tabs and bytes that are no Unicode as backslash escapes."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
+
+
+def masked(text: str) -> str:
+    """A text without the secrets of the URLs in it: user names, passwords, and all that stands after "?" or "#"."""
+    text = re.sub(r"(?<=://)[^/?#\s]*@", "***@", text)
+    return re.sub(r"((?:://|url: /)[^\s?#]*[?#])\S+", r"\1***", text)  # requests names paths alone, too
 
 
 def listed(items: Iterable[str], most: int = 10) -> str:

@@ -4,6 +4,7 @@ A mapping within a mapping ("ema", "state_dict") and words before keys ("module.
 whatever stands before the keys of the network, with dots between.
 """
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ from eddpm.io.names import listed
 Shapes = dict[str, tuple[int, ...]]
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+DEEPEST, MOST_MAPPINGS = 64, 100_000  # of the mappings in a checkpoint
 AVERAGES = {"ema", "swa", "avg", "average", "averaged"}  # words in the names of moving averages
 
 
@@ -36,7 +38,7 @@ def find_weights(state: Mapping, wanted: Shapes, source: str) -> Weights:
     Counters, and whatever else is no weight, do not count. Raises ArtifactError where several fit alike, or where
     there is nothing but the state of an optimiser.
     """
-    entries = _flat(state)
+    entries = _flat(state, source)
     weights = {key: value for key, value in entries.items() if isinstance(value, Tensor) and not _is_counter(value)}
     if not weights and any(key.rpartition(".")[2] == "param_groups" for key in entries):
         raise ArtifactError(
@@ -71,9 +73,11 @@ def shapes(tensors: Mapping[str, Tensor]) -> Shapes:
 def refuse_unusable(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:
     """Raise ArtifactError, naming the first key, unless `wanted` can hold these numbers, and all of them are finite."""
     for key, tensor in tensors.items():
-        floats, dense = wanted[key].is_floating_point(), tensor.layout == torch.strided
+        floats, dense = wanted[key].is_floating_point(), tensor.layout == torch.strided and not tensor.is_meta
         if not dense or (tensor.dtype not in FLOATS if floats else tensor.is_floating_point()):
-            kind = str(tensor.dtype if dense else tensor.layout).removeprefix("torch.")
+            kind = str(tensor.dtype if dense else "without data" if tensor.is_meta else tensor.layout).removeprefix(
+                "torch."
+            )
             raise ArtifactError(
                 f"{source}: {key} is {kind}, not plain {'floating-point' if floats else 'whole'} numbers; take weights"
                 " that are neither quantised nor pruned"
@@ -87,14 +91,24 @@ def refuse_unusable(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor],
             )
 
 
-def _flat(state: Mapping, place: str = "") -> dict[str, object]:
-    """All that lies in mappings within mappings, by whole keys; of an optimiser, its `param_groups` alone."""
+def _flat(state: Mapping, source: str) -> dict[str, object]:
+    """All that lies in mappings within mappings, by whole keys; of an optimiser, its `param_groups` alone.
+
+    Raises ArtifactError where there are more of them, or deeper ones, than any program writes.
+    """
     entries: dict[str, object] = {}
-    for key, value in state.items():
-        if not isinstance(value, Mapping):
-            entries[f"{place}{key}"] = value
-        elif "param_groups" not in state:
-            entries |= _flat(value, f"{place}{key}.")
+    visited = itertools.count()
+
+    def visit(mapping: Mapping, place: str, depth: int) -> None:
+        if depth > DEEPEST or next(visited) > MOST_MAPPINGS:  # one may lie within itself, or a thousand times in others
+            raise ArtifactError(f"{source}: holds mappings within mappings beyond measure; save a state_dict alone")
+        for key, value in mapping.items():
+            if not isinstance(value, Mapping):
+                entries[f"{place}{key}"] = value
+            elif "param_groups" not in mapping:
+                visit(value, f"{place}{key}.", depth + 1)
+
+    visit(state, "", 0)
     return entries
 
 

@@ -40,19 +40,25 @@ def evaluate(
     ] = "legacy_tensorflow",
     nearest_neighbours: Annotated[int, "k of precision and recall (%(default)s)"] = 3,
     replicates: Annotated[int | None, "for standard errors (50 up to 10 000 images, else 0)"] = None,
+    weights_sha256: Annotated[
+        str | None, "SHA-256 of another Inception network, whose maker you trust: loading it can run code"
+    ] = None,
 ) -> None:
     """Print a table of the metrics of any images against any others, or against statistics of others.
 
     `samples` and `reference` are of any kind that `open_images` and `ReferenceFile` know; what is decided about them is
     said. A space is one of NAMED, or the folder of a classifier trained here. `weights` is the file of the Inception
-    network.
+    network, which is loaded only if its SHA-256 is the published one or, where that is given, `weights_sha256`.
     """
     options = {"nearest_neighbours": nearest_neighbours, "replicates": replicates}
-    parse_settings(MeasureConfig, {"spaces": [{"name": "pixels"}], **options}, "options")
+    digest = weights_sha256 and weights_sha256.lower()  # some programs print capitals
+    how = {"name": "inception", "inception_resize": resize, "inception_sha256": digest}
+    inception = parse_settings(SpaceConfig, how, "--weights-sha256")
+    parse_settings(MeasureConfig, {"spaces": [how], **options}, "options")
     batch, against = open_images(samples), ReferenceFile(reference)
     _log_images(batch, against)
     _check_pair(batch, against, nearest_neighbours)
-    opened = [_space(name, weights, resize) for name in spaces]
+    opened = [_space(name, weights, inception) for name in spaces]
     if len({space.name for space in opened}) < len(opened):
         raise ConfigError(f"--spaces: two of {' '.join(spaces)} have one name; measure them one after the other")
     judged = any(classifier_of(space.name) for space in opened)
@@ -105,10 +111,10 @@ def _log_bias(found: dict[str, FeatureSet], references: dict[str, Reference]) ->
                 )
 
 
-def _space(name: str, weights: Path, resize: str) -> Extractor:
+def _space(name: str, weights: Path, inception: SpaceConfig) -> Extractor:
     """The space that a user names: a folder is that of a classifier trained here."""
     if name in NAMED:
-        config = SpaceConfig(name=name, inception_resize=resize if name == "inception" else None)
+        config = inception if name == inception.name else SpaceConfig(name=name)
         download = space_of(name).download
         file = weights if name == "inception" else FOLDER / download.file if download else None
     elif ((folder := Path(name)) / "settings.yaml").exists():

@@ -48,9 +48,10 @@ def read_features(paths: list[Path], spaces: list[Extractor], count: int, keep_s
     collectors = {space.name: FeatureCollector(count, keep_spatial) for space in spaces}
     wanted, left = _identities(spaces), count
     for path in paths:
-        arrays = read_npz(path, "extractors")
+        arrays = read_npz(path, "extractors", *(f"{space}/pooled" for space in collectors))
         if str(arrays["extractors"]) != wanted:
             raise ArtifactError(f"{path}: made by {arrays['extractors']}, not {wanted}; extract them anew")
+        _refuse_other_features(path, arrays, spaces)
         left -= len(arrays[f"{spaces[0].name}/pooled"])
         if left < 0:
             break
@@ -59,6 +60,20 @@ def read_features(paths: list[Path], spaces: list[Extractor], count: int, keep_s
     if left:
         raise ArtifactError(f"{paths[0]}: features of {count - left} images for {count} samples; extract them anew")
     return {space: collector.finish() for space, collector in collectors.items()}
+
+
+def _refuse_other_features(path: Path, arrays: dict[str, np.ndarray], spaces: list[Extractor]) -> None:
+    """Raises ArtifactError unless all are finite rows, as many in one array as in another."""
+    count = len(np.atleast_1d(arrays[f"{spaces[0].name}/pooled"]))
+    for name in (f"{space.name}/{kind}" for space in spaces for kind in Features._fields):
+        if (array := arrays.get(name)) is None:
+            continue
+        is_rows = array.ndim == 2 and len(array) == count and array.dtype.kind == "f"
+        if not is_rows or not np.isfinite(array).all():
+            raise ArtifactError(
+                f"{path}: {name} {array.dtype} {array.shape} are not the finite features of {count} images; extract"
+                " them anew"
+            )
 
 
 def _identities(spaces: list[Extractor]) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -14,9 +15,10 @@ import requests
 from tqdm import tqdm
 
 from eddpm.errors import ArtifactError, reason_of
-from eddpm.io.filekinds import HEAD, impostor, refuse_impostor
+from eddpm.io.filekinds import HEAD, impostor, refuse_impostor, unreadable
 from eddpm.io.files import atomic, sha256, write_text
 from eddpm.io.log import progress
+from eddpm.io.names import masked
 
 logger = logging.getLogger(__name__)
 
@@ -38,20 +40,32 @@ def fetch_asset(
     format of sha256sum: a later fetch with that record gives the same file or an error.
     """
     record = record or asset.with_name(f"{asset.name}.sha256")
-    recorded = record.read_text(encoding="utf-8").split() if digest is None and record.exists() else []
-    wanted = recorded[0] if recorded else digest
+    recorded = _recorded(record) if digest is None else None
+    wanted = recorded or digest
 
     def check(found: str) -> None:
         if found != (wanted or found):
             remedy = f"bring that file, or delete {record} to take this one" if recorded else "try again, or bring it"
             raise ArtifactError(
-                f"{source}: has SHA-256 {found}, not {wanted}; it is another file, or damaged: {remedy}"
+                f"{masked(source)}: has SHA-256 {found}, not {wanted}; it is another file, or damaged: {remedy}"
             )
 
-    found = (_download if "://" in source else _link)(source, asset, check)
+    found = _download(source, asset, check, bool(wanted)) if "://" in source else _link(source, asset, check)
     if not wanted:
         write_text(record, f"{found}  {asset.name}\n")
         logger.info(f"{asset}: SHA-256 {found}, recorded in {record.name}")
+
+
+def _recorded(record: Path) -> str | None:
+    """The SHA-256 in a record, if there is one. ArtifactError where something else is."""
+    if not record.exists():
+        return None
+    if reason := unreadable(record, HEAD):
+        raise ArtifactError(f"{record}: {reason}")
+    found = record.read_text(encoding="utf-8", errors="replace").split()
+    if found and not re.fullmatch("[0-9a-f]{64}", found[0]):
+        raise ArtifactError(f"{record}: holds no SHA-256; write what `sha256sum` prints of the right file into it")
+    return found[0] if found else None
 
 
 def _link(source: str, asset: Path, check: Callable[[str], None]) -> str:
@@ -67,30 +81,37 @@ def _link(source: str, asset: Path, check: Callable[[str], None]) -> str:
     return found
 
 
-def _download(url: str, asset: Path, check: Callable[[str], None]) -> str:
+def _download(url: str, asset: Path, check: Callable[[str], None], is_known: bool) -> str:
+    shown_url = masked(url)
     try:
         with atomic(asset) as temporary:
             if url.startswith("file://"):
-                shutil.copyfile(url2pathname(urlsplit(url).path), temporary)
+                path = Path(url2pathname(urlsplit(url).path))
+                if reason := unreadable(path):
+                    raise ArtifactError(f"{shown_url}: {reason}")
+                shutil.copyfile(path, temporary)
             else:
-                _receive(url, temporary)
+                _receive(url, temporary, is_known)
             with open(temporary, "rb") as file:
                 if reason := impostor(file.read(HEAD)):
                     # Hugging Face's page about a file has nearly the file's address.
                     remedy = "; write /resolve/ in place of /blob/" if "/blob/" in url else ""
-                    raise ArtifactError(f"{url}: {reason}{remedy}")
+                    raise ArtifactError(f"{shown_url}: {reason}{remedy}")
             check(found := sha256(temporary))
-    except OSError as error:  # those of requests, too
+    except (OSError, ValueError) as error:  # those of requests, and of addresses that are none
         raise ArtifactError(
-            f"{url}: cannot be fetched ({_cause(error)}); fetch it elsewhere, and put it where no download is needed:"
-            f" {asset.absolute()}, or anywhere as the `source` of the configuration"
+            f"{shown_url}: cannot be fetched ({_cause(error)}); fetch it elsewhere, and put it where no download is"
+            f" needed: {asset.absolute()}, or anywhere as the `source` of the configuration"
         ) from None
-    logger.info(f"{asset}: {url}")
+    logger.info(f"{asset}: {shown_url}")
     return found
 
 
-def _receive(url: str, path: Path) -> None:
-    """Write the answer to a file. After a break the next attempt asks for the rest of the same version alone."""
+def _receive(url: str, path: Path, is_known: bool) -> None:
+    """Write the answer to a file. After a break the next attempt asks for the rest of the same version alone.
+
+    The end of a file must be announced unless its SHA-256 `is_known`: without, a part would look whole.
+    """
     version = None
     with open(path, "wb") as file, progress(unit="B", unit_scale=True, desc=path.name) as bar:
         for pause in PAUSES:
@@ -101,6 +122,7 @@ def _receive(url: str, path: Path) -> None:
                 with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
                     response.raise_for_status()
                     version = response.headers.get("ETag")
+                    _refuse_other_answer(response, file.tell() if "Range" in headers else 0, is_known)
                     if response.status_code != requests.codes.partial_content:
                         file.seek(0)
                         file.truncate()
@@ -110,14 +132,33 @@ def _receive(url: str, path: Path) -> None:
                 no_address = isinstance(error, ValueError)
                 if refused or no_address or pause is None:
                     raise
-                logger.info(f"{url}: {_cause(error)}; another attempt in {pause} s")
+                logger.info(f"{masked(url)}: {_cause(error)}; another attempt in {pause} s")
                 time.sleep(pause)
+
+
+def _refuse_other_answer(response: requests.Response, start: int, is_known: bool) -> None:
+    """Raises RequestException where an answer is not the bytes of the file from `start`, or has no end to check."""
+    if (encoding := response.headers.get("Content-Encoding", "identity")) != "identity":
+        raise requests.exceptions.InvalidHeader(f"it comes packed as {encoding}, which was not asked for")
+    is_part = response.status_code == requests.codes.partial_content
+    if is_part and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+        raise requests.ConnectionError("another part of the file came than was asked for")
+    has_end = _announced(response) is not None or response.headers.get("Transfer-Encoding") == "chunked"
+    if not (has_end or is_known):
+        raise requests.exceptions.InvalidHeader(
+            "its length is not announced; give its SHA-256, which tells that it is whole"
+        )
+
+
+def _announced(response: requests.Response) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
 def _write_body(response: requests.Response, file: BinaryIO, bar: tqdm) -> None:
     """Raises ConnectionError where fewer bytes come than were announced."""
     start = file.tell()
-    announced = int(response.headers.get("Content-Length", 0))
+    announced = _announced(response) or 0
     bar.reset(start + announced if announced else None)
     bar.update(start)
     for piece in response.iter_content(2**16):
@@ -131,4 +172,4 @@ def _cause(error: BaseException) -> str:
     """The first of a chain of errors: the network's own, without the libraries' words around it."""
     while error.__context__ is not None:
         error = error.__context__
-    return reason_of(error)
+    return masked(reason_of(error))

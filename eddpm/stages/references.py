@@ -16,7 +16,7 @@ from eddpm.evaluation import inception
 from eddpm.evaluation.features import Extractor
 from eddpm.evaluation.frechet import Gaussian
 from eddpm.evaluation.metrics import Reference
-from eddpm.io.arrays import open_arrays
+from eddpm.io.arrays import Arrays, open_arrays
 from eddpm.io.batches import ImageFile, StatisticsAlone, write_sample_batch
 from eddpm.stages import OptionalFiles
 from eddpm.stages.features import check_count, features_of, open_spaces
@@ -24,6 +24,7 @@ from eddpm.stages.features import check_count, features_of, open_spaces
 logger = logging.getLogger(__name__)
 
 REFERENCE_IMAGES = 10_000  # kept for precision and recall, as in ADM's reference batches
+_SAVE = "save numpy.mean(features, axis=0) and numpy.cov(features, rowvar=False)"
 COVARIANCES = {"mu": "sigma", "mu_s": "sigma_s"}
 
 
@@ -91,8 +92,14 @@ class ReferenceFile:
             made_by = str(arrays.get("extractor", "an unknown network"))
             if made_by != json.dumps(space.identity):
                 raise ArtifactError(f"{path}: made by {made_by}, not {space.name} {space.identity}; extract it anew")
-            features = arrays["features"] if rows is None else arrays["features"][rows]
-            return Reference(features, self._gaussian("mu"), self._gaussian("mu_s"))
+            pooled, spatial, features = self._gaussian("mu"), self._gaussian("mu_s"), arrays["features"]
+            wanted = (len(self.images), len(pooled.mean)) if self.images else None
+            if features.shape != wanted or features.dtype.kind != "f" or not np.isfinite(features).all():
+                raise ArtifactError(
+                    f"{path}: features {features.dtype} {features.shape} are not finite numbers {wanted}, one row for"
+                    " each image as mu has them; extract it anew"
+                )
+            return Reference(features if rows is None else features[rows], pooled, spatial)
         of_inception = "mu" in arrays and space.name == "inception"
         if self.images is None:
             if not of_inception:
@@ -112,7 +119,7 @@ class ReferenceFile:
         """The statistics of pooled and of spatial features, where there are some. ArtifactError if of another layer."""
         for name, wanted in (("mu", inception.POOLED), ("mu_s", inception.SPATIAL)):
             found = self._arrays.get(name)
-            if found is not None and found.ndim == 1 and len(found) != wanted:
+            if found is not None and len(found) != wanted:
                 raise ArtifactError(
                     f"{self.path}: {name} has {len(found)} dimensions, not {wanted}: of another layer or network than"
                     " FID is defined by; make it of the 2015 Inception network's last pooling (pytorch-fid --dims 2048)"
@@ -124,9 +131,7 @@ class ReferenceFile:
         if name not in self._arrays:
             return None
         mean, covariance = self._arrays[name], self._arrays[COVARIANCES[name]]
-        if {mean.dtype.kind, covariance.dtype.kind} != {"f"} or mean.ndim != 1 or covariance.shape != mean.shape * 2:
-            fault = "are not a mean (D,) and a covariance (D, D)"
-        elif not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
             fault = "have NaN or infinite entries"
         elif (np.diag(covariance) < 0).any() or not np.allclose(covariance, covariance.T, rtol=1e-3, atol=1e-6):
             fault = "are wrong: the latter is no covariance, which is symmetric and positive"
@@ -134,7 +139,7 @@ class ReferenceFile:
             return Gaussian(mean, covariance)
         raise ArtifactError(
             f"{self.path}: {name} {mean.dtype} {mean.shape} and {COVARIANCES[name]} {covariance.dtype}"
-            f" {covariance.shape} {fault}; save numpy.mean(features, axis=0) and numpy.cov(features, rowvar=False)"
+            f" {covariance.shape} {fault}; {_SAVE}"
         )
 
 
@@ -145,7 +150,21 @@ def _statistics(path: Path) -> dict[str, np.ndarray]:
         for name, needed in needs.items():
             if name in arrays and needed not in arrays:
                 raise ArtifactError(f"{path}: has '{name}' but no '{needed}'; save both, or neither")
+        for mean, covariance in COVARIANCES.items():
+            if mean in arrays:
+                _refuse_other_statistics(arrays, mean, covariance)
         return {name: arrays[name] for name in (*needs, "extractor") if name in arrays}
+
+
+def _refuse_other_statistics(arrays: Arrays, mean: str, covariance: str) -> None:
+    """Raises ArtifactError, before data are read, where arrays cannot be a mean and its covariance."""
+    of_mean, of_covariance = arrays.headers[mean], arrays.headers[covariance]
+    is_pair = len(of_mean.shape) == 1 and of_mean.shape[0] > 0 and of_covariance.shape == of_mean.shape * 2
+    if not is_pair or {of_mean.dtype.kind, of_covariance.dtype.kind} != {"f"}:
+        raise ArtifactError(
+            f"{arrays.path}: {mean} {of_mean} and {covariance} {of_covariance} are not a mean (D,) and a covariance"
+            f" (D, D); {_SAVE}"
+        )
 
 
 def spread_evenly(count: int) -> np.ndarray:

@@ -24,9 +24,9 @@ from eddpm.data.store import open_store
 from eddpm.diffusion.noise import draw
 from eddpm.diffusion.process import at, q_sample
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
-from eddpm.errors import ArtifactError, ConfigError, writing
+from eddpm.errors import ConfigError, writing
 from eddpm.evaluation.noise_levels import noise_levels
-from eddpm.io.files import load_checkpoint, save_training_state, sha256, write_text
+from eddpm.io.files import save_training_state, sha256, write_text
 from eddpm.models.build import build_classifier, build_denoiser, load_weights_file
 from eddpm.models.device import device_name
 from eddpm.models.trained import save_trained
@@ -34,6 +34,7 @@ from eddpm.training.classification import classification_loss
 from eddpm.training.denoising import denoising_loss
 from eddpm.training.distributed import World, join_world
 from eddpm.training.loop import Hooks, Trainer, run_training
+from eddpm.training.unfinished import resume
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +162,8 @@ def _train(task_class: type[Task], job: _Job) -> None:
     identity, unfinished, events = job.identity(config), job.model.with_name(UNFINISHED), job.model.with_name("events")
     with join_world() as world:
         rows = world.rows(config.training.batch_size)
-        trainer = _start(task_class, config, job, world, identity)
+        trainer = _start(task_class, config, job, world)
+        resume(trainer, unfinished, identity, world)
         schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
         # On the device, where coefficients are then looked up without waiting for it.
         schedule = NoiseSchedule(schedule.betas.to(world.device), schedule.timesteps.to(world.device))
@@ -200,25 +202,20 @@ def _check_options(config: Config, job: _Job) -> None:
         raise ConfigError(f"--microbatch: value {job.microbatch}: give at least 1 image, or leave the option out")
 
 
-def _start(task_class: type[Task], config: Config, job: _Job, world: World, identity: dict) -> Trainer:
-    """The trainer at its first step, or where an unfinished job of the same identity stands."""
+def _start(task_class: type[Task], config: Config, job: _Job, world: World) -> Trainer:
+    """The trainer at its first step."""
     torch.manual_seed(config.training.seed)
     network = task_class.build(config.network).to(world.device)
     if job.init_from:
         load_weights_file(network, job.init_from)
-    trainer, unfinished = Trainer(network, config.training), job.model.with_name(UNFINISHED)
-    if unfinished.exists() and (state := load_checkpoint(unfinished)).get("identity") == identity:
-        trainer.load_state_dict(state["trainer"])
-    if world.max(trainer.step) != trainer.step:
-        raise ArtifactError(f"{unfinished}: not seen by every process; wait for the file system, and start again")
-    return trainer
+    return Trainer(network, config.training)
 
 
 def _open_events(folder: Path, trainer: Trainer) -> SummaryWriter:
     """TensorBoard's events: none of an earlier training, and none twice of this one."""
     if trainer.step == 0:
         shutil.rmtree(folder, ignore_errors=True)
-    return SummaryWriter(folder, purge_step=1 + trainer.log[-1]["step"] if trainer.log else 0)
+    return SummaryWriter(folder, purge_step=trainer.step)  # whose row is reported again
 
 
 def _report(events: SummaryWriter, row: dict, measured: dict) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from eddpm.errors import ConfigError, first_line
+from eddpm.errors import ConfigError, EddpmError, first_line
 from eddpm.models.device import pick_device
 
 PATIENCE = timedelta(seconds=30)  # with processes that are not torchrun's
@@ -60,6 +60,17 @@ class World:
         if self.size > 1:
             dist.all_reduce(largest, dist.ReduceOp.MAX)
         return int(largest)
+
+    def lead(self, work: Callable[[], None]) -> None:
+        """Let the first process work, while the others wait. A mistake that it meets with ends them all."""
+        fault = None
+        if self.leads:
+            try:
+                work()
+            except EddpmError as error:
+                fault = error
+        if self.max(int(fault is not None)):
+            raise fault or EddpmError("stops with the first process, which tells why")
 
     def terminate(self, *_) -> None:
         """The handler of SIGTERM: only takes note."""

@@ -29,8 +29,15 @@ def raised(error: Exception, path: Path) -> BaseException:
         (OSError(errno.EDQUOT, "quota"), "Disk quota exceeded", "raise the quota"),
         (OSError(errno.EROFS, "ro"), "Read-only file system", "change its permissions, or work in another folder"),
         (PermissionError(errno.EACCES, "no", "out/.a.npz.tmp"), "Permission denied", "change its permissions"),
+        (OSError(errno.EIO, "fails"), "Input/output error", "have it checked"),
+        (OSError(errno.ESTALE, "gone"), "Stale file handle", "the network file system fails"),
         (NotADirectoryError(errno.ENOTDIR, "no", "out"), "Not a directory", "give another path"),
         (SafetensorError("I/O error: No space left (os error 28)"), "No space left on device", "make room there"),
+        (
+            of_library("shm: No space left on device (28)"),
+            "No space left on device",
+            "make room there",
+        ),
         (of_library("unexpected pos 704", OSError(errno.ENOSPC, "full")), "No space left on device", "make room there"),
     ],
 )
@@ -50,8 +57,13 @@ def test_an_error_of_writing_is_one_line_with_the_file_the_reason_and_the_way_ou
         ConnectionResetError(errno.ECONNRESET, "gone"),
         ConfigError("a mistake"),
         ValueError("a bug"),
+        of_library("shape mismatch (28)"),
         of_library("a bug", ValueError("behind it")),
     ],
 )
 def test_other_errors_are_left_as_they_are(error):
     assert raised(error, Path("out/a.npz")) is error
+
+
+def test_a_mistake_is_told_in_one_line_whatever_it_quotes():
+    assert str(ArtifactError("a\nb\u2028c\x1bd\ud800: é")) == "a\\nb\\u2028c\\x1bd\\ud800: é"

@@ -143,6 +143,11 @@ ROWS = (
         f"{FIRST} is int8, not plain floating-point numbers",
     ),
     refused("weights in float8", with_first(lambda first: first.to(torch.float8_e4m3fn)), f"{FIRST} is float8_e4m3fn"),
+    refused(
+        "weights without data (torch's device `meta`)",
+        with_first(lambda first: first.to("meta")),
+        f"{FIRST} is without data",
+    ),
     refused("sparse weights", with_first(torch.Tensor.to_sparse), f"{FIRST} is sparse_coo, not plain"),
     refused(
         "weights that are not finite",
@@ -183,7 +188,8 @@ ROWS = (
     refused(
         "a TorchScript archive",
         write_torchscript,
-        "is a TorchScript archive, a compiled network; save its tensors: python -c",
+        "is a TorchScript archive, a compiled network; only if you trust its maker, since this runs code of the file,",
+        "save its tensors: python -c",
     ),
     refused("an ONNX file", file(b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:\xff"), "is an ONNX file"),
     refused("a GGUF file", file(b"GGUF\x03\0\0\0\0\0\xff"), "is a GGUF file of quantised weights"),

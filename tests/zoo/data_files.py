@@ -80,6 +80,6 @@ FILES = (
     taken(
         "a pipe",
         pets(lambda images: os.mkfifo(images / "cats/pipe")),
-        "passed over, a pipe, socket or device: cats/pipe",
+        "passed over, a pipe, a socket or a device: cats/pipe",
     ),
 )

@@ -36,6 +36,11 @@ PACKED = (
         lambda folder: [put(f"images/{name}/{name}.zip", BROKEN_ZIP)(folder) for name in ("cats", "dogs")],
         "holds no images that are read, but 2 .zip; unpack the archives",
     ),
+    refused(
+        "a zip that holds a name twice",
+        zipped(pets(), lambda name: name.replace("001", "000")),
+        "holds two files named cats/000.png, of which only one can count; unpack it",
+    ),
     refused("half a zip", put("images.zip", BROKEN_ZIP), "not a readable zip"),
     refused("a tar archive", put("images.tar", TAR), "but a tar archive; unpack it, and give one folder"),
     refused("a compressed tar archive", put("images.tar.gz", GZIP), "a gzip archive; unpack it"),

@@ -14,7 +14,7 @@ from pictures import config_of, pack, prepare, random_picture, save, save_classe
 from tiny import tiny_project, write_settings
 from zoo.odd_images import Make
 
-from eddpm.io.files import save_model
+from eddpm.io.files import save_model, sha256
 from eddpm.models.build import build_classifier
 from eddpm.stages.evaluate import evaluate
 
@@ -52,6 +52,8 @@ def run(folder: Path, samples: str = "", reference: str = "reference.npz", space
     spaces = [str(networks() / "clean") if space == "classifier" else space for space in spaces]
     weights = networks() / "inception-2015-12-05.pt" if "inception" in spaces else Path("none.pt")
     options = {"resize": "legacy_tensorflow", "nearest_neighbours": 3, "replicates": 0} | more
+    if "inception" in spaces:
+        options = {"weights_sha256": sha256(weights)} | options
     printed = io.StringIO()
     with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
         evaluate(folder / samples, folder / reference, spaces, weights, **options)

@@ -90,6 +90,8 @@ def test_published_weights_are_an_asset_that_is_fetched_once_and_those_made_from
     assert downloads(made) == [f"{FILE}: will be fetched from {PUBLISHED}"]
     touch(FILE)
     assert missing_files(made) == downloads(made) == []
+    (line,) = downloads(project("https://me:secret@example.org/net.pt?token=secret"))
+    assert line == "resources/assets/net.pt: will be fetched from https://***@example.org/net.pt?***"
 
 
 # Missing files ----------------------------------------------------------------------------------------------------

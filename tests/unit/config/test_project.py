@@ -91,6 +91,7 @@ def test_feature_spaces_keep_their_order_and_name_their_classifiers(table):
     assert [space.name for space in spaces] == names
     assert [space.classifier for space in spaces] == [None, project.encoder("ect"), project.encoder("clean"), None]
     assert [space.inception_resize for space in spaces] == [None, None, None, "clean"]
+    assert [space.inception_sha256 for space in spaces] == [None, None, None, project.evaluation.inception.sha256]
     assert project.metric_names[:5] == ["accuracy", "pixels/fid", "pixels/kid", "pixels/precision", "pixels/recall"]
 
 

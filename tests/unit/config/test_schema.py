@@ -47,7 +47,7 @@ RANGES = ["", "500", "999-500", "500-", "-999", "1-2-3", " 5-9", "5-9\n", [5, 9]
         (DatasetConfig, DATASET, "image_channels", [2]),
         (DatasetConfig, DATASET, "num_classes", [1]),
         (Criterion, CRITERION, "at_least.accuracy", [NAN, INF]),
-        (EvaluationConfig, EVALUATION, "inception.sha256", ["abc"]),
+        (EvaluationConfig, EVALUATION, "inception.sha256", ["abc", None]),
         (EvaluationConfig, EVALUATION, "spaces", [[]]),
     ],
 )

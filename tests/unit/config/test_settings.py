@@ -1,12 +1,13 @@
 """Settings are read strictly and never change; a mistake is one line that says where, what and what instead."""
 
 import copy
+import re
 
 import pytest
 import yaml
 from least_values import DATASET, DENOISER, ENCODER, SAMPLE, changed, refusal
 
-from eddpm.config.schema import DatasetConfig, MeasureConfig, SampleConfig, TrainDenoiserConfig
+from eddpm.config.schema import DatasetConfig, DiffusionConfig, MeasureConfig, SampleConfig, TrainDenoiserConfig
 from eddpm.config.settings import load_settings, merged, parse_settings, read_yaml
 from eddpm.errors import ConfigError
 
@@ -76,7 +77,7 @@ TEXT = yaml.safe_dump(DATASET)
         ("a: !!bool maybe", "not valid YAML ('maybe')"),
         ("a: !!timestamp never", "not valid YAML ("),
         ("a: !!int ''", "not valid YAML ("),
-        ("a: [" + "1, " * 700_000 + "]", "has 2,100,005 characters, more than commands could name; give fewer values"),
+        ("a: [" + "1, " * 700_000 + "]", "holds 2,100,005 bytes, more than such a file can need"),
     ],
 )
 def test_a_file_that_holds_no_such_settings_is_refused(tmp_path, content, message):
@@ -143,3 +144,26 @@ def test_changes_reach_one_of_two_mappings_that_a_file_shares_by_an_anchor():
     changed = merged(values, {"a": {"x": {"y": 3}}, "c": {"d": 4}, "e": 5})
     assert changed == {"a": {"x": {"y": 3, "z": 2}}, "b": {"x": {"y": 1, "z": 2}}, "c": {"d": 4}, "e": 5}
     assert values["a"] == values["b"] == {"x": {"y": 1, "z": 2}}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: " + "[" * 50_000, "not valid YAML (maximum recursion depth exceeded"),
+        ("a: 1\n" * 60_000, "holds 300,000 bytes, more than such a file can need"),
+    ],
+)
+def test_yaml_that_is_too_deep_or_too_large_is_one_line(tmp_path, text, words):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        read_yaml(tmp_path / "a.yaml")
+
+
+def test_a_value_that_aliases_make_gigantic_is_shown_in_part(tmp_path):
+    value = "[x, x]"
+    for k in range(12):
+        value = f"[&a{k} {value}{f', *a{k}' * 9}]"
+    (tmp_path / "a.yaml").write_text(f"noise_schedule: {value}\n")
+    with pytest.raises(ConfigError, match=r"noise_schedule: value \[\[\[\.\.\.\]") as caught:
+        load_settings(DiffusionConfig, tmp_path / "a.yaml")
+    assert len(str(caught.value)) < 1000

@@ -8,7 +8,6 @@ import zipfile
 import pytest
 from pictures import random_picture, save, save_classes
 
-from eddpm.data import containers
 from eddpm.data.containers import LISTED_ALREADY, OF_A_SYSTEM, Folder, Zip, open_container
 from eddpm.errors import ArtifactError
 
@@ -66,27 +65,35 @@ def test_files_of_systems_and_programs_are_passed_over_and_named(tmp_path, broug
     assert {name.removeprefix("cats/") for name in listed.passed_over} == folders | files
 
 
-def test_of_files_of_one_name_in_a_zip_the_last_counts_and_the_others_are_named(tmp_path):
+@pytest.mark.parametrize("again", ["cats/a.png", "./cats//a.png", "C:\\cats\\a.png", "../cats/a.png", "/cats/a.png"])
+def test_a_zip_that_holds_a_name_twice_is_refused_with_the_name(tmp_path, again):
     with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         warnings.simplefilter("ignore")  # of a name that comes twice
-        for name in ("cats/a.png", "cats/b.png", "./cats//a.png", "dogs/", "C:\\birds\\"):
+        for name in ("cats/a.png", "cats/b.png", again):
+            archive.writestr(name, name)
+    with pytest.raises(ArtifactError, match=r"a\.zip: holds two files named cats/a\.png, .* unpack it"):
+        Zip(tmp_path / "a.zip")
+
+
+def test_names_in_a_zip_that_are_alike_are_files_of_their_own(tmp_path):
+    names = ["cats/a.png", "cats/A.png", "Cats/a.png", "cats/a.png.png"]
+    with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        warnings.simplefilter("ignore")
+        for name in (*names, "dogs/", "dogs/", "C:\\birds\\", "cats/.DS_Store", "cats/.DS_Store"):
             archive.writestr(name, name)
     listed = Zip(tmp_path / "a.zip")
-    assert sorted(listed.files) == ["cats/a.png", "cats/b.png"]
-    assert listed.read("cats/a.png") == b"./cats//a.png"
-    assert listed.folders == {"", "cats", "dogs", "birds"}
-    assert listed.passed_over == {"cats/a.png": "an earlier file of the same name"}
+    assert sorted(listed.files) == sorted(names)
+    assert listed.folders == {"", "cats", "Cats", "dogs", "birds"}
+    with listed.open("cats/A.png") as file:
+        assert file.read() == b"cats/A.png"
 
 
-def test_a_file_larger_than_an_image_can_be_is_not_read_but_its_beginning_is(tmp_path, monkeypatch, brought):
-    folder = save_classes(tmp_path / "images", {"cats": 1})
-    (folder / "cats/large.png").write_bytes(bytes(5000))
-    monkeypatch.setattr(containers, "LARGEST_FILE", 5000)
-    listed = open_container(brought(folder))
-    assert listed.read("cats/large.png", 16) == bytes(16)
-    assert listed.read("cats/000.png", 10**6) == (folder / "cats/000.png").read_bytes()
-    with pytest.raises(ValueError, match="holds 5000 bytes, more than an image can need"):
-        listed.read("cats/large.png", 5000)
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_that_unpacks_a_file_at_once_is_refused(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("a/a.png", bytes(1000))
+    with pytest.raises(ArtifactError, match=rf"is not read \(method {method}\); unpack it, and name the folder"):
+        Zip(tmp_path / "a.zip")
 
 
 def test_a_stamp_tells_other_bytes_under_the_same_name(tmp_path, brought):

@@ -14,7 +14,7 @@ from eddpm.config.schema import TrainingConfig
 from eddpm.data import loader
 from eddpm.data.loader import batch_indices, labelled_batches, training_batches
 from eddpm.data.store import Store
-from eddpm.errors import ConfigError
+from eddpm.errors import ArtifactError, ConfigError
 
 
 def training(**values) -> TrainingConfig:
@@ -171,3 +171,13 @@ def test_images_for_evaluation_come_in_order_a_few_at_a_time(photographs, monkey
     assert torch.cat([y for _, y in batches]).tolist() == store.labels[numbers].tolist()
     x0 = torch.cat([x0 for x0, _ in batches])
     assert torch.equal(((x0 + 1) * 127.5).round().permute(0, 2, 3, 1), torch.from_numpy(store.read(numbers)).float())
+
+
+def test_no_room_for_what_is_read_ahead_is_one_line_and_no_endless_wait(photographs, monkeypatch):
+    def no_room(_):
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", no_room)
+    told = r"^/dev/shm: cannot be written \(No space left on device\); make room there, [^\n]+$"
+    with pytest.raises(ArtifactError, match=told):
+        read(photographs.store, training(), workers=1)

@@ -30,7 +30,9 @@ def largest_relative_error(found, expected):
 
 
 def inception(path, resize="legacy_tensorflow"):
-    return open_space(SpaceConfig(name="inception", inception_resize=resize), path, "cpu")
+    """The space of a file whose SHA-256 is given."""
+    digest = sha256(path) if path.exists() else None
+    return open_space(SpaceConfig(name="inception", inception_resize=resize, inception_sha256=digest), path, "cpu")
 
 
 def test_pixels_are_flattened_and_scaled_to_minus_one_to_one():
@@ -178,6 +180,51 @@ def test_a_missing_network_and_what_was_saved_instead_are_named_in_one_line(path
     refused(mine)
     torch.save({"layers": torch.ones(3)}, mine)
     refused(mine)
+
+
+class Writing(torch.nn.Module):
+    """A network that makes a file of 5 bytes as soon as it is loaded."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        self.path, self.written = path, torch.zeros(5, dtype=torch.uint8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, bool]:
+        return self.path, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]) -> None:
+        self.path, self.training = state[0], state[1]
+        self.written = torch.from_file(state[0], True, 5, dtype=torch.uint8)
+
+
+def test_no_code_of_a_file_runs_before_its_checksum_is_known(tmp_path):
+    written = tmp_path / "written"
+    path = write_inception(tmp_path, Writing(str(written)))
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
+        torch.jit.load(path)
+    written.unlink()  # the file is as dangerous as it is meant to be
+    for known in (None, "0" * 64):
+        config = SpaceConfig(name="inception", inception_resize="clean", inception_sha256=known)
+        with pytest.raises(ArtifactError, match=rf"has SHA-256 {sha256(path)}, not .* trust .* --weights-sha256"):
+            open_space(config, path, "cpu")
+    assert not written.exists()
+
+
+def test_the_bytes_that_are_loaded_are_those_that_were_checked(tmp_path, monkeypatch):
+    path, load = write_inception(tmp_path), torch.jit.load
+
+    def swapped(file, **how):
+        path.write_bytes(b"another")
+        return load(file, **how)
+
+    monkeypatch.setattr(torch.jit, "load", swapped)
+    assert inception(path)(random_images(1)).pooled.shape == (1, 2048)
+    assert path.read_bytes() == b"another"
 
 
 def not_finite(network):

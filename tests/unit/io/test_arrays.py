@@ -1,15 +1,19 @@
 """Arrays read back as written; headers are checked before data are, and bad files refused by name."""
 
 import io
+import os
 import pickle
 import struct
 import time
+import tracemalloc
+import warnings
 import zipfile
 
 import numpy as np
 import pytest
 from refusals import cut, refusal, refused_of_changed
 
+from eddpm.data.sources import open_source
 from eddpm.io.arrays import Arrays, image_numbers, map_array, read_npz, write_npz
 
 ARRAYS = {"arr_0": np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3), "arr_1": np.array([3, 1])}
@@ -119,3 +123,68 @@ def test_the_numbers_and_identity_of_samples_are_known_without_an_image(tmp_path
     assert (index.tolist(), identity, opened) == ([4, 5, 6], "word", ["index", "identity"])
     write_npz(path, index=np.arange(2))
     assert image_numbers(path)[1] is None
+
+
+# Archives that are not what they announce ---------------------------------------------------------------------------
+
+
+def test_a_header_without_end_is_not_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("arr_0.npy", b"\x93NUMPY\x02\0" + struct.pack("<I", 2**27) + bytes(2**27))
+    tracemalloc.start()
+    said = refusal(read_npz, tmp_path / "a.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert said.startswith("not a readable npz (the header of 'arr_0' is damaged: 134,217,728 bytes long)")
+    assert peak < 2**24
+
+
+def test_no_more_is_read_of_an_array_than_is_announced(tmp_path):
+    whole = npy((96,))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("arr_0.npy", whole + bytes(2**27))
+        archive.filelist[0].file_size = len(whole)  # as the directory has it
+    tracemalloc.start()
+    said = refusal(read_npz, tmp_path / "a.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert said.startswith("not a readable npz (")
+    assert peak < 2**24
+
+
+@pytest.mark.parametrize("again", ["arr_0.npy", "arr_1.npy"])
+def test_an_archive_that_holds_a_name_twice_is_refused_with_the_name(tmp_path, again):
+    write_npz(tmp_path / "a.npz", **ARRAYS)
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr(again, npy((96,)))
+    assert refusal(read_npz, tmp_path / "a.npz").startswith(f"holds {again} 2 times, of which only one can count")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_that_unpacks_an_array_at_once_is_refused(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", method) as archive:
+        archive.writestr("arr_0.npy", npy((96,)))
+    assert f"is compressed as numpy.savez never does, by method {method}" in refusal(read_npz, tmp_path / "a.npz")
+
+
+def test_arrays_beyond_all_memory_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
+    write_npz(tmp_path / "a.npz", arr_0=np.zeros((2, 8, 8, 3), np.uint8), arr_1=np.arange(2))
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PAGE_SIZE": 10, "SC_PHYS_PAGES": 2}[name])
+    assert refusal(read_npz, tmp_path / "a.npz").startswith("unpacks to 384 bytes, more than this machine has memory")
+    assert refusal(lambda path: open_source(str(path), 2), tmp_path / "a.npz").startswith("unpacks to 384 bytes")
+
+
+def test_memory_that_is_short_is_one_line(tmp_path, monkeypatch):
+    def read(*_, **__):
+        raise MemoryError("Unable to allocate 8 TiB")
+
+    write_npz(tmp_path / "a.npz", **ARRAYS)
+    monkeypatch.setattr(np.lib.format, "read_array", read)
+    assert refusal(read_npz, tmp_path / "a.npz").startswith("not a readable npz (Unable to allocate 8 TiB)")
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_text_of_characters_that_do_not_exist_is_refused(tmp_path, order):
+    text = np.array([ord("a"), 0x110000], f"{order}u4").view(f"{order}U2")
+    write_npz(tmp_path / "a.npz", word=text)
+    assert "'word' is text of characters that do not exist" in refusal(read_npz, tmp_path / "a.npz")

@@ -1,9 +1,15 @@
 """Files appear whole or not at all, read back as written, and are refused by name where they are bad."""
 
+import errno
 import os
 import pickle
 import re
+import resource
+import stat
+import struct
 import subprocess
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +17,7 @@ import pytest
 import torch
 from full_disk import room_for
 from refusals import cut, refusal, refused_of_changed
+from zoo.weights import ENCODER
 
 from eddpm.data.shards import growing_array
 from eddpm.errors import ArtifactError
@@ -19,6 +26,7 @@ from eddpm.io.arrays import write_npz
 from eddpm.io.batches import write_sample_batch
 from eddpm.io.files import atomic, load_checkpoint, read_json, save_model, save_training_state, write_json, write_text
 from eddpm.io.provenance import provenance
+from eddpm.models.build import build_classifier, load_weights_file
 
 TENSORS = {"layer.weight": torch.arange(6.0).reshape(2, 3), "layer.bias": torch.ones(2, dtype=torch.float16)}
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 40, 40, 1), dtype=np.uint8)  # 64 kB that nothing compresses
@@ -88,6 +96,72 @@ def test_a_full_disk_is_one_line_naming_the_file_and_leaves_the_old_one_whole(tm
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
 
 
+def test_bytes_are_on_disk_before_the_name_is_and_the_name_before_the_block_ends(tmp_path, monkeypatch):
+    path, done = tmp_path / "file", []
+    sync, replace = os.fsync, os.replace
+
+    def watch_sync(handle):
+        place = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        done.append("folder" if place == tmp_path else place.read_text())
+        sync(handle)
+
+    def watch_replace(source, target):
+        done.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", watch_sync)
+    monkeypatch.setattr(os, "replace", watch_replace)
+    write_text(path, "all of it")
+    assert done == ["all of it", "rename", "folder"]
+
+
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.EIO])
+def test_a_folder_that_cannot_be_synced_is_no_fault_of_a_file_that_is_there(tmp_path, monkeypatch, error):
+    sync = os.fsync
+
+    def fail_of_folders(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(error, "no")
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fail_of_folders)
+    write_text(tmp_path / "file", "text")
+    assert (tmp_path / "file").read_text() == "text"
+
+
+def test_a_disk_that_fails_while_the_bytes_are_synced_keeps_the_old_file(tmp_path, monkeypatch):
+    def fail(handle):
+        raise OSError(errno.EIO, "no")
+
+    path = tmp_path / "file"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ArtifactError, match=r"/file: cannot be written \(Input/output error\); the disk"):
+        write_text(path, "new")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "é" * 127, "字" * 85], ids=["ascii", "two bytes", "three bytes"])
+def test_a_name_may_be_as_long_as_the_file_system_has_them(tmp_path, name):
+    write_text(tmp_path / name, "text")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    with pytest.raises(ArtifactError, match=r"cannot be written \(File name too long\); give another path"):
+        write_text(tmp_path / f"{name}ab", "text")
+
+
+def test_a_folder_is_never_replaced_and_a_link_is_with_its_target_left_alone(tmp_path):
+    for name in ("folder", "target"):
+        (tmp_path / name).mkdir()
+        write_text(tmp_path / name / "inner", "old")
+    with pytest.raises(ArtifactError, match=r"/folder: cannot be written \(Is a directory\); give another path"):
+        write_text(tmp_path / "folder", "new")
+    (tmp_path / "link").symlink_to("target/inner")
+    write_text(tmp_path / "link", "new")
+    assert not (tmp_path / "link").is_symlink()
+    contents = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert contents == {"folder/inner": "old", "target/inner": "old", "link": "new"}
+
+
 # Networks ---------------------------------------------------------------------------------------------------------
 
 
@@ -146,6 +220,69 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(tmp_path, sav
         assert (tmp_path / "trace").exists()  # so it was malicious
 
 
+def nested(depth: int) -> bytes:
+    """A pickle of a mapping within a mapping, so often."""
+    return b"\x80\x02" + b"}K\x01" * depth + b"}" + b"s" * depth + b"."
+
+
+def with_pickle(path: Path, pickled: bytes) -> None:
+    """A file as torch.save writes it, with another pickle inside."""
+    torch.save({}, path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, pickled if name.endswith("/data.pkl") else content)
+
+
+def test_a_checkpoint_of_mappings_without_end_is_refused(tmp_path):
+    network, path = build_classifier(ENCODER), tmp_path / "a.pt"
+    within_itself: dict = {}
+    within_itself["a"] = within_itself
+    in_many = {"weight": torch.ones(1)}
+    for _ in range(40):
+        in_many = {"a": in_many, "b": in_many}
+    for content in (nested(10**6), pickle.dumps(within_itself, 2), nested(100)):
+        with_pickle(path, content)
+        assert refusal(lambda path: load_weights_file(network, path), path).startswith("holds mappings within mappings")
+    torch.save(in_many, path)
+    assert refusal(lambda path: load_weights_file(network, path), path).startswith("holds mappings within mappings")
+
+
+def test_a_checkpoint_that_holds_a_name_twice_is_refused_with_the_name(tmp_path):
+    torch.save(TENSORS, tmp_path / "a.pt")
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(tmp_path / "a.pt", "a") as archive:
+        archive.writestr("a/data.pkl", nested(1))
+    assert refusal(load_checkpoint, tmp_path / "a.pt").startswith(
+        "holds a/data.pkl 2 times, of which only one can count"
+    )
+
+
+OVERLAPPING = (
+    b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("header", "length", "reason"),
+    [
+        (b'{"a": ' + bytes(90_000_000), None, "has a header of 90,000,006 bytes, more than the names of weights need"),
+        (b"{not JSON}", None, "not a readable checkpoint ("),
+        (b"{" * 200, None, "not a readable checkpoint ("),
+        (b"{}", 2**20, "not a readable checkpoint ("),
+        (OVERLAPPING, None, "not a readable checkpoint ("),
+        (b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}', None, "not a readable"),
+    ],
+    ids=["90 MB", "no JSON", "brackets", "beyond the end", "overlapping", "more than there is"],
+)
+def test_a_header_of_safetensors_that_lies_is_refused_in_little_memory(tmp_path, header, length, reason):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(struct.pack("<Q", length or len(header)) + header + bytes(16))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert refusal(load_checkpoint, path).startswith(reason)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
+
+
 # Text -------------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +297,9 @@ def test_text_is_utf_8_with_names_that_are_no_unicode(tmp_path):
         (b'{"a": 1', "not readable JSON ("),
         (b'{"run": {}}', "has not the keys run, metrics"),
         (b"[1, 2]", "has not the keys run, metrics"),
+        (b'{"run": ' + b"[" * 100_000, "not readable JSON ("),
+        (b'{"run": ' + b"9" * 10_000 + b"}", "not readable JSON ("),
+        (b" " * (2**26 + 1), "holds 67,108,865 bytes, more than such a file can need"),
     ],
 )
 def test_json_that_is_damaged_or_another_file_is_refused(tmp_path, text, told):

@@ -7,11 +7,13 @@ import pytest
 import torch
 from pictures import prepare
 from tiny import tiny_project, write_settings
+from trainings import arguments, result
 
 from eddpm.data.store import Store
 from eddpm.io.batches import Samples, write_samples
 from eddpm.io.files import save_model
 from eddpm.models.build import build_classifier, build_denoiser
+from eddpm.stages import train
 from eddpm.stages.references import extract_references
 
 
@@ -43,3 +45,35 @@ def references(tiny, tmp_path_factory):
     paths = [folder / "clean.npz", folder / "pixels.npz"]
     extract_references(settings, tiny.dataset, [tiny.weights["clean"]], paths)
     return settings, paths
+
+
+@pytest.fixture
+def run(tiny, tmp_path, monkeypatch):
+    """Train; gives the weights and the log."""
+    monkeypatch.setattr(train, "VALIDATION_IMAGES", 10)
+
+    def run(name, folder="out", config=None, **options):
+        verb, options = arguments(tiny, tmp_path / folder, name, config, **options)
+        getattr(train, verb)(**options)
+        return result(options)
+
+    return run
+
+
+@pytest.fixture
+def run_killed(run, monkeypatch):
+    """The same, killed once its first state is saved, or the first row of its log is told."""
+
+    def run_killed(*arguments, after="save_training_state", **options):
+        done = getattr(train, after)
+
+        def do_and_die(*rest):
+            done(*rest)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(train, after, do_and_die)
+            with pytest.raises(KeyboardInterrupt):
+                run(*arguments, **options)
+
+    return run_killed

@@ -12,6 +12,7 @@ from tiny import write_settings
 from eddpm.config.schema import MeasureConfig, SpaceConfig
 from eddpm.errors import ConfigError
 from eddpm.io.arrays import write_npz
+from eddpm.io.files import sha256
 from eddpm.stages import references as references_stage
 from eddpm.stages.evaluate import evaluate
 from eddpm.stages.measure import measure_samples
@@ -27,9 +28,9 @@ def samples(tiny, tmp_path_factory):
     return folder / "0.npz", settings
 
 
-def printed(capsys, samples, reference, spaces, weights="none.pt", k=3, replicates=None):
+def printed(capsys, samples, reference, spaces, weights="none.pt", k=3, replicates=None, digest=None):
     """The table that `eddpm evaluate` prints: values by heading."""
-    evaluate(samples, reference, spaces, Path(weights), "legacy_tensorflow", k, replicates)
+    evaluate(samples, reference, spaces, Path(weights), "legacy_tensorflow", k, replicates, digest)
     rows = [line.strip("|").split("|") for line in capsys.readouterr().out.splitlines()[2:]]
     return {metric.strip(): value.strip() for metric, value in rows}
 
@@ -64,7 +65,9 @@ def test_inception_is_the_space_of_published_batches(capsys, tmp_path):
     write_npz(tmp_path / "samples.npz", arr_0=images[:8])
     stats = {"mu": np.zeros(2048), "sigma": np.eye(2048), "mu_s": np.zeros(2023), "sigma_s": np.eye(2023)}
     write_npz(tmp_path / "VIRTUAL.npz", arr_0=images, **stats)
-    table = printed(capsys, tmp_path / "samples.npz", tmp_path / "VIRTUAL.npz", ["inception"], weights)
+    table = printed(
+        capsys, tmp_path / "samples.npz", tmp_path / "VIRTUAL.npz", ["inception"], weights, digest=sha256(weights)
+    )
     headings = ["FID ↓", "sFID ↓", "KID ↓", "IS ↑", "precision ↑", "recall ↑"]
     assert list(table) == [f"{heading} (inception)" for heading in headings]
     assert table["precision ↑ (inception)"] == "1.000"  # the samples are among the reference's images
@@ -91,6 +94,7 @@ def test_pictures_give_the_numbers_of_their_npz(capsys, tmp_path, kind):
     [
         ({"k": 0}, "options: nearest_neighbours: value 0"),
         ({"replicates": 1}, "options: replicates"),
+        ({"digest": "abc"}, "--weights-sha256: inception_sha256: value 'abc'"),
         ({"spaces": ["pixels", "pixels"]}, "two of pixels pixels have one name"),
         ({"spaces": ["vgg"]}, "'vgg' is unknown; give inception, efficientnet-lite0, pixels"),
     ],

@@ -1,10 +1,13 @@
 """Features on disk: how they are joined, and what is refused."""
 
+import json
+
 import numpy as np
 import pytest
 
 from eddpm.data.imagesets import Joined, open_images
 from eddpm.errors import ArtifactError
+from eddpm.evaluation.features import Extractor
 from eddpm.io.arrays import write_npz
 from eddpm.io.batches import Samples, write_samples
 from eddpm.stages.features import extract_features, features_of, open_spaces, read_features
@@ -57,3 +60,27 @@ def test_features_of_another_number_of_images_are_refused(extracted, spaces, giv
     path, _ = extracted(given)
     with pytest.raises(ArtifactError, match=rf"features of {given} images for 6 samples; extract them anew"):
         read_features([path], spaces, 6, keep_spatial=False)
+
+
+SPACE = Extractor("tiny", {"of": "tests"}, None)
+POOLED, OTHERS = np.ones((6, 3), np.float32), {"tiny/probabilities": np.ones((6, 4), np.float32)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tiny/pooled": np.ones(6, np.float32)},
+        {"tiny/pooled": np.array(1.0)},
+        {"tiny/pooled": np.ones((6, 3), int)},
+        {"tiny/pooled": np.full((6, 3), np.inf)},
+        {"tiny/pooled": np.ones((6, 4), np.float32)},
+        {"tiny/probabilities": np.ones((5, 4), np.float32)},
+        {"tiny/probabilities": np.ones((6, 5), np.float32)},
+    ],
+)
+def test_features_that_do_not_go_together_are_refused(tmp_path, change):
+    made_by = {"extractors": np.array(json.dumps({"tiny": SPACE.identity}))}
+    write_npz(tmp_path / "0.npz", **made_by, **OTHERS, **{"tiny/pooled": POOLED})
+    write_npz(tmp_path / "1.npz", **made_by, **OTHERS | {"tiny/pooled": POOLED} | change)
+    with pytest.raises(ArtifactError):
+        read_features([tmp_path / "0.npz", tmp_path / "1.npz"], [SPACE], 12, keep_spatial=True)

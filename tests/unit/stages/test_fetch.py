@@ -1,7 +1,10 @@
 """Published files: linked or fetched, and taken only with the right bytes."""
 
+import contextlib
+import hashlib
 import http.server
 import os
+import socket
 import threading
 
 import pytest
@@ -105,6 +108,7 @@ class Server(http.server.ThreadingHTTPServer):
     faults: list  # of the first answers: bytes after which one breaks off, or a status
     etag: str | None = '"1"'
     asked: list[str | None]  # the Range of each request
+    shift = 0  # of the parts that come, from those that are asked for
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -117,6 +121,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         resumed = self.headers["If-Range"] == server.etag and self.headers["Range"]
         start = int(resumed.removeprefix("bytes=").removesuffix("-")) if resumed else 0
         self.send_response(206 if resumed else 200)
+        if resumed:
+            self.send_header("Content-Range", f"bytes {start + server.shift}-{len(LARGE) - 1}/{len(LARGE)}")
         self.send_header("Content-Length", str(len(LARGE) - start))
         if server.etag:
             self.send_header("ETag", server.etag)
@@ -175,3 +181,87 @@ def test_a_server_that_falls_silent_is_not_waited_for_without_end(asset, monkeyp
         pytest.raises(ArtifactError, match=r"cannot be fetched \(timed out\)"),
     ):
         fetch_asset(f"http://127.0.0.1:{silent.server_port}/weights.pt", None, asset)
+
+
+# Answers that are not the file --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    """A function that starts a server of one answer, as bytes, and returns its address."""
+    monkeypatch.setattr(stage, "PAUSES", (0, None))
+    listening = []
+
+    def start(answer: bytes) -> str:
+        server = socket.create_server(("127.0.0.1", 0))
+        listening.append(server)
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(2**16)
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return f"http://user:secret@127.0.0.1:{server.getsockname()[1]}/weights.pt?token=hidden#fragment"
+
+    yield start
+    for server in listening:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
+def answer(*headers: str, body: bytes = PUBLISHED, status: str = "200 OK") -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status}", "Connection: close", *headers, "", ""]).encode() + body
+
+
+REFUSED = {
+    "nothing": (answer("Content-Length: 0", body=b""), "is empty; bring the file again"),
+    "nothing, in pieces": (answer("Transfer-Encoding: chunked", body=b"0\r\n\r\n"), "is empty; bring the file again"),
+    "less than announced": (answer("Content-Length: 99"), "cannot be fetched"),
+    "pieces without an end": (answer("Transfer-Encoding: chunked", body=b"4\r\n\0abc\r\n"), "cannot be fetched"),
+    "no length": (answer(), "its length is not announced; give its SHA-256"),
+    "a length that is none": (answer("Content-Length: many"), "its length is not announced; give its SHA-256"),
+    "packed": (answer("Content-Encoding: gzip", "Content-Length: 10"), "it comes packed as gzip"),
+    "sent on to a file": (answer("Location: file:///etc/passwd", status="302 Found"), "No connection adapters"),
+    "sent on and forbidden": (answer(status="403 No"), "403 Client Error"),
+}
+
+
+@pytest.mark.parametrize(("given", "reason"), REFUSED.values(), ids=REFUSED)
+def test_an_answer_that_is_not_the_whole_file_is_refused_and_no_secret_is_told(answering, asset, capsys, given, reason):
+    with pytest.raises(ArtifactError, match=reason) as caught:
+        fetch_asset(answering(given), None, asset)
+    said = f"{caught.value}{capsys.readouterr().err}"
+    assert str(caught.value).startswith("http://***@127.0.0.1:")
+    assert not [word for word in ("user", "secret", "token", "hidden", "fragment") if word in said]
+    assert not list(asset.parent.glob("*"))
+
+
+def test_a_file_of_no_announced_length_comes_where_its_checksum_is_known(answering, asset, capsys):
+    fetch_asset(answering(answer()), hashlib.sha256(PUBLISHED).hexdigest(), asset)
+    assert asset.read_bytes() == PUBLISHED
+    assert "/weights.pt?***" in capsys.readouterr().err
+
+
+def test_more_than_announced_is_left(answering, asset):
+    fetch_asset(answering(answer(f"Content-Length: {len(PUBLISHED)}", body=PUBLISHED + b"more")), None, asset)
+    assert asset.read_bytes() == PUBLISHED
+
+
+def test_another_part_than_the_one_asked_for_is_refused(server, asset):
+    server.faults, server.shift = [2**18, '"1"'], 5
+    with pytest.raises(ArtifactError, match="another part of the file came than was asked for"):
+        fetch_asset(server.url, None, asset)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\0", b"no checksum  weights.pt", bytes(2000)])
+def test_a_record_that_is_none_is_refused(source, asset, content):
+    record = asset.with_name("weights.pt.sha256")
+    record.parent.mkdir(parents=True)
+    record.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"weights\.pt\.sha256: holds "):
+        fetch_asset(str(source), None, asset)
+    assert record.read_bytes() == content

@@ -1,5 +1,6 @@
 """References: what they hold, what serves as one, and what is refused."""
 
+import json
 import tracemalloc
 
 import numpy as np
@@ -15,6 +16,7 @@ from eddpm.evaluation.extractors import open_space
 from eddpm.evaluation.features import Extractor, Features
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
+from eddpm.io.files import sha256
 from eddpm.stages import references as stage
 from eddpm.stages.references import ReferenceFile, extract_references
 
@@ -112,8 +114,9 @@ def test_a_reference_serves_in_its_own_space_alone(references):
 
 def test_a_published_batch_brings_inceptions_statistics_and_images_for_the_rest(tmp_path):
     weights = write_inception(tmp_path)
+    known = {"name": "inception", "inception_sha256": sha256(weights)}
     space, other = (
-        open_space(SpaceConfig(name="inception", inception_resize=resize), weights, "cpu")
+        open_space(SpaceConfig(inception_resize=resize, **known), weights, "cpu")
         for resize in ("legacy_tensorflow", "clean")
     )
     stats = {"mu": np.zeros(2048), "sigma": np.eye(2048), "mu_s": np.ones(2023), "sigma_s": np.eye(2023)}
@@ -143,6 +146,7 @@ def test_statistics_alone_serve_inception_whatever_their_precision(tmp_path, kin
     ("change", "words"),
     [
         ({"mu": np.zeros(2048, complex)}, "are not a mean"),
+        ({"mu": np.zeros(0), "sigma": np.zeros((0, 0))}, "are not a mean"),
         ({"sigma": -np.eye(2048)}, "no covariance"),
         ({"mu_s": np.zeros(2048), "sigma_s": np.eye(2048)}, "mu_s has 2048 dimensions, not 2023"),
     ],
@@ -152,3 +156,15 @@ def test_statistics_that_cannot_be_are_refused(tmp_path, change, words):
     space = Extractor("inception", {"resize": "legacy_tensorflow"}, None)
     with pytest.raises(ArtifactError, match=rf"^[^\n]*fid\.npz: [^\n]*{words}[^\n]*$"):
         in_space(tmp_path / "fid.npz", space)
+
+
+@pytest.mark.parametrize(
+    "features",
+    [np.ones((5, 3)), np.ones((6, 4)), np.ones(6), np.ones((6, 3), int), np.full((6, 3), np.nan), np.ones((0, 3))],
+)
+def test_features_that_do_not_go_with_images_and_statistics_are_refused(tmp_path, features):
+    space = Extractor("tiny", {"of": "tests"}, None)
+    stats = {"mu": np.zeros(3), "sigma": np.eye(3), "extractor": np.array(json.dumps(space.identity))}
+    path = images_file(tmp_path / "r.npz", 6, **stats, features=features)
+    with pytest.raises(ArtifactError, match=r"r\.npz: features .* are not finite numbers \(6, 3\)"):
+        in_space(path, space)

@@ -1,6 +1,5 @@
 """Training stages: what they leave behind, and that a kill in the middle changes nothing."""
 
-import json
 import math
 import os
 import random
@@ -15,7 +14,7 @@ import torch
 from full_disk import room_for
 from ranks import run_ranks, train_until
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny import write_settings
+from trainings import arguments, changed, equal, result
 
 import eddpm
 from eddpm.config.schema import ClassifierLossConfig
@@ -26,74 +25,10 @@ from eddpm.models.build import build_classifier
 from eddpm.stages import train as stage
 
 
-@pytest.fixture(autouse=True)
-def _few_validation_images(monkeypatch):
-    monkeypatch.setattr(stage, "VALIDATION_IMAGES", 10)
-
-
-def changed(config, network=None, **training):
-    """The same settings with other values."""
-    return config.model_copy(
-        update={
-            "training": config.training.model_copy(update=training),
-            "network": config.network.model_copy(update=network or {}),
-        }
-    )
-
-
-def arguments(tiny, folder, name, config=None, **options):
-    """The verb and the options that train a network of the tiny project into a folder of its own."""
-    kind = "denoiser" if name in tiny.project.denoisers else "classifier"
-    settings = write_settings(folder / "settings.yaml", config or getattr(tiny.project, f"train_{kind}")(name))
-    paths = {"model": folder / "model.safetensors", "log": folder / "log.jsonl"}
-    return f"train_{kind}", {"settings": settings, "dataset": tiny.dataset, **paths, **options}
-
-
-def result(options):
-    """Weights and log that a training has left."""
-    log = [json.loads(line) for line in options["log"].read_text().splitlines()]
-    return load_checkpoint(options["model"]), log
-
-
-@pytest.fixture
-def run(tiny, tmp_path):
-    """Train; gives the weights and the log."""
-
-    def run(name, folder="out", config=None, **options):
-        verb, options = arguments(tiny, tmp_path / folder, name, config, **options)
-        getattr(stage, verb)(**options)
-        return result(options)
-
-    return run
-
-
-@pytest.fixture
-def run_killed(run, monkeypatch):
-    """The same, killed once its first state is saved, or the first row of its log is told."""
-
-    def run_killed(*arguments, after="save_training_state", **options):
-        done = getattr(stage, after)
-
-        def do_and_die(*rest):
-            done(*rest)
-            raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(stage, after, do_and_die)
-            with pytest.raises(KeyboardInterrupt):
-                run(*arguments, **options)
-
-    return run_killed
-
-
 def scalars(folder):
     """TensorBoard's curves: {tag: [(step, value), ...]}."""
     events = EventAccumulator(str(folder)).Reload()
     return {tag: [(each.step, each.value) for each in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-
-
-def equal(weights, others):
-    return all(torch.equal(value, others[name]) for name, value in weights.items())
 
 
 # What is left behind ----------------------------------------------------------------------------------------------
@@ -202,19 +137,6 @@ def test_killed_training_goes_on_to_the_same_weights(run, run_killed, tmp_path, 
     assert resumed_curves["loss"] == curves["loss"]
 
 
-def test_unfinished_training_with_other_settings_or_from_another_checkpoint_is_not_resumed(
-    tiny, run, run_killed, tmp_path
-):
-    config = changed(tiny.project.train_classifier("ce"), init_from="start")
-    starts = {"init_from": tiny.weights["ce"]}, {"init_from": tiny.weights["ect"]}
-    run_killed("ce", "killed", config, **starts[0], after="_report")
-    assert equal(run("ce", "killed", config, **starts[1])[0], run("ce", "fresh", config, **starts[1])[0])
-    assert len(list((tmp_path / "killed/events").iterdir())) == 1  # nothing is left of the other
-    run_killed("ce", "again", config, **starts[0])
-    other = changed(config, seed=5, iterations=2)
-    assert equal(run("ce", "again", other, **starts[0])[0], run("ce", "anew", other, **starts[0])[0])
-
-
 def test_processes_that_see_different_states_do_not_start(run, monkeypatch):
     monkeypatch.setattr(stage.World, "max", lambda world, value: value + 1)
     with pytest.raises(ArtifactError, match=r"unfinished\.pt: not seen by every process"):
@@ -225,7 +147,7 @@ def test_processes_that_see_different_states_do_not_start(run, monkeypatch):
 
 TESTS = Path(__file__).parents[2]
 # Images that two processes do not share evenly.
-SHARED = {"iterations": 9, "batch_size": 7, "save_interval": 3, "init_from": "weights"}
+SHARED = {"iterations": 9, "batch_size": 7, "save_interval": 3, "init_from": "weights", "ema_rate": 0.9}
 
 
 def shared(tiny, folder, **options):

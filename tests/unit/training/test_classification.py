@@ -92,3 +92,52 @@ def test_focal_loss_is_finite_at_certainty_of_the_class_or_of_another(gap, gamma
     found.backward()
     assert found.item() == pytest.approx(2000 + math.log(2) if gap < 0 else 0)
     assert logits.grad.isfinite().all()
+
+
+# Limits -----------------------------------------------------------------------------------------------------------
+
+LOSSES = [
+    {},
+    {"ect_weight": 0.5},
+    {"focal_gamma": 2.0},
+    {"label_smoothing": 0.1},
+    {"focal_gamma": 2.0, "ect_weight": 0.5},
+]
+
+
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+@pytest.mark.parametrize("options", LOSSES, ids=str)
+def test_loss_of_a_uniform_prediction_has_its_closed_form_and_is_where_the_constraint_has_no_slope(classes, options):
+    logits = torch.full((3, classes), 7.0, dtype=torch.float64, requires_grad=True)
+    found = loss(logits, torch.tensor([0, 1, classes - 1]), CLEAN[:3], **options)
+    factor = (1 - 1 / classes) ** options.get("focal_gamma", 0.0)
+    assert found.tolist() == pytest.approx([factor * math.log(classes)] * 3)
+    (with_constraint,) = torch.autograd.grad(found.sum(), logits, retain_graph=True)
+    plain = loss(logits, torch.tensor([0, 1, classes - 1]), CLEAN[:3], **options | {"ect_weight": 0.0})
+    torch.testing.assert_close(with_constraint, *torch.autograd.grad(plain.sum(), logits))
+
+
+@pytest.mark.parametrize("classes", [2, 1000])
+@pytest.mark.parametrize("options", LOSSES, ids=str)
+@pytest.mark.parametrize("right", [True, False])
+def test_loss_of_a_certain_prediction_has_its_closed_form_and_a_finite_slope(classes, options, right):
+    gap = 1e4  # as sure as a sound network may be
+    logits = torch.zeros(1, classes)
+    logits[0, 0 if right else 1] = gap
+    logits.requires_grad_()
+    found = loss(logits, torch.tensor([0]), CLEAN[:1], **options)
+    smoothing = options.get("label_smoothing", 0.0)
+    # Smoothed targets ask for 1 / C of each class; of the certain one that is no loss.
+    cross_entropy = smoothing * (1 - 1 / classes) * gap if right else gap * (1 - smoothing / classes)
+    constraint = options.get("ect_weight", 0.0) * math.log(classes)
+    assert found.item() == pytest.approx(cross_entropy + constraint, rel=1e-5)
+    found.backward()
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("options", LOSSES, ids=str)
+def test_loss_of_a_nan_is_nan_in_its_row_alone(options):
+    logits = some_logits()
+    logits[1, 2] = math.nan
+    found = loss(logits, **options)
+    assert found.isnan().tolist() == [False, True, False, False, False]
