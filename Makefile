@@ -1,5 +1,6 @@
 # make demo    the whole pipeline on scikit-learn's digits and its report, then its tables
-# make test    every test that this machine can run
+# make test    every test that this machine can run, but for the long ones of make faults
+# make faults  runs that are killed, disks that fill, damaged files: docs/reliability.md, and long trials of hostile files
 # make check   lint, formatting, types and dry runs
 # make lowest  dry runs with the lowest versions that pyproject.toml allows; planning needs no torch
 # make docs    the demo and the ablations, and their tables and figures copied to docs/ and README.md
@@ -10,7 +11,7 @@ PYTHON ?= python3
 CORES ?= 2
 RESULTS := results/digits
 
-.PHONY: demo test check lowest docs
+.PHONY: demo test faults check lowest docs
 
 demo: $(VENV)/installed
 	@PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- all
@@ -20,6 +21,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto
+
+faults: $(VENV)/installed
+	FUZZ_EXAMPLES=500 $(BIN)/python -m pytest -n auto -m "" tests/faults tests/unit/test_fuzz.py
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ TOGETHER = {
     **dict.fromkeys(["tests/cluster/test_faults.py", "tests/cluster/test_requests.py"], "cluster"),
     **{f"tests/workflow/test_{name}.py": "finished" for name in ("dag", "smoke", "status")},
 }
-LONGEST = ("cluster", "workflow")  # first, so that the short ones fill what is left
+LONGEST = ("cluster", "faults", "workflow")  # first, so that the short ones fill what is left
 
 
 class ByFile(LoadScopeScheduling):

@@ -1,7 +1,8 @@
 """Stand-ins of `snakemake` and `python -m eddpm` that start at once: forks of one process that has imported both.
 
 A stand-in hands its arguments, folder, environment and open files to the process that serves them, and ends with the
-exit code of the fork. A kill does not reach the fork: tests that kill start the real programs.
+exit code of the fork. A kill does not reach the fork: tests that kill start the real programs, or look for the
+forks (`faults/experiment.py`).
 
     with serving(folder) as programs:  # a folder for PATH
         ...
@@ -77,6 +78,7 @@ def serve(folder: Path) -> None:
     snakemake.cli.get_argument_parser()  # which imports plugins
     gc.freeze()  # what forks share, they need not look through
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where tests run in the background, without one
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{folder}/socket")
     listener.listen()

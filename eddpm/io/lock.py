@@ -15,7 +15,8 @@ import socket
 import threading
 from pathlib import Path
 
-from eddpm.errors import ConfigError, writing
+from eddpm.errors import ArtifactError, ConfigError, writing
+from eddpm.io.files import write_text
 
 BEAT = 15  # seconds between two signs of life
 ALIVE = 90  # seconds for which a sign of life holds: caches of a shared file system may show an old time for a minute
@@ -40,8 +41,7 @@ class DirectoryLock:
             locked = False
         if self._age() < ALIVE and not (locked and self._holder() == socket.gethostname()):
             raise self._refusal()
-        with writing(self._sign):
-            self._give_sign()
+        self._give_sign()
         self._released = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._beating.start()
@@ -55,11 +55,13 @@ class DirectoryLock:
             self._lock.close()
 
     def _give_sign(self) -> None:
-        self._sign.write_text(socket.gethostname(), encoding="utf-8")
+        write_text(self._sign, socket.gethostname())  # whole: on a full disk, an empty one would name no host
 
     def _beat(self) -> None:
         while not self._released.wait(BEAT):
-            with contextlib.suppress(OSError):  # a file system that is away for a moment: the next one will do
+            with contextlib.suppress(
+                OSError, ArtifactError
+            ):  # a file system that is away for a moment: the next one will do
                 self._give_sign()
 
     def _age(self) -> float:

@@ -30,6 +30,7 @@ def test_a_folder_in_which_nothing_can_be_written_is_refused_in_one_line(tmp_pat
         pytest.raises(ArtifactError, match=r"driver\.sign: cannot be written \(File too large\); [^\n]+$"),
     ):
         DirectoryLock(tmp_path)
+    assert not (tmp_path / "driver.sign").exists()  # an empty one would refuse the next driver
     (tmp_path / "file").touch()
     with pytest.raises(ArtifactError, match=r"driver\.lock: cannot be written \(Not a directory\); give another path$"):
         DirectoryLock(tmp_path / "file")

@@ -1,0 +1,49 @@
+"""Ends by force at random moments of a run: the same command, given again, finishes with the same bytes."""
+
+import random
+import signal
+import subprocess
+
+import pytest
+from faults.experiment import Experiment, end
+
+# How each signal arrives: a machine that goes down, a batch system, a terminal.
+MOMENTS = [
+    pytest.param(signal.SIGKILL, 3, id="SIGKILL, 3 moments"),
+    pytest.param(signal.SIGINT, 1, id="SIGINT, a moment"),
+    pytest.param(signal.SIGKILL, 50, id="SIGKILL, 50 moments", marks=pytest.mark.faults),
+    pytest.param(signal.SIGTERM, 8, id="SIGTERM, 8 moments", marks=pytest.mark.faults),
+    pytest.param(signal.SIGINT, 8, id="SIGINT, 8 moments", marks=pytest.mark.faults),
+]
+
+
+@pytest.mark.parametrize(("number", "moments"), MOMENTS)
+def test_a_run_that_is_ended_at_random_moments_leaves_the_bytes_of_an_undisturbed_one(
+    yardstick, tmp_path, forks, number, moments
+):
+    """A run is ended, continued, and ended again until it is complete; then another one, until all moments are over."""
+    draw, moment, passes = random.Random(f"{number} {moments}"), 0, 0
+    while moment < moments:
+        passes += 1
+        experiment = Experiment(tmp_path / f"pass {passes}", forks)
+        complete = False
+        while not complete and moment < moments:
+            driver = experiment.start()
+            # Several of them within a run, which goes on from where the last one ended it.
+            complete = ended_within(driver, draw.uniform(0, yardstick.seconds / 2))
+            if not complete:
+                end(driver, forks, number)
+                moment += 1
+        if not complete:
+            experiment.finish()
+        assert experiment.digests() == yardstick.digests, f"after {moment} moments, in {experiment.folder}"
+
+
+def ended_within(driver: subprocess.Popen, seconds: float) -> bool:
+    """True if the run ended well by itself in that time."""
+    try:
+        _, printed = driver.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    assert driver.returncode == 0, printed
+    return True
