@@ -137,6 +137,9 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"eddpm: needs {error.name}; pip install 'eddpm[pipeline]'", file=sys.stderr)
         return 2
+    except MemoryError:
+        print(f"eddpm {verb}: the memory of this machine is too small for it; ask for more, or less", file=sys.stderr)
+        return 2
     except BrokenPipeError:  # as of `| head`
         _close_output()
     except OSError as error:  # of a file that no stage names, such as the log

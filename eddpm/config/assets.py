@@ -12,7 +12,7 @@ from eddpm.config.project import Project
 from eddpm.config.spaces import classifier_of, space_of
 from eddpm.config.userpaths import why_absent
 from eddpm.errors import ArtifactError
-from eddpm.io.filekinds import is_a_folder, refuse_impostor
+from eddpm.io.filekinds import is_a_folder, refuse_impostor, unreadable
 from eddpm.io.names import masked
 
 FOLDER = Path(paths.ASSETS)
@@ -124,7 +124,9 @@ def missing_files(project: Project) -> list[Missing]:
     for asset in _absent(project):
         if asset.is_remote or os.path.isfile(asset.source):
             continue
-        fault = f"does not exist{why_absent(asset.source)}; put the file there, or name another"
+        fault = unreadable(Path(asset.source)) or (
+            f"does not exist{why_absent(asset.source)}; put the file there, or name another"
+        )
         if os.path.isdir(asset.source):
             fault = is_a_folder(Path(asset.source))
         missing.append(Missing(f"{asset.key}: '{asset.source}' {fault}", asset.file))

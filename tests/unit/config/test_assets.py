@@ -116,6 +116,9 @@ def test_a_checkpoint_that_is_not_there_or_a_folder_is_the_users_to_bring(projec
     assert missing_files(made) == []
     (missing,) = missing_files(project("nets"))
     assert missing.message == "classifiers.ce.checkpoint: 'nets' is a folder; name a file in it: classifier.pt"
+    os.mkfifo("nets/pipe.pt")
+    (missing,) = missing_files(project("nets/pipe.pt"))
+    assert missing.message.endswith("'nets/pipe.pt' is a pipe, a socket or a device; name a file")
     Path(FILE).parent.mkdir(parents=True)
     Path(FILE).symlink_to("gone.pt")
     assert len(missing_files(project("gone.pt"))) == 1

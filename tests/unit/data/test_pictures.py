@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 from pictures import random_picture
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from eddpm.data.containers import open_container
 from eddpm.data.pictures import convert, open_image, starts_like_image
@@ -169,3 +169,20 @@ def test_an_entry_of_a_zip_that_unpacks_without_end_is_read_no_further_than_an_i
     tracemalloc.stop()
     assert said is reason or said.startswith(reason)
     assert peak < most * 2**20
+
+
+def test_postscript_under_the_name_of_a_picture_starts_no_program(tmp_path, monkeypatch):
+    program = tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", str(program))
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n%%EOF\n"
+    with (
+        pytest.raises(ValueError, match="is text that begins"),
+        open_image(io.BytesIO(postscript)) as image,
+    ):
+        image.load()
+    binary = b"\xc5\xd0\xd3\xc6" + (32).to_bytes(4, "little") + len(postscript).to_bytes(4, "little") + bytes(20)
+    with pytest.raises(ValueError, match="is no image"), open_image(io.BytesIO(binary + postscript)) as image:
+        image.load()
+    assert not (tmp_path / "started").exists()
