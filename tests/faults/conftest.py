@@ -1,4 +1,4 @@
-"""The experiment undisturbed: the yardstick of every fault."""
+"""The experiment undisturbed: the yardstick of every fault. Metrics name the commit: make none while tests run."""
 
 import time
 from typing import NamedTuple
