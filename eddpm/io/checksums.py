@@ -26,6 +26,12 @@ class Checksums:
                 self._rows = _rows(read_json(table))
             except (ArtifactError, TypeError, ValueError):
                 logger.info(f"{table}: is damaged; the files that it lists are taken as they are now")
+        self._read = {path: [*row] for path, row in self._rows.items()}
+
+    @property
+    def renewed(self) -> bool:
+        """True if the table in the file is another by now."""
+        return self._rows != self._read
 
     def __iter__(self) -> Iterator[str]:
         """The files that are recorded."""

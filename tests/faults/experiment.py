@@ -71,11 +71,11 @@ class Experiment(Workspace):
         """The SHA-256 of each result, by its path.
 
         TensorBoard's events and the tables of checksums hold times; logs and benchmarks, which do too, lie elsewhere.
-        Temporary names that a killed job has left are no results, and neither are files that were put aside.
+        Files that were put aside are no results.
         """
         files = [path for name in ("resources", "results") for path in (self.folder / name).rglob("*")]
         kept = [path for path in files if path.is_file() and not (_TIMED & {path.name, path.parent.name})]
-        kept = [path for path in kept if path.suffix not in (".tmp", ".changed", ".damaged")]
+        kept = [path for path in kept if not {".changed", ".damaged"} & {*path.suffixes}]
         return {str(path.relative_to(self.folder)): sha256(path) for path in kept}
 
 

@@ -1,5 +1,6 @@
 """Disks that fill at any write, or cannot be written: a line for each job, and once there is room the same bytes."""
 
+import os
 import random
 import re
 
@@ -7,9 +8,10 @@ import pytest
 from faults.disks import mounted
 from faults.experiment import RESULTS, TARGETS
 
+DATA = "resources/datasets/digits"
 # What needs the most room, in KiB, and comes before what needs little.
 PARTS = [
-    (["resources/datasets/digits/dataset.json"], 150),
+    ([f"{DATA}/dataset.json"], 150),
     ([f"{RESULTS}/denoisers/uadm/model.safetensors", f"{RESULTS}/classifiers/ce/model.safetensors"], 7000),
     ([f"{RESULTS}/references/pixels.npz"], 700),
     (TARGETS, 300),
@@ -58,6 +60,23 @@ def test_results_that_cannot_be_written_are_one_line_and_once_they_can_be_the_by
         disk.change("rw")
         experiment.finish()
         assert experiment.digests() == yardstick.digests
+
+
+@pytest.mark.parametrize("file", [f"{RESULTS}/dataset/settings.yaml", f"{DATA}/dataset.json"])
+def test_damage_that_cannot_be_put_right_is_one_line_and_no_job_uses_it(experiment, file):
+    with mounted(experiment.folder / "results") as results, mounted(experiment.folder / "resources") as resources:
+        experiment.finish(*PARTS[0][0])
+        os.truncate(experiment.folder / file, 100)
+        for disk in (results, resources):
+            disk.change("ro")
+        done = experiment.snakemake(*PARTS[0][0], check=False)
+        for disk in (results, resources):
+            disk.change("rw")
+        assert done.returncode == 2
+        lines = [line for line in done.stderr.splitlines() if line.startswith("eddpm:")]
+        assert len(lines) == 1
+        assert "cannot be written (Read-only file system)" in lines[0]
+        assert file in experiment.finish(*PARTS[0][0])
 
 
 @pytest.mark.parametrize("targets", [PARTS[0][0], pytest.param(TARGETS, marks=pytest.mark.faults)], ids=["data", "all"])

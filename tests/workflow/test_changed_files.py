@@ -69,6 +69,9 @@ def test_other_files_are_set_aside_and_made_again_byte_for_byte(workspace, name,
     assert f"{name}: was changed after it was made; it is now {name}.changed" in done.stderr
     assert path.read_bytes() == before
     assert path.with_name(f"{path.name}.changed").read_bytes() == changed
+    path.write_bytes(b"more notes")
+    assert f"it is now {name}.changed.2" in workspace.snakemake(target).stderr
+    assert path.with_name(f"{path.name}.changed").read_bytes() == changed
 
 
 def test_of_a_shard_whose_source_has_changed_only_jobs_that_need_it_are_kept_from_running(workspace):

@@ -1,4 +1,7 @@
 # Outputs that have changed since the workflow made them: put right before jobs are planned from them.
+import itertools
+
+from eddpm.errors import writing
 from eddpm.io.checksums import Checksums
 from eddpm.io.files import write_text
 
@@ -17,11 +20,14 @@ def mend_outputs():
     shards = damaged_shards(checksums)
     changed = checksums.changed()
     from_future = [path for path in checksums if lies_in_future(path)]
-    if not (changed or shards or from_future):
-        return
     if workflow.output_settings.dryrun:
         for path in [*changed, *shards, *from_future[:1]]:
             tell(f"{path}: is not what the workflow made; a run puts it right first")
+        return
+    if not (changed or shards or from_future):
+        if checksums.renewed:  # touched, or copied with all that is beside them
+            with contextlib.suppress(EddpmError):  # on a disk for reading alone
+                checksums.save()
         return
     try:
         refuse_second_driver()
@@ -35,15 +41,25 @@ def mend_outputs():
             checksums.record(path, digest)
             tell(f"{path}: was changed after it was made; now it is as it was")
         else:
-            os.replace(path, f"{path}.changed")
+            aside = free_name(f"{path}.changed")
+            with writing(Path(path)):
+                os.replace(path, aside)
             tell(
-                f"{path}: was changed after it was made; it is now {path}.changed, and made again where it is needed"
+                f"{path}: was changed after it was made; it is now {aside}, and made again where it is needed"
             )
     if from_future:
         bring_back(checksums)
     checksums.save()
     if shards:
         repair_shards(shards)
+
+
+def free_name(name):
+    """This name, or the first with a number behind it that no file has."""
+    others = (f"{name}.{number}" for number in itertools.count(2))
+    return next(
+        each for each in itertools.chain([name], others) if not os.path.lexists(each)
+    )
 
 
 def lies_in_future(path):
@@ -137,5 +153,7 @@ def stored_elsewhere():
 if workflow.is_main_process and not stored_elsewhere():
     try:
         mend_outputs()
-    except (EddpmError, OSError) as error:  # jobs that need these files will fail alike
-        tell(str(error))
+    except (EddpmError, OSError) as error:
+        # No job may use what is damaged, and its checksum must not be taken down.
+        tell(f"eddpm: {error}")
+        sys.exit(2)

@@ -64,6 +64,16 @@ def end_leftover_processes():
         _, left = psutil.wait_procs(left, timeout=60)
 
 
+def remove_leftover_files():
+    """Remove the temporary names of jobs that were killed while they wrote, once none of them is running."""
+    for folder in (Path(paths.ASSETS), DATASET.parent, CHECKSUMS.parent):
+        for path in folder.rglob(".*.tmp"):
+            if re.fullmatch(
+                r"\..+\.[0-9a-f]{16}\.tmp", path.name
+            ):  # as files are called while they are written
+                path.unlink(missing_ok=True)
+
+
 def cancel_leftover_jobs():
     """End the Slurm jobs that a killed snakemake has left in the queue.
 

@@ -64,8 +64,10 @@ def test_other_bytes_are_seen_whatever_their_size_and_date(change, file, tmp_pat
 
 def test_a_file_that_was_only_touched_is_not_changed_and_read_once_more(file, tmp_path, reads):
     table = recorded(tmp_path / "table.json", file)
+    assert not table.renewed
     os.utime(file, (0, 0))
     assert not table.changed()
+    assert table.renewed
     assert not table.changed()
     assert reads == [file, file]
 
