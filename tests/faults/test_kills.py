@@ -3,9 +3,12 @@
 import random
 import signal
 import subprocess
+import time
 
 import pytest
-from faults.experiment import Experiment, end
+from faults.experiment import RESULTS, RUNS, Experiment, end
+
+from eddpm.io.files import sha256
 
 # How each signal arrives: a machine that goes down, a batch system, a terminal.
 MOMENTS = [
@@ -37,6 +40,22 @@ def test_a_run_that_is_ended_at_random_moments_leaves_the_bytes_of_an_undisturbe
         if not complete:
             experiment.finish()
         assert experiment.digests() == yardstick.digests, f"after {moment} moments, in {experiment.folder}"
+
+
+def test_outputs_that_a_killed_run_has_made_anew_are_no_damage(experiment, forks):
+    samples = f"{RESULTS}/runs/uadm5/samples/0000.npz"
+    experiment.finish(samples)
+    path = experiment.folder / samples
+    before = sha256(path)
+    experiment.write_runs(RUNS.replace("none\t\t0\t16", "none\t\t5\t16"))
+    driver = experiment.start(samples)
+    deadline = time.monotonic() + 120
+    while not path.exists() or sha256(path) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    end(driver, forks, signal.SIGKILL)
+    assert "was changed" not in experiment.finish(samples)
+    assert not list(experiment.folder.rglob("*.changed*"))
 
 
 def ended_within(driver: subprocess.Popen, seconds: float) -> bool:
