@@ -16,6 +16,7 @@ from eddpm.io.filekinds import is_a_folder, refuse_impostor, unreadable
 from eddpm.io.names import masked
 
 FOLDER = Path(paths.ASSETS)
+ADDRESSES = "EDDPM_ADDRESSES"  # variable of the environment: sources with secrets by their labels, as JSON
 
 
 class Asset(NamedTuple):
@@ -29,6 +30,12 @@ class Asset(NamedTuple):
     @property
     def name(self) -> str:
         return Path(self.file).name
+
+    @property
+    def label(self) -> str:
+        """The source as commands and records name it: of an address with secrets, what is no secret, and the file."""
+        shown = masked(self.source) if self.is_remote else self.source
+        return shown if shown == self.source else f"{shown}#{self.name}"
 
     @property
     def is_remote(self) -> bool:

@@ -1,5 +1,6 @@
 """Published files: fetched once, checked, never altered."""
 
+import json
 import logging
 import os
 import re
@@ -14,6 +15,7 @@ from urllib.request import url2pathname
 import requests
 from tqdm import tqdm
 
+from eddpm.config.assets import ADDRESSES
 from eddpm.errors import ArtifactError, reason_of
 from eddpm.io.filekinds import HEAD, impostor, refuse_impostor, unreadable
 from eddpm.io.files import atomic, sha256, write_text
@@ -35,10 +37,12 @@ def fetch_asset(
 ) -> None:
     """Bring a file from a URL, or link to one on disk, provided that its SHA-256 is `digest` (hexadecimal).
 
+    In place of an address with secrets comes its label, as of `Asset`, with the address in the environment.
     A web page, a Git LFS pointer, text or nothing in its place is refused and never recorded.
     Without a digest, the first file to come is taken, and its SHA-256 recorded in `record` (None: beside it), in the
     format of sha256sum: a later fetch with that record gives the same file or an error.
     """
+    source = json.loads(os.environ.get(ADDRESSES, "{}")).get(source, source)
     record = record or asset.with_name(f"{asset.name}.sha256")
     recorded = _recorded(record) if digest is None else None
     wanted = recorded or digest

@@ -66,6 +66,20 @@ def test_a_checkpoint_is_linked_and_not_trained_whatever_its_file_is_called(work
     assert f"--classifier {shlex.quote(asset)} --start" in workspace.snakemake("--dry-run", "-p", samples).stdout
 
 
+def test_secrets_of_an_address_are_neither_printed_nor_kept(workspace):
+    classifiers = workspace.values["classifiers"]
+    entry = {key: value for key, value in classifiers["ce"].items() if key != "training"}
+    source = "http://user:s3cret@127.0.0.1:99999/ce.pt?token=t0ken"  # no such port, so that it fails at once
+    workspace.write_config(classifiers=classifiers | {"ce": entry | {"checkpoint": {"source": source}}})
+    done = workspace.snakemake("resources/assets/ce.pt", "--printshellcmds", check=False)
+    assert done.returncode == 1
+    assert "fetch-asset --source 'http://***@127.0.0.1:99999/ce.pt?***#ce.pt'" in done.stderr
+    assert "99999" in (workspace.folder / "logs/fetch_asset/ce.pt.log").read_text()
+    (workspace.folder / "config.yaml").unlink()
+    kept = [path.read_text(errors="replace") for path in workspace.folder.rglob("*") if path.is_file()]
+    assert not [text for text in (done.stdout, done.stderr, *kept) if "s3cret" in text or "t0ken" in text]
+
+
 def test_weights_of_one_file_name_from_two_repositories_are_both_used(workspace):
     kinds, samples = {"denoisers": "uadm", "classifiers": "ce"}, "results/digits/runs/uadm5-g/samples/0000.npz"
     for kind, name in kinds.items():

@@ -1,4 +1,16 @@
 # Published files.
+import json
+
+from eddpm.config.assets import ADDRESSES
+
+# Snakemake prints and keeps commands; and other users see those of running jobs.
+os.environ[ADDRESSES] = json.dumps(
+    {
+        asset.label: asset.source
+        for asset in ASSETS.values()
+        if asset.label != asset.source
+    }
+)
 
 
 rule fetch_asset:
@@ -10,7 +22,7 @@ rule fetch_asset:
     conda:
         this_environment
     params:
-        source=lambda wildcards: ASSETS[wildcards.asset].source,
+        source=lambda wildcards: ASSETS[wildcards.asset].label,
         digest=lambda wildcards: ASSETS[wildcards.asset].sha256 or [],
         # Below the working directory, where it stays, wherever the file itself is stored.
         record=paths.RECORD,
