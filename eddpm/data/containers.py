@@ -18,11 +18,10 @@ import numpy as np
 
 from eddpm.data.pictures import is_image
 from eddpm.errors import ArtifactError
-from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor
+from eddpm.io.filekinds import HEAD, SPECIAL, kind_of, refuse_impostor
 from eddpm.io.names import shown
 
 OF_A_SYSTEM = "of a system or a program"
-SPECIAL = "a pipe, a socket or a device"
 LISTED_ALREADY = "a link to a folder that is listed already"
 
 # Folders and files that systems, cameras, servers and programs make.

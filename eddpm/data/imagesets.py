@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from eddpm.data.containers import SPECIAL, open_container
+from eddpm.data.containers import open_container
 from eddpm.data.imagefolder import Pictures
 from eddpm.data.pictures import is_image
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError
 from eddpm.io.batches import ImageFile, StatisticsAlone
-from eddpm.io.filekinds import kind_of, refuse_impostor
+from eddpm.io.filekinds import SPECIAL, kind_of, refuse_impostor
 from eddpm.io.names import shown
 
 

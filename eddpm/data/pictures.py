@@ -105,7 +105,7 @@ def open_image(file: IO[bytes]) -> Iterator[Image.Image]:
 
 
 def _ahead(file: IO[bytes], start: bytes) -> io.BytesIO | _Rationed:
-    """What is read of a file that begins with `start`: all of it or, where it is large, little until its size is known.
+    """The bytes of a file that begins with `start`: all or, of a large one, few until its size in pixels is known.
 
     TGA, which has no mark, counts as an image only where it is not large.
     """

@@ -4,7 +4,6 @@ import io
 import os
 import sys
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +16,7 @@ import numpy as np
 from eddpm.errors import ArtifactError, EddpmError, first_line
 from eddpm.io.filekinds import HEAD, kind_of, refuse_impostor, unreadable
 from eddpm.io.files import atomic
-from eddpm.io.names import listed, shown
+from eddpm.io.names import listed, repeated, shown
 
 _NPY = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000  # bytes, as numpy takes them
@@ -85,9 +84,14 @@ class Arrays:
                 raise ArtifactError(f"{self.path}: has no array '{name}', only {there}; is it the right file?")
 
 
+def memory() -> int:
+    """All memory of this machine, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def refuse_beyond_memory(path: Path, size: int) -> None:
     """Raises ArtifactError where arrays of so many bytes, which a file may hold packed, are more than all memory."""
-    if size > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+    if size > memory():
         raise ArtifactError(f"{path}: unpacks to {size:,} bytes, more than this machine has memory; bring less at once")
 
 
@@ -120,9 +124,8 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, _Member]:
     if infos and not arrays:
         named = shown(infos[0].filename)
         raise ArtifactError(f"{path}: is a zip of {named} and the like, not an npz; is it the right file?")
-    name, count = Counter(info.filename for info in infos).most_common(1)[0] if infos else ("", 0)
-    if count > 1:
-        raise ArtifactError(f"{path}: holds {shown(name)} {count} times, of which only one can count; save it again")
+    if fault := repeated(info.filename for info in infos):
+        raise ArtifactError(f"{path}: {fault}; save it again")
     if methods := {info.compress_type for info in infos} - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         raise ValueError(f"is compressed as numpy.savez never does, by method {min(methods)}")
     return {name: _Member(partial(archive.open, info), info.file_size) for name, info in arrays.items()}

@@ -4,13 +4,12 @@ import json
 import re
 import shlex
 import zipfile
-from collections import Counter
 from pathlib import Path
 from typing import Literal
 
 from eddpm.errors import ArtifactError
 from eddpm.io.filekinds import impostor, kind_of, refuse_impostor
-from eddpm.io.names import listed, shown
+from eddpm.io.names import listed, repeated
 
 _TORCH_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # pickled at the start of what torch saved before 1.6
 _ONNX = re.compile(rb"\x08[\x01-\x20][\x12\x1a\x22\x3a\x42]")  # the version, then another field of its protocol buffer
@@ -73,9 +72,8 @@ def _another_kind(path: Path, head: bytes) -> str | None:
 def _another_zip(path: Path) -> str | None:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
-    name, count = Counter(names).most_common(1)[0] if names else ("", 0)
-    if count > 1:
-        return f"holds {shown(name)} {count} times, of which only one can count; {_AGAIN}"
+    if fault := repeated(names):
+        return f"{fault}; {_AGAIN}"
     inner = {name.partition("/")[2] for name in names}
     if {"data.pkl", "constants.pkl"} <= inner:
         return (

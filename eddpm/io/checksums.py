@@ -57,7 +57,7 @@ class Checksums:
                     found[path] = row[0]
                 else:
                     row[1:] = status
-            except OSError:  # gone, or not to be read; whoever needs it will say so
+            except OSError:  # gone or unreadable: the job that needs it tells
                 continue
         return found
 

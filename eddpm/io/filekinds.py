@@ -8,6 +8,7 @@ from pathlib import Path
 from eddpm.errors import ArtifactError
 from eddpm.io.names import listed
 
+SPECIAL = "a pipe, a socket or a device"
 HEAD = 1024  # bytes that are looked at
 _SIGNATURES = {
     (0, b"\x1f\x8b"): "a gzip archive",
@@ -71,7 +72,7 @@ def refuse_impostor(path: Path, *, text: bool = False) -> bytes:
 def unreadable(path: Path, most: int | None = None) -> str | None:
     """The reason why something that is there is not opened: a pipe, socket or device, or of more than `most` bytes."""
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-        return "is a pipe, a socket or a device; name a file"
+        return f"is {SPECIAL}; name a file"
     if most is not None and os.path.isfile(path) and (size := os.path.getsize(path)) > most:
         return f"holds {size:,} bytes, more than such a file can need; is it the right file?"
     return None

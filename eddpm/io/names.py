@@ -1,6 +1,7 @@
 """Names as messages show them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 _LONGEST = 120  # characters of a name in a message
@@ -8,15 +9,26 @@ _LONGEST = 120  # characters of a name in a message
 
 def shown(name: str) -> str:
     """A name on one line, whatever characters it holds, shortened in the middle; in quotes where spaces end it."""
-    plain = escaped(name)
-    if len(plain) > _LONGEST:
-        plain = f"{plain[: _LONGEST // 2]}...{plain[-_LONGEST // 2 :]}"
+    plain = shortened(escaped(name), _LONGEST)
     return plain if plain == plain.strip() else f"'{plain}'"
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of more than `most` characters without its middle."""
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
 
 
 def escaped(name: str) -> str:
     """A name with line breaks, tabs and bytes that are no Unicode as backslash escapes."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """The fault of an archive that holds a name more than once; None of others."""
+    for name, count in Counter(names).most_common(1):
+        if count > 1:
+            return f"holds {shown(name)} {count} times, of which only one can count"
+    return None
 
 
 def masked(text: str) -> str:

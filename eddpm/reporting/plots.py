@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from eddpm.errors import ArtifactError
+from eddpm.io.names import shortened
 from eddpm.reporting.tables import MISSING, metric_columns, title
 
 # Okabe and Ito's colours, told apart by the colour-blind; marker and dash say the same in grey, and a second six are
@@ -94,8 +95,7 @@ def plot_trace(traces: dict[str, pd.DataFrame], denoisers: dict[str, str] | None
 
 def _label(name: str, most: int = 60) -> str:
     """A name as it is, for a figure: with no formula between dollars, and in the middle shortened."""
-    name = name if len(name) <= most else f"{name[: most // 2]}...{name[-most // 2 :]}"
-    return name.replace("$", r"\$")
+    return shortened(name, most).replace("$", r"\$")
 
 
 def _finite(values: pd.Series) -> pd.Series:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,7 +21,7 @@ from eddpm.diffusion.noise import ImageNoise, image_labels
 from eddpm.diffusion.sampling import Step, sample_ddim, sample_ddpm
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule, respace
 from eddpm.errors import ArtifactError, ConfigError
-from eddpm.io.arrays import read_npz, write_npz
+from eddpm.io.arrays import memory, read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
 from eddpm.io.files import sha256
 from eddpm.io.log import progress
@@ -67,8 +66,7 @@ def sample_shard(
 
 def _refuse_large_shard(config: SampleConfig, count: int) -> None:
     """A shard is written at once: its images, and three numbers of 8 bytes for each, lie in the memory."""
-    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if count * (config.denoiser.image_size**2 * config.denoiser.image_channels + 24) > most:
+    if count * (config.denoiser.image_size**2 * config.denoiser.image_channels + 24) > memory():
         raise ConfigError(
             f"{config.name}: {count:,} images are more than the memory of this machine holds; sample them in several"
             " shards"
