@@ -8,7 +8,7 @@ from faults.experiment import Experiment
 
 
 class Yardstick(NamedTuple):
-    """What the undisturbed run left, and the seconds that it took."""
+    """The results of the undisturbed run, and the seconds that it took."""
 
     experiment: Experiment
     digests: dict[str, str]

@@ -1,4 +1,4 @@
-"""Whatever the bytes of a file from outside are, a reader gives a value, or refuses the file by name, in one line.
+"""Any bytes of a file from outside give a value, or one line that names the file.
 
 Bytes are small valid files with changes, and files made from parts that do not go together. `FUZZ_EXAMPLES` is the
 number of trials for each reader, by chance then; the usual ones are always the same and take some seconds. What was

@@ -1,4 +1,4 @@
-"""What leaves the range of numbers first, in a batch whose other images stay as they are."""
+"""The first part to leave the range of numbers, in a batch whose other images stay as they are."""
 
 import math
 
