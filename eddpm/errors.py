@@ -12,9 +12,7 @@ class EddpmError(Exception):
 
     def __str__(self) -> str:
         """Line breaks and the like, which names and values within files may hold, as backslash escapes."""
-        return "".join(
-            each if each.isprintable() else each.encode("unicode_escape").decode() for each in super().__str__()
-        )
+        return escaped(super().__str__())
 
 
 class ConfigError(EddpmError):
@@ -23,6 +21,11 @@ class ConfigError(EddpmError):
 
 class ArtifactError(EddpmError):
     """A data set, checkpoint or sample file that is missing, damaged, of another kind than asked for, or unwritable."""
+
+
+def escaped(text: str) -> str:
+    """A text with line breaks, tabs and bytes that are no Unicode as backslash escapes."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def reason_of(error: Exception) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from eddpm.config.userpaths import one_line, why_absent
 from eddpm.errors import ConfigError, reason_of
 from eddpm.io.filekinds import HEAD, impostor, unreadable
-from eddpm.io.names import escaped, shown
+from eddpm.io.names import shown
 
 
 class Settings(BaseModel):
@@ -56,7 +56,7 @@ def parse_settings(cls: type[AnySettings], values: Any, place: str) -> AnySettin
     except ValidationError as error:
         # A misspelled key is also a missing one: unknown keys come first.
         first = min(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
-        key = ".".join(escaped(str(part)) for part in first["loc"] if not _MARK.fullmatch(str(part)))
+        key = ".".join(str(part) for part in first["loc"] if not _MARK.fullmatch(str(part)))
         raise ConfigError(": ".join(filter(None, (place, key, _explain(first, cls))))) from None
 
 
@@ -121,14 +121,13 @@ def read_text(path: Path, most: int) -> str:
 
     Raises ConfigError where that is missing, larger than `most` bytes, or another kind of file, or of another encoding.
     """
-    place = escaped(str(path))
     if reason := unreadable(path, most):
-        raise ConfigError(f"{place}: {reason}")
+        raise ConfigError(f"{path}: {reason}")
     try:
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = f"{reason_of(error)}{why_absent(str(path))}"
-        raise ConfigError(f"{place}: cannot be read ({reason}); give a path from the working directory") from None
+        raise ConfigError(f"{path}: cannot be read ({reason}); give a path from the working directory") from None
     if data and (reason := impostor(data[:HEAD], text=True)):
         raise ConfigError(f"{path}: {reason}")
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
@@ -164,7 +163,7 @@ def _whole_row(row: tuple[str, dict]) -> tuple[str, dict[str, str]]:
         try:
             one_line(cell)
         except ValueError as error:
-            raise ConfigError(f"{where}: {escaped(column)}: value {shown(repr(cell))}: {error}") from None
+            raise ConfigError(f"{where}: {column}: value {shown(repr(cell))}: {error}") from None
     return row
 
 

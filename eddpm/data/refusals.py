@@ -9,9 +9,9 @@ from typing import NoReturn
 from eddpm.config.userpaths import why_absent
 from eddpm.data.classes import PASSED_OVER, Entry, Folders, Listing, prefix_of, with_counts
 from eddpm.data.kinds import is_companion, remedy, summary
-from eddpm.errors import ArtifactError, ConfigError
+from eddpm.errors import ArtifactError, ConfigError, escaped
 from eddpm.io.filekinds import kind_of, refuse_impostor
-from eddpm.io.names import escaped, listed, shown
+from eddpm.io.names import listed, shown
 
 _WORD = (
     r"train(?:ing)?|trn|val(?:id(?:ation|ate)?)?|dev(?:el(?:opment)?)?|hold[-_ ]?out|test(?:ing)?|tst|eval(?:uation)?"

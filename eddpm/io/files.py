@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from eddpm.io.checkpoints import checkpoint_format, why_refused
 from eddpm.io.filekinds import refuse_impostor, unreadable
 
 LARGEST_JSON = 2**26  # bytes
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")  # the names of files while they are written
 
 
 @contextmanager

@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from eddpm.errors import escaped
+
 _LONGEST = 120  # characters of a name in a message
 
 
@@ -16,11 +18,6 @@ def shown(name: str) -> str:
 def shortened(text: str, most: int) -> str:
     """A text of more than `most` characters without its middle."""
     return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
-
-
-def escaped(name: str) -> str:
-    """A name with line breaks, tabs and bytes that are no Unicode as backslash escapes."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
 
 
 def repeated(names: Iterable[str]) -> str | None:

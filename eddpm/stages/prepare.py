@@ -19,9 +19,9 @@ from eddpm.data.pictures import NOTES
 from eddpm.data.shards import ShardPlan, make_shards, plan_shards
 from eddpm.data.sources import Source
 from eddpm.data.store import recorded_files
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, escaped
 from eddpm.io.files import read_json, sha256, write_json, write_text
-from eddpm.io.names import escaped, listed, shown
+from eddpm.io.names import listed, shown
 
 logger = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from eddpm.config.assets import (
     missing_files,
     not_here_yet,
 )
+from eddpm.io.files import TEMPORARY
 from eddpm.io.lock import DirectoryLock
 
 
@@ -68,9 +69,7 @@ def remove_leftover_files():
     """Remove the temporary names of jobs that were killed while they wrote, once none of them is running."""
     for folder in (Path(paths.ASSETS), DATASET.parent, CHECKSUMS.parent):
         for path in folder.rglob(".*.tmp"):
-            if re.fullmatch(
-                r"\..+\.[0-9a-f]{16}\.tmp", path.name
-            ):  # as files are called while they are written
+            if TEMPORARY.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
 
