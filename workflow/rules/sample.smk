@@ -6,6 +6,7 @@ rule sample_shard:
         settings=paths.RUN_SETTINGS,
         denoiser=run_denoiser,
         classifier=run_classifier,
+        other_denoiser=run_other_denoiser,
     output:
         samples=paths.SAMPLES,
     log:
@@ -28,6 +29,7 @@ rule sample_shard:
     shell:
         "python -m eddpm sample-shard --settings {input.settings}"
         " --denoiser {input.denoiser:q} --classifier {input.classifier:q}"
+        " --other-denoiser {input.other_denoiser:q}"
         " --start {params.start} --stop {params.stop} --batch-size {resources.batch_size}"
         " --samples {output.samples} > {log} 2>&1 || leave_word $? {log}"
 
@@ -38,6 +40,7 @@ use rule sample_shard as sample_sweep with:
         settings=of_each_scale(paths.RUN_SETTINGS),
         denoiser=run_denoiser,
         classifier=run_classifier,
+        other_denoiser=run_other_denoiser,
     output:
         samples=of_each_scale(paths.SAMPLES),
     log:
