@@ -8,7 +8,7 @@ from eddpm.errors import ConfigError
 
 SCALE = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
 ABLATIONS = {
-    "steps": {"rows": ["UADM(25)-G"], "vary": {"steps": ["5", "10"]}, "note": "Fewer steps."},
+    "steps": {"rows": ["UADM(25)-G"], "vary": {"steps": ["ddim5", "ddim10"]}, "note": "Fewer steps."},
     "both": {"rows": ["UADM(25)-G", "UADM(25)-G+EDS"], "vary": {"scale": [4, 5], "labels": ["random"]}},
 }
 
