@@ -19,6 +19,11 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", re.sub(r"[()]", "", name.lower())).strip("-.")
 
 
+def member_name(run: str, training_seed: int) -> str:
+    """The name of a run whose networks are trained from another seed than their entries say."""
+    return f"{run} with training_seed {training_seed}"
+
+
 def _check_scales(scales: tuple[float, ...]) -> tuple[float, ...]:
     if len({slug(f"{scale:g}") for scale in scales}) < len(scales):
         raise ValueError("two scales share a name; drop one")
