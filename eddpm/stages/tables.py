@@ -131,7 +131,9 @@ def _origin(members: dict[str, list[str]], measured: dict[str, dict]) -> str:
     if len(runs) == len(members):
         return f"{images} images per row; {origin} One training seed. {missing}".rstrip()
     covered = "images and trainings" if any(row["standard_errors"] for row in rows) else "trainings alone"
-    means = f"mean over {_counts(map(len, members.values()))} training seeds; errors cover {covered}"
+    counts = set(map(len, members.values()))
+    where = ", where there are several" if 1 in counts else ""
+    means = f"mean over {_counts(counts)} training seeds; errors cover {covered}{where}"
     return f"{images} images per row and training; {means}; {origin} {missing}".rstrip()
 
 
