@@ -5,7 +5,7 @@ from typing import NamedTuple
 from eddpm.config import paths
 from eddpm.config.project import Project
 from eddpm.config.resources import job_minutes
-from eddpm.config.runs import slug
+from eddpm.config.runs import row_name, slug
 
 
 class SamplingJob(NamedTuple):
@@ -23,7 +23,7 @@ class SamplingJob(NamedTuple):
 
 def sampling_job(project: Project, run: str, shard: str) -> SamplingJob:
     """The job that samples a shard of a run, by slug."""
-    row = project.row_of[run]
+    row = slug(row_name(project.all_runs[run].run))
     if project.sweep_shares_jobs and row in project.sweep_runs:
         method, member = project.sweep_runs[row].method, run.removeprefix(row)  # all scales with the same networks
         rule, job, runs = "sample_sweep", slug(method) + member, [each + member for each in project.sweep_of(method)]

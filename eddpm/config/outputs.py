@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eddpm.config.project import Project
-from eddpm.config.runs import Run, Sweep
+from eddpm.config.runs import Run, Sweep, row_name
 from eddpm.errors import ConfigError
 
 PUBLISHED_CAPTION = (
@@ -14,17 +14,16 @@ PUBLISHED_CAPTION = (
 
 
 class Table(NamedTuple):
-    """The runs of a table, by slug, the name of the row that each is a member of, and its caption."""
+    """The runs of a table, by slug, whose rows are the means over their members, and its caption."""
 
     runs: dict[str, Run]
-    rows: list[str]
     caption: str
     by_scale: bool = False  # its rows are methods at scales
 
     @property
     def methods(self) -> list[str]:
         """The name of each run's row beside its scale."""
-        return [run.method if self.by_scale else row for run, row in zip(self.runs.values(), self.rows, strict=True)]
+        return [run.method if self.by_scale else row_name(run.run) for run in self.runs.values()]
 
     @property
     def scales(self) -> list[str]:
@@ -109,15 +108,15 @@ def figure_caption(project: Project, figure: str) -> str:
 def tables_of(project: Project) -> dict[str, Table]:
     """Every table of measured runs, by name."""
 
-    def table(rows: dict[str, Run], *about: str | bool) -> Table:
-        members = [(run, row.run) for slug, row in rows.items() for run in project.runs_of_rows[slug].values()]
-        return Table({run.slug: run for run, _ in members}, [row for _, row in members], *about)
+    def table(rows: dict[str, Run], caption: str, by_scale: bool = False) -> Table:
+        members = [run for row in rows for run in project.runs_of_rows[row].values()]
+        return Table({run.slug: run for run in members}, caption, by_scale)
 
     found = {"main": table(project.table_runs, "The runs of the table, each at the scale that the table gives it.")}
     if project.best_runs:
-        found["best_scale"] = table(project.best_runs, _best_caption(project.sweep), True)
+        found["best_scale"] = table(project.best_runs, _best_caption(project.sweep), by_scale=True)
         caption = "Every method over the grid of scales. Few images raise every FID: compare within this table."
-        found["sweep"] = table(project.sweep_runs, caption, True)
+        found["sweep"] = table(project.sweep_runs, caption, by_scale=True)
     for name, ablation in project.ablations.items():
         varied = f"Varied: {', '.join(ablation.vary)}; all else is as in the row that a name begins with."
         found[name] = table(project.ablation_runs[name], f"{ablation.note} {varied}".strip())

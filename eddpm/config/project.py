@@ -112,12 +112,6 @@ class Project(Settings):
         return {seed: member.slug for seed, member in self.runs_of_rows[row].items()}
 
     @cached_property
-    def row_of(self) -> dict[str, str]:
-        """The row that a run is a member of, by slugs."""
-        members = {run: row for row in self.rows for run in self.members(row).values()}
-        return {row: row for row in self.rows} | members
-
-    @cached_property
     def runs_of_rows(self) -> dict[str, dict[int, Run]]:
         """The members of each row by training seed."""
         networks = {"denoiser": self.denoisers, "classifier": self.classifiers}

@@ -19,9 +19,14 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", re.sub(r"[()]", "", name.lower())).strip("-.")
 
 
-def member_name(run: str, training_seed: int) -> str:
-    """The name of a run whose networks are trained from another seed than their entries say."""
-    return f"{run} with training_seed {training_seed}"
+def member_name(row: str, training_seed: int | str) -> str:
+    """The name of a run of a row whose networks are trained from another seed than their entries say."""
+    return f"{row} with training_seed {training_seed}"
+
+
+def row_name(run: str) -> str:
+    """The name of the row that a run is a member of."""
+    return re.sub(member_name("", r"\d+$"), "", run)
 
 
 def _check_scales(scales: tuple[float, ...]) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ import pandas as pd
 from eddpm.config import paths
 from eddpm.config.outputs import PUBLISHED_CAPTION, tables_of
 from eddpm.config.projectfile import load_project
+from eddpm.config.runs import row_name
 from eddpm.config.settings import read_yaml
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.files import read_json, write_text
@@ -18,8 +19,7 @@ from eddpm.reporting.tables import mean_row, metrics_cells, metrics_frame, to_ht
 from eddpm.stages import Caption, Measured, ProjectFile
 from eddpm.stages.status import print_outdated
 
-Names = Annotated[list[str], "the name of each run, in order"]
-Rows = Annotated[Sequence[str], "the row of each run, which is the mean over its runs (the run's name)"]
+Names = Annotated[list[str], "the name of each run, in order: a row, or ROW with training_seed SEED"]
 Page = Annotated[Path | None, "a page whose rows sort by a click"]
 
 
@@ -31,18 +31,19 @@ def make_table(
     md: Path,
     tex: Path,
     html: Page = None,
-    rows: Rows = (),
     methods: Annotated[Sequence[str], "the name of each run's row beside its scale (the row's)"] = (),
     scales: Annotated[Sequence[str], "the scale of each run, shown while its row is missing"] = (),
 ) -> None:
-    """Write one table in each format, with a row for each of `runs` or several; the csv has every digit and column.
+    """Write one table in each format; the csv has every digit and column.
 
-    `metrics` are the metrics.json of the measured runs; a row with another run says that it is missing.
+    A row is one of `runs`, or the mean over those of several training seeds. `metrics` are the metrics.json of the
+    measured runs; a row with another run says that it is missing.
     """
     for option, given in (("--methods", methods), ("--scales", scales)):
-        _check_count(option, given, runs)
-    members, measured = _members(runs, rows), _measured(runs, metrics)
-    methods, scales = (list(dict(zip(rows or runs, given, strict=False)).values()) for given in (methods, scales))
+        if given and len(given) != len(runs):
+            raise ConfigError(f"{option}: {len(given)} for {len(runs)} runs; give one for each, or none")
+    members, measured = _members(runs), _measured(runs, metrics)
+    methods, scales = (_of_rows(runs, given) for given in (methods, scales))
     frame = metrics_frame(list(members), _means(members, measured), methods)
     text = (metrics_cells(frame, scales), f"{caption} {_origin(members, measured)}", {})
     _write(frame, text, csv, md, tex, html)
@@ -57,13 +58,12 @@ def compare_published(
     md: Path,
     tex: Path,
     html: Page = None,
-    rows: Rows = (),
 ) -> None:
     """Write our numbers of `runs` beside published ones in each format; the csv has a row per number.
 
     `metrics` are the metrics.json of the runs measured so far, `published` is a table as config/*/published.tsv.
     """
-    members, measured = _members(runs, rows), _measured(runs, metrics)
+    members, measured = _members(runs), _measured(runs, metrics)
     for path, row in zip(metrics, measured.values(), strict=True):
         if not row["metrics"].keys() >= set(COMPARED):
             raise ArtifactError(f"{path}: has no metrics of the space inception; add it to evaluation.spaces")
@@ -95,18 +95,17 @@ def _measured(runs: list[str], metrics: list[Path]) -> dict[str, dict]:
     return measured
 
 
-def _members(runs: Sequence[str], rows: Sequence[str]) -> dict[str, list[str]]:
+def _members(runs: list[str]) -> dict[str, list[str]]:
     """The runs of each row."""
-    _check_count("--rows", rows, runs)
     members: dict[str, list[str]] = {}
-    for row, run in dict.fromkeys(zip(rows or runs, runs, strict=True)):
-        members.setdefault(row, []).append(run)
+    for run in dict.fromkeys(runs):
+        members.setdefault(row_name(run), []).append(run)
     return members
 
 
-def _check_count(option: str, given: Sequence[str], runs: Sequence[str]) -> None:
-    if given and len(given) != len(runs):
-        raise ConfigError(f"{option}: {len(given)} for {len(runs)} runs; give one for each, or none")
+def _of_rows(runs: list[str], given: Sequence[str]) -> list[str]:
+    """What is given for each run, for each row; or nothing."""
+    return list(dict(zip(map(row_name, runs), given, strict=False)).values())
 
 
 def _means(members: dict[str, list[str]], measured: dict[str, dict]) -> dict[str, dict]:
@@ -159,14 +158,14 @@ def tables(config: ProjectFile) -> None:
         note = f" Outdated, and so missing: {', '.join(table.runs[run].run for run in faults)}." if faults else ""
         finished = len(measured) == len(names)
         folder = results if finished else results / "unfinished"
-        caption, columns = table.caption + note, {"rows": table.rows, "methods": table.methods, "scales": table.scales}
+        caption, columns = table.caption + note, {"methods": table.methods, "scales": table.scales}
         make_table(names, measured, caption, **_formats(folder, name), **columns)
         made = [name]
         if name == "main":
             main = folder / "main.md"
             if project.published:
                 published, formats = Path(project.published), _formats(folder, "published")
-                compare_published(names, measured, published, PUBLISHED_CAPTION + note, **formats, rows=table.rows)
+                compare_published(names, measured, published, PUBLISHED_CAPTION + note, **formats)
                 made.append("published")
         if finished:
             for old in (file for name in made for file in _formats(results / "unfinished", name).values()):

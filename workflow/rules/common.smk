@@ -7,7 +7,7 @@ from eddpm.config.assets import assets, file_of, space_files, weights_file
 from eddpm.config.frozen import frozen_parts, frozen_text
 from eddpm.config.jobs import sampling_job
 from eddpm.config.resources import MOST_MINUTES
-from eddpm.config.runs import member_name, slug
+from eddpm.config.runs import member_name, row_name, slug
 
 
 def this_environment(wildcards):
@@ -57,8 +57,8 @@ SWEPT_METHODS = [
 ]
 LONE_RUNS = [
     run
-    for run, row in project.row_of.items()
-    if not (SWEPT_METHODS and row in project.sweep_runs)
+    for run, row in project.all_runs.items()
+    if not (SWEPT_METHODS and slug(row_name(row.run)) in project.sweep_runs)
 ]
 MEMBERS = [slug(member_name("", seed)) for seed in project.training_seeds]
 TRAINED = project.trained  # with the networks of other training seeds

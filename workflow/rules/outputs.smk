@@ -21,14 +21,13 @@ rule make_table:
         this_environment
     params:
         runs=table_names,
-        rows=lambda wildcards: TABLES[wildcards.table].rows,
         methods=lambda wildcards: TABLES[wildcards.table].methods,
         scales=lambda wildcards: TABLES[wildcards.table].scales,
         caption=table_caption,
         code=checksums(REPO / "eddpm/reporting/tables.py"),
     shell:
         "python -m eddpm make-table --runs {params.runs:q} --metrics {input.metrics} --caption={params.caption:q}"
-        " --rows {params.rows:q} --methods {params.methods:q} --scales {params.scales:q}"
+        " --methods {params.methods:q} --scales {params.scales:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 
 
@@ -52,7 +51,6 @@ rule compare_published:
         this_environment
     params:
         runs=[run.run for run in TABLES["main"].runs.values()],
-        rows=TABLES["main"].rows,
         caption=outputs.PUBLISHED_CAPTION,
         published=project.published or [],
         contents=checksums(
@@ -61,7 +59,7 @@ rule compare_published:
             *([project.published] if project.published else []),
         ),
     shell:
-        "python -m eddpm compare-published --runs {params.runs:q} --rows {params.rows:q} --metrics {input.metrics}"
+        "python -m eddpm compare-published --runs {params.runs:q} --metrics {input.metrics}"
         " --published={params.published:q} --caption={params.caption:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 

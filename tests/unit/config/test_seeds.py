@@ -6,6 +6,7 @@ from projects import DIGITS, EDS, ROW, UNGUIDED, load, published, refusal
 from eddpm.config.assets import weights_file
 from eddpm.config.frozen import frozen_parts
 from eddpm.config.jobs import sampling_job
+from eddpm.config.runs import row_name
 
 SEEDS = {"training_seeds": [0, 1]}
 
@@ -31,7 +32,7 @@ def test_a_row_has_a_run_for_each_seed_in_their_order_and_is_that_of_its_own_see
     assert member == project.table_runs["uadm25-g"].model_copy(update={"run": member.run, **networks})
     assert member.run == "UADM(25)-G with training_seed 2"
     assert project.all_runs["uadm25-with-training-seed-2"].classifier is None
-    assert {project.row_of[run] for run in project.members("uadm25-g").values()} == {"uadm25-g"}
+    assert {row_name(run.run) for run in project.all_runs.values()} == {row.run for row in project.rows.values()}
 
 
 def test_networks_of_different_seeds_are_trained_anew_for_the_row_of_each(table):

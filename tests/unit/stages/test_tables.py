@@ -9,7 +9,7 @@ import yaml
 from tiny import tiny_project, tiny_values
 
 from eddpm.config.outputs import PUBLISHED_CAPTION, tables_of
-from eddpm.errors import ArtifactError, ConfigError
+from eddpm.errors import ArtifactError
 from eddpm.io.files import write_json
 from eddpm.stages.tables import compare_published, make_table, tables
 
@@ -62,9 +62,9 @@ def test_a_table_has_every_run_in_every_format_with_its_origin_and_counts_missin
 
 
 def test_a_row_of_several_runs_is_their_mean_or_missing_while_one_of_them_is(folder, outputs):
-    runs, rows = ["A", "A with training_seed 1", "B", "C"], ["A", "A", "B", "C"]
+    runs = ["A", "A with training_seed 1", "B with training_seed 1", "C"]
     paths = [of_run(folder / f"{k}.json", run, "pixels/fid") for k, run in enumerate(runs[:3])]
-    names = {"rows": rows, "methods": ["M", "M", "N", "N"], "scales": ["2", "2", "3", "4"]}
+    names = {"methods": ["M", "M", "N", "N"], "scales": ["2", "2", "3", "4"]}
     make_table(runs, paths, "A caption.", **outputs, **names)
     frame = pd.read_csv(outputs["csv"])
     assert frame[["run", "method", "training_seeds"]].fillna(0).values.tolist() == [
@@ -85,11 +85,6 @@ def test_a_table_of_one_training_for_each_row_says_so(folder, outputs):
     make_table(["A"], [of_run(folder / "a.json", "A", "pixels/fid")], "", **outputs)
     assert outputs["md"].read_text().endswith("measured on cpu. One training seed.\n")
     assert "training_seeds" not in outputs["csv"].read_text()
-
-
-def test_rows_are_given_for_every_run_or_none(folder, outputs):
-    with pytest.raises(ConfigError, match=r"^--rows: 1 for 2 runs; give one for each, or none$"):
-        make_table(["A", "B"], [], "", **outputs, rows=["A"])
 
 
 @pytest.mark.parametrize(
