@@ -43,6 +43,6 @@ use rule measure_samples as measure_sweep with:
         traces=of_each_scale(paths.TRACE),
         grids=of_each_scale(paths.GRID),
     log:
-        "logs/{experiment}/measure_sweep/{run}.log",
+        "logs/{experiment}/measure_sweep/{run}{member}.log",
     wildcard_constraints:
         run=one_of(SWEPT_METHODS),

@@ -33,7 +33,7 @@ rule make_table:
 
 rule compare_published:
     input:
-        metrics=metrics_of(project.table_runs),
+        metrics=metrics_of(TABLES["main"].runs),
     output:
         csv=paths.TABLE.replace("{table}", "published") + ".csv",
         md=paths.TABLE.replace("{table}", "published") + ".md",
@@ -50,7 +50,7 @@ rule compare_published:
     conda:
         this_environment
     params:
-        runs=[row.run for row in project.runs],
+        runs=[run.run for run in TABLES["main"].runs.values()],
         caption=outputs.PUBLISHED_CAPTION,
         published=project.published or [],
         contents=checksums(

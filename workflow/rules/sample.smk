@@ -44,9 +44,9 @@ use rule sample_shard as sample_sweep with:
     output:
         samples=of_each_scale(paths.SAMPLES),
     log:
-        "logs/{experiment}/sample_sweep/{run}.log",
+        "logs/{experiment}/sample_sweep/{run}{member}.log",
     benchmark:
-        "benchmarks/{experiment}/sample_sweep/{run}.tsv"
+        "benchmarks/{experiment}/sample_sweep/{run}{member}.tsv"
     wildcard_constraints:
         run=one_of(SWEPT_METHODS),
     resources:
