@@ -98,10 +98,10 @@ def figure_inputs(project: Project, figure: str) -> dict[str, str]:
 def figure_caption(project: Project, figure: str) -> str:
     """The caption of a figure, which says what is shown of several training seeds."""
     caption, seeds = FIGURES[figure].caption, project.training_seeds
-    if len(seeds) < 2:
+    if all(len(runs) == 1 for runs in project.runs_of_rows.values()):
         return caption
     if FIGURES[figure].inputs == "sweep":
-        return f"{caption} Every number is the mean over {len(seeds)} training seeds."
+        return f"{caption} Numbers of networks that are trained here are means over {len(seeds)} training seeds."
     return f"{caption} Networks that are trained here are those of training seed {seeds[0]}."
 
 

@@ -63,8 +63,9 @@ def test_with_training_seeds_tables_have_all_runs_of_a_row_and_figures_of_runs_t
     assert figure_inputs(made, "trace")[rows[0]] == f"runs/uadm25-g{member}/trace.csv"
     assert figure_inputs(made, "noise_levels") == {"ce": "classifiers/ce+seed1/noise_levels.jsonl"}
     assert figure_caption(made, "trace").endswith(" Networks that are trained here are those of training seed 1.")
-    assert figure_caption(made, "fronts").endswith(" Every number is the mean over 2 training seeds.")
-    assert figure_caption(project(), "trace") == FIGURES["trace"].caption
+    assert figure_caption(made, "fronts").endswith(" are means over 2 training seeds.")
+    for plain in (project(), project(training_seeds=[1])):
+        assert figure_caption(plain, "trace") == FIGURES["trace"].caption
 
 
 # Targets ----------------------------------------------------------------------------------------------------------
