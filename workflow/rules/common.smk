@@ -124,7 +124,7 @@ def run_classifier(wildcards):
 
 def run_other_denoiser(wildcards):
     """The second denoiser of a pair: no file, or one."""
-    name = project.other_denoiser(project.all_runs[wildcards.run])
+    name = project.other_denoiser(sampled_run(wildcards))
     return weights_file(project, "denoisers", name) if name else []
 
 
