@@ -11,6 +11,7 @@ rule measure_samples:
         references=SPACE_REFERENCES,
     output:
         metrics=paths.METRICS,
+        replicates=paths.REPLICATES,
         traces=paths.TRACE,
         grids=paths.GRID,
     log:
@@ -27,7 +28,7 @@ rule measure_samples:
         "python -m eddpm measure-samples --settings {input.settings} --runs {input.runs}"
         " --samples {input.samples} --features {input.features}"
         " --weights {input.weights:q} --references {input.references}"
-        " --metrics {output.metrics} --traces {output.traces} --grids {output.grids} > {log} 2>&1"
+        " --metrics {output.metrics} --replicates {output.replicates} --traces {output.traces} --grids {output.grids} > {log} 2>&1"
 
 
 use rule measure_samples as measure_sweep with:
@@ -40,6 +41,7 @@ use rule measure_samples as measure_sweep with:
         references=SPACE_REFERENCES,
     output:
         metrics=of_each_scale(paths.METRICS),
+        replicates=of_each_scale(paths.REPLICATES),
         traces=of_each_scale(paths.TRACE),
         grids=of_each_scale(paths.GRID),
     log:
