@@ -1,7 +1,7 @@
 """The tables and figures of an experiment, and the target that makes each."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eddpm.config.project import Project
 from eddpm.config.runs import Run, Sweep
@@ -96,6 +96,7 @@ def tables_of(project: Project) -> dict[str, Table]:
     found = {"main": Table(project.table_runs, "The runs of the table, each at the scale that the table gives it.")}
     if project.best_runs:
         found["best_scale"] = Table(project.best_runs, _best_caption(project.sweep), by_scale=True)
+    if project.sweep_runs:
         found["sweep"] = Table(
             project.sweep_runs,
             "Every method over the grid of scales. Few images raise every FID: compare within this table.",
@@ -105,6 +106,30 @@ def tables_of(project: Project) -> dict[str, Table]:
         varied = f"Varied: {', '.join(ablation.vary)}; all else is as in the row that a name begins with."
         found[name] = Table(project.ablation_runs[name], f"{ablation.note} {varied}".strip())
     return found
+
+
+def matched_methods(project: Project) -> dict[str, Any]:
+    """The table of methods at matched strength: what `eddpm match-methods` takes apart from files, by option."""
+    rows, levels = project.sweep_runs.values(), (project.sweep.matched or {}).items()
+    return {
+        "runs": [row.run for row in rows],
+        "methods": [row.method for row in rows],
+        "denoisers": [row.denoiser for row in rows],
+        "levels": [f"{name}={level:g}" for name, several in levels for level in several],
+        "caption": _matched_caption(project.sweep),
+    }
+
+
+def _matched_caption(sweep: Sweep) -> str:
+    return (
+        "Every method of the sweep at the same strength: where its sweep first reaches a level, by rising scale. All"
+        " numbers are interpolated, linearly in the logarithm of the scale, between the two scales of its grid on either"
+        " side of the level. Where there are no two, the table says so; nothing is extrapolated. The row below a method"
+        " is its difference to the first method of the same denoiser that reaches the level. Each scale has"
+        f" {sweep.num_images:,} images of seed {sweep.seed}. All methods share their noise and classes, and the error of"
+        " a difference is that of pairs. Errors (±, one standard error) cover other images, not other trainings. Few"
+        " images raise every FID: compare within this table."
+    )
 
 
 def _best_caption(sweep: Sweep) -> str:
@@ -127,8 +152,10 @@ def targets_of(project: Project) -> dict[str, list[str]]:
     if project.table_guiding_classifiers:
         table += ["figures/noise_levels.png", "figures/trace.png"]
     ablations = {f"ablation_{name}": [f"tables/{name}.csv"] for name in project.ablations}
-    if project.best_runs:
-        scale = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
+    if project.sweep_runs:
+        chosen = ["tables/best_scale.csv"] if project.best_runs else []
+        matched = ["tables/matched.csv"] if project.sweep.matched else []
+        scale = [*chosen, *matched, "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
         if {"accuracy", "pixels/fid"} <= set(project.metric_names):
             scale.append("figures/fronts.png")
         ablations["ablation_scale"] = scale

@@ -67,10 +67,10 @@ class Project(Settings):
 
     @cached_property
     def best_runs(self) -> dict[str, Run]:
-        """Each of those rows at the scale that its sweep finds best."""
+        """Each of those rows at the scale that its sweep finds best, where the sweep is to choose one."""
         return _by_slug(
             row.model_copy(update={"run": f"{row.run} at best", "method": row.run, "scale": "best"})
-            for row in self.swept_rows
+            for row in (self.swept_rows if self.sweep.best else ())
         )
 
     @cached_property

@@ -23,8 +23,8 @@ from eddpm.io.batches import ImageFile
 from eddpm.io.files import atomic, sha256, write_json, write_text
 from eddpm.io.provenance import provenance
 from eddpm.models.device import device_name, pick_device
-from eddpm.stages import OptionalFiles
-from eddpm.stages.features import check_count, features_of, open_spaces, read_features
+from eddpm.stages import OptionalFiles, check_count
+from eddpm.stages.features import features_of, open_spaces, read_features
 from eddpm.stages.references import ReferenceFile
 from eddpm.stages.sample import TRACED
 
@@ -196,7 +196,7 @@ def measure_in_spaces(
 
 def standard_errors(on_halves: dict[str, np.ndarray], num_images: int) -> dict[str, float]:
     """The standard error of each metric of num_images images, from its values on halves of them."""
-    return {name: standard_error(values, num_images) for name, values in on_halves.items()}
+    return {name: float(standard_error(values, num_images)) for name, values in on_halves.items()}
 
 
 def _write_trace(path: Path, shards: list[dict[str, np.ndarray]], num_images: int) -> None:

@@ -58,7 +58,7 @@ FIGURES = [
 
 # The methods whose scales share a job, and the runs that have jobs of their own.
 SWEPT_METHODS = [
-    slug(row.method) for row in project.best_runs.values() if project.sweep_shares_jobs
+    slug(row.run) for row in project.swept_rows if project.sweep_shares_jobs
 ]
 LONE_RUNS = [
     run for run in project.all_runs if not (SWEPT_METHODS and run in project.sweep_runs)
