@@ -23,7 +23,7 @@ class SamplingJob(NamedTuple):
 
 def sampling_job(project: Project, run: str, shard: str) -> SamplingJob:
     """The job that samples a shard of a run, by slug."""
-    if project.sweep_shares_jobs and run in project.sweep_runs:
+    if run in project.shared_runs:
         method = project.sweep_runs[run].method
         rule, job, runs = "sample_sweep", slug(method), project.sweep_of(method)
     else:

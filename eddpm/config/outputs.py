@@ -122,11 +122,11 @@ def matched_methods(project: Project) -> dict[str, Any]:
 
 def _matched_caption(sweep: Sweep) -> str:
     return (
-        "Every method of the sweep at the same strength: where its sweep first reaches a level, by rising scale. All"
-        " numbers are interpolated, linearly in the logarithm of the scale, between the two scales of its grid on either"
-        " side of the level. Where there are no two, the table says so; nothing is extrapolated. The row below a method"
-        " is its difference to the first method of the same denoiser that reaches the level. Each scale has"
-        f" {sweep.num_images:,} images of seed {sweep.seed}. All methods share their noise and classes, and the error of"
+        "Every method of the sweep at the same strength: where its sweep first reaches a level, by rising scale."
+        " Numbers are interpolated, linearly in the logarithm of the scale, between two neighbouring scales of the"
+        " grid. Where no two have the level between them, the table says so; nothing is extrapolated. The row below a"
+        " method is its difference to the first method of the same denoiser that reaches the level. Each scale has"
+        f" {sweep.num_images:,} images of seed {sweep.seed}; all methods share their noise and classes, so the error of"
         " a difference is that of pairs. Errors (±, one standard error) cover other images, not other trainings. Few"
         " images raise every FID: compare within this table."
     )

@@ -1,6 +1,7 @@
 """A project: every run (rows of the table, of the scale sweep, at the best scale, of ablations) and every network, and
 the slice of settings for each stage. projectfile.py reads it from one YAML file and one table of runs."""
 
+import itertools
 from collections.abc import Iterable
 from functools import cached_property
 
@@ -93,17 +94,23 @@ class Project(Settings):
         return [row for row in self.runs if row.guidance != "none" and self.sweep.grid(row.run)]
 
     @cached_property
-    def sweep_shares_jobs(self) -> bool:
-        """All scales of a method share a job, with one shard for each scale, where a sweep is small enough."""
+    def shared_sweeps(self) -> dict[tuple[float, ...], list[str]]:
+        """The swept rows whose scales share a job, with one shard for each, by grid: those of a small enough sweep."""
         most = self.sampling.target_minutes_per_shard
+        found: dict[tuple[float, ...], list[str]] = {}
+        for row in self.swept_rows:
+            grid = self.sweep.grid(row.run)
+            first = next(self.sweep.rows([row]))
+            together = self.image_seconds(row) * self.sweep.num_images * len(grid)
+            if self.shard_size(first) == first.num_images and not (most and together > 60 * most):
+                found.setdefault(grid, []).append(row.run)
+        return found
 
-        def fits(row: Run) -> bool:
-            together = self.sweep.num_images * len(self.sweep.grid(row.method))
-            return self.shard_size(row) == row.num_images and not (
-                most and self.image_seconds(row) * together > 60 * most
-            )
-
-        return len(self.sweep.grids) == 1 and all(map(fits, self.sweep_runs.values()))
+    @cached_property
+    def shared_runs(self) -> set[str]:
+        """The runs of these sweeps, by slug."""
+        methods = set(itertools.chain(*self.shared_sweeps.values()))
+        return {run for run, row in self.sweep_runs.items() if row.method in methods}
 
     def sweep_of(self, method: str) -> list[str]:
         """The slugs of one method's sweep, by rising scale."""

@@ -93,11 +93,6 @@ class Sweep(Settings):
     matched: Annotated[dict[str, Levels], Field(min_length=1)] | None = None  # by metric: where methods are compared
     in_all: bool = True  # false: made by the target ablation_scale alone
 
-    @property
-    def grids(self) -> list[tuple[float, ...]]:
-        """The one grid, or that of each row."""
-        return list(self.scales.values()) if isinstance(self.scales, dict) else [self.scales]
-
     def grid(self, run: str) -> tuple[float, ...]:
         """The scales that a guided row of the table is tried at."""
         return self.scales.get(run, ()) if isinstance(self.scales, dict) else self.scales

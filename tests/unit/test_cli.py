@@ -201,7 +201,7 @@ STATUS = ["status", "--config", "config/digits/config.yaml"]
 
 def test_help_and_tables_need_no_torch(tmp_path):
     write_json(tmp_path / "a.json", METRICS)
-    argv = command("make-table", tmp_path, runs=["A", "B"], metrics=[str(tmp_path / "a.json")])
+    argv = command("make-table", tmp_path, runs=["A", "B"], methods=[], metrics=[str(tmp_path / "a.json")])
     heavy = "print(*({'torch', 'numpy', 'pandas'} & set(sys.modules)))"
     program = f"import sys; from eddpm.cli import build_parser, main; build_parser(); {heavy}; main({argv!r}); {heavy}"
     help_needs, table_needs = started(["-c", program]).stdout.decode().splitlines()

@@ -1,6 +1,6 @@
 # Functions that name a rule's inputs, and its demands.
+import itertools
 import re
-
 
 from eddpm.config import outputs, paths
 from eddpm.config.assets import assets, file_of, space_files, weights_file
@@ -56,13 +56,21 @@ FIGURES = [
 ]
 
 
-# The methods whose scales share a job, and the runs that have jobs of their own.
-SWEPT_METHODS = [
-    slug(row.run) for row in project.swept_rows if project.sweep_shares_jobs
-]
-LONE_RUNS = [
-    run for run in project.all_runs if not (SWEPT_METHODS and run in project.sweep_runs)
-]
+# Of a rule, all jobs have as many outputs: the scales of a method share a job by a rule for each grid, whose name ends
+# with this. What a profile says of the first is for all.
+GRIDS = {
+    f"_{number}" if number > 1 else "": (scales, list(map(slug, methods)))
+    for number, (scales, methods) in enumerate(project.shared_sweeps.items(), 1)
+}
+for rule_name, grid in itertools.product(("sample_sweep", "measure_sweep"), GRIDS):
+    for settings in (
+        workflow.resource_settings.overwrite_resources,
+        workflow.resource_settings.overwrite_threads,
+    ):
+        if rule_name in settings:
+            settings.setdefault(f"{rule_name}{grid}", settings[rule_name])
+# The runs that have jobs of their own.
+LONE_RUNS = [run for run in project.all_runs if run not in project.shared_runs]
 
 
 def one_of(names):
@@ -121,10 +129,9 @@ def run_features(wildcards):
     )
 
 
-def of_each_scale(pattern):
-    """That file of each run in the sweep of the method {run}; only methods of one common grid share a job."""
-    scales = [slug(f"{scale:g}") for scale in project.sweep.grids[0]]
-    runs = [f"{{run}}-at-{scale}" for scale in scales]
+def of_each_scale(pattern, scales):
+    """That file of each run in the sweep of the method {run}."""
+    runs = [f"{{run}}-at-{slug(f'{scale:g}')}" for scale in scales]
     return expand(pattern, run=runs, shard="0000", allow_missing=True)
 
 
