@@ -10,7 +10,13 @@ __version__ = "0.1.0"
 
 # module -> what it gives to the library
 _LIBRARY = {
-    "eddpm.diffusion.guidance": ("classifier_guidance", "Guidance", "none", "constant", "entropy", "log_entropy"),
+    "eddpm.guidance.guide": ("classifier_guidance", "pair_guidance", "Guidance"),
+    "eddpm.guidance.rule": ("Rule", "Pair", "Pull"),
+    "eddpm.guidance.state": ("State",),
+    "eddpm.guidance.logits": ("Answer", "log_entropy"),
+    "eddpm.guidance.rules.none": ("Unguided",),
+    "eddpm.guidance.rules.constant": ("Constant",),
+    "eddpm.guidance.rules.entropy": ("Entropy",),
     "eddpm.diffusion.sampling": ("sample_ddpm", "sample_ddim"),
     "eddpm.diffusion.schedule": ("NoiseSchedule", "make_schedule", "respace"),
     "eddpm.diffusion.noise": ("ImageNoise", "image_labels"),

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from eddpm.config.project import Project
-from eddpm.config.schema import SampleConfig
+from eddpm.config.samples import SampleConfig
 from eddpm.config.settings import Settings
 
 

@@ -7,19 +7,18 @@ from functools import cached_property
 
 from pydantic import Field
 
+from eddpm.config.methods import RULES, Method
 from eddpm.config.metrics import of_labels, of_space
 from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.resources import image_seconds, shard_size
 from eddpm.config.runs import Ablation, Run, Sweep
+from eddpm.config.samples import ChoiceConfig, RunColumns, SampleConfig
 from eddpm.config.schema import (
-    ChoiceConfig,
     DatasetConfig,
     DiffusionConfig,
     EvaluationConfig,
     MeasureClassifierConfig,
     MeasureConfig,
-    RunColumns,
-    SampleConfig,
     SpaceConfig,
     TrainClassifierConfig,
     TrainDenoiserConfig,
@@ -28,6 +27,9 @@ from eddpm.config.sections import Classifier, Denoiser, Sampling
 from eddpm.config.settings import Name, Settings, parse_settings
 from eddpm.config.spaces import INCEPTION, classifier_of
 from eddpm.config.userpaths import UserPath
+from eddpm.errors import ConfigError
+from eddpm.guidance.rule import Pair, Rule, kind_of, neutral_scale
+from eddpm.io.names import listed
 
 TEMPERATURE_SCALED = "+temperature"  # ends the name of a classifier whose logits are divided by fitted temperatures
 TEMPERATURES = 10  # noise levels that have one each
@@ -45,6 +47,7 @@ class Project(Settings):
     evaluation: EvaluationConfig
     runs: tuple[Run, ...]
     sweep: Sweep
+    guidance: dict[Name, Method] = Field(default_factory=dict)  # methods that runs name
     ablations: dict[Name, Ablation] = Field(default_factory=dict)
     published: UserPath | None = None  # a table of published numbers, to set the runs' beside
 
@@ -117,9 +120,22 @@ class Project(Settings):
         rows = [row for row in self.sweep_runs.values() if row.method == method]
         return [row.slug for row in sorted(rows, key=lambda row: row.scale)]
 
+    def guidance_of(self, row: Run) -> tuple[Rule, ...]:
+        """The rules of a run's method. Raises ConfigError where there is none of that name."""
+        if row.guidance in self.guidance:
+            return self.guidance[row.guidance]
+        if row.guidance in RULES:
+            return (parse_settings(RULES[row.guidance], {}, f"rule '{row.guidance}'"),)
+        known = listed([*self.guidance, *RULES], most=40)
+        raise ConfigError(f"guidance {row.guidance!r} is no method of `guidance`, and no rule; known: {known}")
+
+    def other_denoiser(self, row: Run) -> str | None:
+        """The second denoiser of a pair, if it is not the run's own."""
+        return next((rule.other for rule in self.guidance_of(row) if isinstance(rule, Pair)), None)
+
     def image_seconds(self, row: Run) -> float:
         """Seconds of a job for one image of a run."""
-        guided = row.classifier is not None
+        guided = row.classifier is not None or kind_of(self.guidance_of(row)) == "pair"
         return image_seconds(self.sampling.speed, self.diffusion.diffusion_steps, row.steps, guided)
 
     def shard_size(self, row: Run) -> int:
@@ -191,6 +207,8 @@ class Project(Settings):
         parts = {
             **row.model_dump(include=set(RunColumns.model_fields)),
             "name": row.run,
+            "guidance": self.guidance_of(row),
+            "other_denoiser": self.unet(other) if (other := self.other_denoiser(row)) else None,
             "denoiser": self.unet(row.denoiser),
             "classifier": self.encoder(row.classifier) if row.classifier else None,
             "num_classes": self.dataset.num_classes,
@@ -198,7 +216,7 @@ class Project(Settings):
             "precision": self.sampling.precision,
         }
         if row.scale == "best":
-            parts["scale"] = 0.0
+            parts["scale"] = neutral_scale(parts["guidance"])
         return parse_settings(SampleConfig, parts, place)
 
     def choice(self, run: str) -> ChoiceConfig:

@@ -128,6 +128,13 @@ def _in_row(project: Project, row: Run, place: str, where: str) -> Iterator[str]
     classifiers = [row.classifier.removesuffix(TEMPERATURE_SCALED)] if row.classifier else []
     yield from _unknown([row.denoiser], project.denoisers, f"{where}: denoiser", f"is not in {place}")
     yield from _unknown(classifiers, project.classifiers, f"{where}: classifier", f"is not in {place}")
+    try:
+        others = [name for name in (project.other_denoiser(row),) if name]
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    yield from _unknown(
+        others, project.denoisers, f"{where}: guidance '{row.guidance}': denoiser", f"is not in {place}"
+    )
     if row.num_images <= project.evaluation.nearest_neighbours:
         yield f"{where}: {row.num_images} images are too few for nearest_neighbours; ask for more"
     yield from _in_files(project, row, where)

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from eddpm.config import paths
-from eddpm.config.schema import REQUIRED_COLUMNS, Criterion, RunColumns
-from eddpm.config.settings import COMMAND, Positive, PositiveFloat, Seed, Settings, in_order, parse_settings
+from eddpm.config.samples import REQUIRED_COLUMNS, Criterion, RunColumns
+from eddpm.config.settings import COMMAND, Name, Positive, PositiveFloat, Seed, Settings, in_order, parse_settings
 from eddpm.config.userpaths import Line
 
 
@@ -61,13 +61,12 @@ class Run(RunColumns):
     run: Annotated[str, AfterValidator(_check_name)]  # the paper's name
     denoiser: str
     classifier: str | None
+    guidance: Name  # a method of the project, or a rule that needs no parameters
     num_images: Positive
     method: str = ""  # of a generated row: the row of the table it varies
 
     @model_validator(mode="after")
     def _can_be_sampled(self):
-        if self.guidance != "none" and self.classifier is None:
-            raise ValueError(f"guidance '{self.guidance}' needs a classifier; name one or write none")
         if self.scale == "best":
             raise ValueError("scale 'best' is for generated rows; give a number")
         return self

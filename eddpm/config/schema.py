@@ -26,11 +26,9 @@ from eddpm.config.settings import (
     Settings,
     Sha256,
     TwoOrMore,
-    in_order,
 )
 from eddpm.config.spaces import INCEPTION, PATTERN, space_of
 from eddpm.config.userpaths import UserPath
-from eddpm.diffusion.respacing import kept_timesteps
 
 
 def _check_respacing(steps: str) -> str:
@@ -122,70 +120,6 @@ class MeasureClassifierConfig(Settings):
     seed: Seed = 0
 
 
-def _check_timesteps(timesteps: str) -> str:
-    bounds = re.fullmatch("([0-9]{1,8})-([0-9]{1,8})", timesteps)
-    if not bounds or int(bounds[1]) > int(bounds[2]):
-        raise ValueError("write the lowest and the highest timestep, both included: '500-999'")
-    return timesteps
-
-
-class RunColumns(Settings):
-    """The columns of a runs table that decide an image.
-
-    A new column stands last, with a default that changes nothing: names and identities of other runs then stay.
-    """
-
-    sampler: Literal["ddpm", "ddim"]
-    steps: Respacing
-    guidance: Literal["none", "constant", "entropy"]
-    scale: NonNegative | Literal["best"]  # best: as the sweep finds it
-    seed: Seed
-    entropy_classes: TwoOrMore | None = None  # K of EDS's log K / H; null: as the classifier has
-    eds_timesteps: Annotated[str, AfterValidator(_check_timesteps)] | None = None  # where EDS acts; null: everywhere
-    gradient_at: Literal["x_t", "mean"] = "x_t"  # mean: that of x_{t-1}, at the timestep of x_{t-1}
-    labels: Literal["balanced", "random"] = "balanced"
-
-    @model_validator(mode="after")
-    def _options_fit(self):
-        if self.guidance != "entropy" and (self.entropy_classes or self.eds_timesteps):
-            raise ValueError("entropy_classes and eds_timesteps need guidance 'entropy'; set it, or both to null")
-        if (self.sampler, self.gradient_at) == ("ddim", "mean"):
-            raise ValueError("gradient_at 'mean' is derived for sampler 'ddpm' alone; set that, or gradient_at 'x_t'")
-        return self
-
-
-REQUIRED_COLUMNS = [name for name, field in RunColumns.model_fields.items() if field.is_required()]
-
-
-class SampleConfig(RunColumns):
-    """All that decides what image i of a run looks like, apart from the weights."""
-
-    name: str
-    denoiser: UNetConfig
-    classifier: EncoderConfig | None
-    num_classes: TwoOrMore
-    diffusion: DiffusionConfig
-    scale: NonNegative
-    precision: Precision = "float32"
-
-    @model_validator(mode="after")
-    def _timesteps_exist(self):
-        try:
-            kept_timesteps(self.diffusion.diffusion_steps, self.steps)
-        except ValueError as error:
-            raise ValueError(f"steps '{self.steps}': {error}; take other steps") from None
-        last = self.diffusion.diffusion_steps - 1
-        if self.eds_timesteps and int(self.eds_timesteps.partition("-")[2]) > last:
-            raise ValueError(f"eds_timesteps '{self.eds_timesteps}' lies beyond the last timestep; end it at {last}")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _in_order(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """In the one order of frozen settings and of identities."""
-        networks = ("name", "denoiser", "classifier", "num_classes", "diffusion")
-        return in_order(serialize(self), (*networks, *REQUIRED_COLUMNS, "precision"))
-
-
 def _check_known(sha256: Any) -> Any:
     if sha256 is None:
         raise ValueError(
@@ -243,20 +177,3 @@ class MeasureConfig(Settings):
     spaces: tuple[SpaceConfig, ...] = Field(min_length=1)
     nearest_neighbours: Positive = 3
     replicates: Replicates | None = None
-
-
-class Criterion(Settings):
-    """The best scale has the lowest `minimise` among those that hold every bound of `at_least`; ties: the lowest scale.
-
-    Metrics are named as in the tables: "accuracy", "pixels/fid".
-    """
-
-    minimise: str
-    at_least: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(default_factory=dict)
-
-
-class ChoiceConfig(Settings):
-    """A run whose scale is chosen from a sweep: the criterion, and the run that awaits its scale."""
-
-    criterion: Criterion
-    run: SampleConfig

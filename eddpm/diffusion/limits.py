@@ -31,8 +31,9 @@ class Limits:
     def __call__(self, step: Step) -> None:
         finite = {"the denoiser's output": _finite(step.output)}
         if g := step.guidance:
-            finite["the classifier's logits"] = g.entropy.isfinite() & g.target_probability.isfinite()
-            finite["the classifier's gradient"] = g.gradient_norm.isfinite()
+            if g.entropy is not None and g.target_probability is not None:
+                finite["the classifier's logits"] = g.entropy.isfinite() & g.target_probability.isfinite()
+                finite["the classifier's gradient"] = g.gradient_norm.isfinite()
             finite["the guidance"] = _finite(g.gradient)
             if g.limited is not None:
                 self._cut.append(g.limited)
@@ -44,13 +45,13 @@ class Limits:
 
         An infinite output of the denoiser counts, too: clipped to an image, it would pass for one.
         """
-        finite = torch.stack([torch.stack([*parts.values()]) for parts in self._finite]).cpu().numpy()
-        images = np.flatnonzero(~finite.all(axis=(0, 1)))
+        finite = torch.stack([torch.stack([*parts.values()]).all(dim=0) for parts in self._finite]).cpu().numpy()
+        images = np.flatnonzero(~finite.all(axis=0))
         if not len(images):
             return None
         image = int(images[0])
-        step = int(finite[:, :, image].all(axis=1).argmin())
-        part = list(self._finite[step])[finite[step, :, image].argmin()]
+        step = int(finite[:, image].argmin())
+        part = next(name for name, values in self._finite[step].items() if not values[image])
         return Fault(image, len(images), step, part, self._sizes[step - 1][image].item() if step else 0.0)
 
     def cut(self) -> np.ndarray:

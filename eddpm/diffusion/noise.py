@@ -33,9 +33,14 @@ def image_labels(index: np.ndarray, num_classes: int, seed: int | None = None) -
     a seed, uniformly random and independent, that of image i a function of (seed, i) alone."""
     if seed is None:
         return (index % num_classes).astype(np.int64)
+    return image_integers(index, num_classes, seed)
+
+
+def image_integers(index: np.ndarray, below: int, seed: int, draw: int = 0) -> np.ndarray:
+    """A uniform integer in [0, below) for each image, int64: that of image i is a function of (seed, i, draw)."""
     # The image's noise has the same key. It counts up from 0 and never comes as far as 2^192.
-    generators = (np.random.Philox(key=np.array([seed, i], np.uint64), counter=2**192) for i in index)
-    return np.array([np.random.Generator(each).integers(num_classes) for each in generators], np.int64)
+    generators = (np.random.Philox(key=np.array([seed, i], np.uint64), counter=(draw + 1) * 2**192) for i in index)
+    return np.array([np.random.Generator(each).integers(below) for each in generators], np.int64)
 
 
 def draw(seed: int, step: int, rows: range, timesteps: range, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -35,10 +35,15 @@ def predict_eps(schedule: NoiseSchedule, x_t: Tensor, step: Tensor | int, x0: Te
     return (at((1 / alpha_bar).sqrt(), step, x_t) * x_t - x0) / at((1 / alpha_bar - 1).sqrt(), step, x_t)
 
 
+def posterior_x0_gain(schedule: NoiseSchedule) -> Tensor:
+    """The factor (S,) of x0 in the mean of q(x_{t-1} | x_t, x0), DDPM eq. 7."""
+    return schedule.betas * schedule.alpha_bar_prev.sqrt() / (1 - schedule.alpha_bar)
+
+
 def posterior_mean(schedule: NoiseSchedule, x0: Tensor, x_t: Tensor, step: Tensor | int) -> Tensor:
     """Mean of q(x_{t-1} | x_t, x0), DDPM eq. 7."""
     return (
-        at(schedule.betas * schedule.alpha_bar_prev.sqrt() / (1 - schedule.alpha_bar), step, x_t) * x0
+        at(posterior_x0_gain(schedule), step, x_t) * x0
         + at((1 - schedule.alpha_bar_prev) * (1 - schedule.betas).sqrt() / (1 - schedule.alpha_bar), step, x_t) * x_t
     )
 

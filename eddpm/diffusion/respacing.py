@@ -1,4 +1,27 @@
-"""ADM's respacing: which of the original timesteps a sampler keeps (Improved DDPM sec. 4). Plain numbers, no torch."""
+"""Noise schedules and ADM's respacing (Improved DDPM sec. 4) in plain numbers, no torch."""
+
+import functools
+import itertools
+import math
+import operator
+
+
+def noise_betas(noise_schedule: str, total: int) -> list[float]:
+    """The betas of `total` timesteps: "linear" (DDPM sec. 4) or "cosine" (Improved DDPM eq. 17)."""
+    if noise_schedule == "linear":
+        # DDPM's 1e-4 to 0.02 belong to 1000 steps; fewer steps each add more noise.
+        first, last = (1000 / total * beta for beta in (1e-4, 0.02))
+        return [first + (last - first) * t / max(total - 1, 1) for t in range(total)]
+    if noise_schedule == "cosine":
+        alpha_bar = [math.cos((t / total + 0.008) / 1.008 * math.pi / 2) ** 2 for t in range(total + 1)]
+        return [min(1 - later / sooner, 0.999) for sooner, later in itertools.pairwise(alpha_bar)]
+    raise ValueError(f"noise_schedule must be 'linear' or 'cosine', not '{noise_schedule}'")
+
+
+@functools.cache  # asked for every run of a project
+def noise_alpha_bars(noise_schedule: str, total: int) -> list[float]:
+    """Share of the signal's variance left at each timestep, prod(1 - beta)."""
+    return list(itertools.accumulate((1 - beta for beta in noise_betas(noise_schedule, total)), operator.mul))
 
 
 def kept_timesteps(total: int, steps: str) -> list[int]:

@@ -3,14 +3,13 @@
 Linear schedule: DDPM sec. 4; cosine schedule: Improved DDPM eq. 17; respacing: Improved DDPM sec. 4.
 """
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from eddpm.diffusion.respacing import kept_timesteps
+from eddpm.diffusion.respacing import kept_timesteps, noise_betas
 
 
 @dataclass(frozen=True)
@@ -47,16 +46,7 @@ class NoiseSchedule:
 
 def make_schedule(noise_schedule: str, diffusion_steps: int = 1000) -> NoiseSchedule:
     """The full schedule, "linear" or "cosine", over `diffusion_steps` timesteps."""
-    if noise_schedule == "linear":
-        # DDPM's 1e-4 to 0.02 belong to 1000 steps; fewer steps each add more noise.
-        ratio = 1000 / diffusion_steps
-        betas = torch.linspace(ratio * 1e-4, ratio * 0.02, diffusion_steps, dtype=torch.float64)
-    elif noise_schedule == "cosine":
-        edges = torch.arange(diffusion_steps + 1, dtype=torch.float64) / diffusion_steps
-        alpha_bar = torch.cos((edges + 0.008) / 1.008 * math.pi / 2) ** 2
-        betas = (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp_max(0.999)
-    else:
-        raise ValueError(f"noise_schedule must be 'linear' or 'cosine', not '{noise_schedule}'")
+    betas = torch.tensor(noise_betas(noise_schedule, diffusion_steps), dtype=torch.float64)
     return NoiseSchedule(betas, torch.arange(diffusion_steps))
 
 

@@ -7,10 +7,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from eddpm.diffusion.guidance import classifier_guidance, none
 from eddpm.diffusion.noise import draw
 from eddpm.diffusion.process import q_sample
 from eddpm.diffusion.schedule import NoiseSchedule
+from eddpm.guidance.guide import classifier_guidance
+from eddpm.guidance.rules.none import Unguided
 
 LEVELS = 10
 BINS = 15  # of confidence (Guo et al., 2017, sec. 2)
@@ -99,7 +100,7 @@ def _watch(network: nn.Module, x_t: Tensor, t: Tensor, y: Tensor) -> tuple[Tenso
         logits.append(network(x_t, t))
         return logits[-1]
 
-    guidance = classifier_guidance(classifier_fn, y, none, scale=0.0)(x_t, t)
+    guidance = classifier_guidance(classifier_fn, y, Unguided(), scale=0.0)(x_t, t)
     return logits[0].detach().double(), guidance.entropy, guidance.gradient_norm
 
 

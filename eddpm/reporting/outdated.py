@@ -19,7 +19,7 @@ from eddpm.config import paths
 from eddpm.config.assets import file_of, space_downloads, weights_file
 from eddpm.config.frozen import difference, frozen_parts, frozen_text, samples_identity
 from eddpm.config.project import TEMPERATURE_SCALED, Project
-from eddpm.config.schema import SampleConfig
+from eddpm.config.samples import SampleConfig
 from eddpm.config.settings import Settings, load_settings
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.checksums import Checksums

@@ -10,7 +10,8 @@ import pandas as pd
 from PIL import Image
 
 from eddpm.config.metrics import full_name
-from eddpm.config.schema import MeasureConfig, SampleConfig
+from eddpm.config.samples import SampleConfig
+from eddpm.config.schema import MeasureConfig
 from eddpm.config.settings import load_settings
 from eddpm.config.spaces import classifier_of
 from eddpm.data.imagesets import Joined, refuse_unlike
@@ -26,7 +27,7 @@ from eddpm.models.device import device_name, pick_device
 from eddpm.stages import OptionalFiles, check_count
 from eddpm.stages.features import features_of, open_spaces, read_features
 from eddpm.stages.references import ReferenceFile
-from eddpm.stages.sample import TRACED
+from eddpm.stages.sampler import COSTS, TRACED
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +130,7 @@ def _measure_run(
             "run": row,
             "identity": run.identity,
             "num_images": len(labels),
+            "cost": _cost(run.shards, len(labels)),
             "metrics": values,
             "standard_errors": standard_errors(on_halves, len(labels)),
             "features": described,
@@ -140,7 +142,7 @@ def _measure_run(
 
 def _read_shards(paths: list[Path]) -> list[dict[str, np.ndarray]]:
     """All of a run's shards but their images. ArtifactError where one is of another kind than the first."""
-    shards = [read_npz(path, "arr_0", "arr_1", "trace", "timesteps", skip=("arr_0",)) for path in paths]
+    shards = [read_npz(path, "arr_0", "arr_1", "trace", "timesteps", "cost", skip=("arr_0",)) for path in paths]
     for path, shard in zip(paths, shards, strict=True):
         trace, timesteps = shard["trace"], shard["timesteps"]
         is_trace = trace.shape[1:] == (len(TRACED), 2) and timesteps.ndim == 1 and len(trace) <= len(timesteps)
@@ -151,6 +153,12 @@ def _read_shards(paths: list[Path]) -> list[dict[str, np.ndarray]]:
                 f" shard, or unlike those of {paths[0]}; name the shards of one run"
             )
     return shards
+
+
+def _cost(shards: list[dict[str, np.ndarray]], num_images: int) -> dict[str, float]:
+    """Of an image: the evaluations of each network, and the seconds of its sampling, loading of networks left out."""
+    evaluations = dict(zip(COSTS, map(int, shards[0]["cost"]), strict=False))
+    return {**evaluations, "seconds": sum(float(shard["cost"][-1]) for shard in shards) / num_images}
 
 
 def num_replicates(asked: int | None, num_images: int, k: int) -> int:

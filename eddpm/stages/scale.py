@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from eddpm.config.frozen import frozen_text
-from eddpm.config.schema import ChoiceConfig
+from eddpm.config.samples import ChoiceConfig
 from eddpm.config.settings import load_settings
 from eddpm.errors import ArtifactError
 from eddpm.io.files import read_json, write_text

@@ -11,13 +11,14 @@ from eddpm.config.assets import weights_file
 from eddpm.config.project import Project
 from eddpm.config.projectfile import load_project
 from eddpm.config.resources import PUBLISHED
-from eddpm.config.schema import SampleConfig
+from eddpm.config.samples import SampleConfig
 from eddpm.config.settings import read_yaml
 from eddpm.diffusion.respacing import kept_timesteps
 from eddpm.errors import ConfigError
+from eddpm.guidance.rules.none import Unguided
 from eddpm.models.device import device_name
 from eddpm.stages import ProjectFile
-from eddpm.stages.sample import GuidedSampler
+from eddpm.stages.sampler import GuidedSampler
 
 STEPS = 5  # that are timed; each further one takes as long
 
@@ -36,7 +37,7 @@ def measure_speed(config: ProjectFile, run: Annotated[str, "the folder of a guid
     steps = min(STEPS, len(kept_timesteps(project.diffusion.diffusion_steps, row.steps)))
     # Guidance of scale 0 takes as long as any other. The short chain does in each step all that a job does.
     settings = project.sample(run).model_copy(update={"scale": 0.0, "steps": str(steps)})
-    unguided = settings.model_copy(update={"classifier": None, "guidance": "none"})
+    unguided = settings.model_copy(update={"classifier": None, "guidance": (Unguided(),)})
     denoiser = _trained(project, "denoisers", row.denoiser)
     classifier = _trained(project, "classifiers", row.classifier)
     with_it, device = timed_speed(settings, denoiser, classifier, index)

@@ -10,10 +10,11 @@ import torch
 from tiny import REPO, tiny_project
 
 import eddpm
-from eddpm.diffusion.guidance import classifier_guidance, entropy
 from eddpm.diffusion.process import predict_eps
 from eddpm.diffusion.sampling import sample_ddim
 from eddpm.diffusion.schedule import make_schedule, respace
+from eddpm.guidance.guide import classifier_guidance
+from eddpm.guidance.rules.entropy import Entropy
 from eddpm.models.build import build_classifier, build_denoiser
 from eddpm.models.trained import save_trained
 
@@ -80,7 +81,7 @@ def run(code: str) -> SimpleNamespace:
 @pytest.fixture
 def ours() -> torch.Tensor:
     torch.manual_seed(1)
-    guide = classifier_guidance(classifier, Y, entropy, scale=3.0)
+    guide = classifier_guidance(classifier, Y, Entropy(), scale=3.0)
     return sample_ddim(denoiser, STEPS, torch.randn(SHAPE), guide_fn=guide)
 
 
@@ -126,7 +127,7 @@ def test_the_bare_library_is_light():
     code = (
         "import sys, time, eddpm; assert 'torch' not in sys.modules\n"
         "import torch; before = set(sys.modules); start = time.perf_counter()\n"
-        "from eddpm import classifier_guidance, entropy, load, sample_ddim\n"
+        "from eddpm import Entropy, classifier_guidance, load, sample_ddim\n"
         "took = time.perf_counter() - start\n"
         "print(took, *sorted({name.partition('.')[0] for name in set(sys.modules) - before}))\n"
     )

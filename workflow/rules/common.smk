@@ -116,6 +116,12 @@ def run_classifier(wildcards):
     return weights_file(project, "classifiers", name) if name else []
 
 
+def run_other_denoiser(wildcards):
+    """The second denoiser of a pair: no file, or one."""
+    name = project.other_denoiser(project.all_runs[wildcards.run])
+    return weights_file(project, "denoisers", name) if name else []
+
+
 def run_shards(wildcards):
     shards = project.shards(wildcards.run)
     return expand(paths.SAMPLES, shard=shards, allow_missing=True)

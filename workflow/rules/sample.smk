@@ -4,6 +4,7 @@
 SAMPLE = (
     "python -m eddpm sample-shard --settings {input.settings}"
     " --denoiser {input.denoiser:q} --classifier {input.classifier:q}"
+    " --other-denoiser {input.other_denoiser:q}"
     " --start {params.start} --stop {params.stop} --batch-size {resources.batch_size}"
     " --samples {output.samples} > {log} 2>&1 || leave_word $? {log}"
 )
@@ -14,6 +15,7 @@ rule sample_shard:
         settings=paths.RUN_SETTINGS,
         denoiser=run_denoiser,
         classifier=run_classifier,
+        other_denoiser=run_other_denoiser,
     output:
         samples=paths.SAMPLES,
     log:
@@ -47,6 +49,7 @@ for grid, (scales, methods) in GRIDS.items():
             settings=of_each_scale(paths.RUN_SETTINGS, scales),
             denoiser=run_denoiser,
             classifier=run_classifier,
+            other_denoiser=run_other_denoiser,
         output:
             samples=of_each_scale(paths.SAMPLES, scales),
         log:

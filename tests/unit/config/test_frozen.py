@@ -5,7 +5,7 @@ from least_values import SAMPLE
 from tiny import tiny_project
 
 from eddpm.config.frozen import difference, frozen_parts, frozen_text, samples_identity
-from eddpm.config.schema import SampleConfig
+from eddpm.config.samples import SampleConfig
 from eddpm.config.settings import load_settings, parse_settings
 
 

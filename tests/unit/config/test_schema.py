@@ -4,14 +4,8 @@ import pytest
 from least_values import CLASSIFIER, DATASET, DENOISER, SAMPLE, UNET, changed, refusal
 
 from eddpm.config.networks import UNetConfig
-from eddpm.config.schema import (
-    Criterion,
-    DatasetConfig,
-    EvaluationConfig,
-    SampleConfig,
-    TrainClassifierConfig,
-    TrainDenoiserConfig,
-)
+from eddpm.config.samples import Criterion, SampleConfig
+from eddpm.config.schema import DatasetConfig, EvaluationConfig, TrainClassifierConfig, TrainDenoiserConfig
 from eddpm.config.settings import parse_settings
 
 NAN, INF = float("nan"), float("inf")

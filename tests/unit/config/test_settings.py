@@ -7,7 +7,8 @@ import pytest
 import yaml
 from least_values import DATASET, DENOISER, ENCODER, SAMPLE, changed, refusal
 
-from eddpm.config.schema import DatasetConfig, DiffusionConfig, MeasureConfig, SampleConfig, TrainDenoiserConfig
+from eddpm.config.samples import SampleConfig
+from eddpm.config.schema import DatasetConfig, DiffusionConfig, MeasureConfig, TrainDenoiserConfig
 from eddpm.config.settings import load_settings, merged, parse_settings, read_yaml
 from eddpm.errors import ConfigError
 

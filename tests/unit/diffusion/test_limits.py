@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
-from eddpm.diffusion.guidance import RULES, classifier_guidance
+from eddpm.config.methods import RULES
 from eddpm.diffusion.limits import Fault, Limits
 from eddpm.diffusion.sampling import sample_ddim, sample_ddpm
 from eddpm.diffusion.schedule import make_schedule, respace
+from eddpm.guidance.guide import classifier_guidance
 
 
 def sampled(sampler, rule="constant", denoiser=None, classifier=None) -> Limits:
@@ -25,7 +26,7 @@ def sampled(sampler, rule="constant", denoiser=None, classifier=None) -> Limits:
         return values
 
     guide_fn = classifier_guidance(
-        lambda x, t: changed(x.flatten(1)[:, :4], classifier), torch.arange(3), RULES[rule], 2.0
+        lambda x, t: changed(x.flatten(1)[:, :4], classifier), torch.arange(3), RULES[rule](), 2.0
     )
     noise = lambda k: torch.zeros_like(x_T)  # noqa: E731
     sampler(denoise_fn, respace(make_schedule("linear"), "5"), x_T, noise, guide_fn, limits)

@@ -6,9 +6,10 @@ import pytest
 import torch
 from golden_cases import CASES, load_case, relative_error
 
-from eddpm.diffusion.guidance import RULES, Guidance, classifier_guidance
+from eddpm.config.methods import RULES
 from eddpm.diffusion.sampling import sample_ddim, sample_ddpm
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule, respace
+from eddpm.guidance.guide import Guidance, classifier_guidance
 
 DOUBLE = {"dtype": torch.float64}
 STOCHASTIC = {"ddim eta 1": partial(sample_ddim, eta=1.0), "ddpm small": partial(sample_ddpm, sigma_small=True)}
@@ -33,7 +34,7 @@ def golden(request):
     """A case's arrays and schedule, and a function that samples with its networks, guidance and sampler."""
     case = load_case(request.param)
     schedule = respace(make_schedule(case.cfg["schedule"]), case.cfg["respacing"])
-    rule = RULES["entropy" if case.cfg["eds"] else "constant"]
+    rule = RULES["entropy" if case.cfg["eds"] else "constant"]()
     guide_fn = classifier_guidance(case.classifier, case.arrays["y"].long(), rule, case.cfg["scale"])
     denoise_fn = lambda x, t: case.unet(x, t, case.label)  # noqa: E731
 
@@ -107,7 +108,7 @@ def gaussian_denoiser(schedule):
 def gaussian_guide(schedule):
     """E[exp(PULL x0) | x_t] has the log gradient PULL * d E[x0 | x_t] / d x_t."""
 
-    def guide_fn(x_t, t):
+    def guide_fn(x_t, t, state):
         abar = schedule.alpha_bar[step_of(schedule, t)]
         slope = abar.sqrt() * VARIANCE / (abar * VARIANCE + 1 - abar)
         return Guidance(torch.full_like(x_t, PULL) * slope, *[torch.zeros(len(x_t))] * 5)
@@ -138,7 +139,7 @@ def test_eta_one_is_ancestral_sampling_with_the_posterior_variance(schedule):
 @pytest.mark.parametrize("rule", ["constant", "entropy"])
 def test_scale_zero_is_no_guidance(schedule, rule):
     x_T, y = torch.randn(3, 1, 2, 2), torch.tensor([0, 1, 2])
-    guide_fn = classifier_guidance(lambda x, t: x.flatten(1), y, RULES[rule], 0.0)
+    guide_fn = classifier_guidance(lambda x, t: x.flatten(1), y, RULES[rule](), 0.0)
     denoise_fn = lambda x_t, t: 0.5 * x_t  # noqa: E731
     plain = sample_ddim(denoise_fn, schedule, x_T)
     torch.testing.assert_close(sample_ddim(denoise_fn, schedule, x_T, guide_fn=guide_fn), plain)
@@ -150,7 +151,7 @@ def test_scale_zero_is_no_guidance(schedule, rule):
 def recording(calls: list):
     """A `guide_fn` that notes where it is asked, and guides."""
 
-    def guide_fn(x, t):
+    def guide_fn(x, t, state):
         calls.append((x.clone(), t.tolist()))
         return Guidance(0.3 * x.sin(), *[torch.zeros(len(x))] * 5)
 

@@ -7,7 +7,7 @@ from samples import read_samples
 from tiny import write_settings
 
 from eddpm.config.frozen import samples_identity
-from eddpm.config.schema import SampleConfig
+from eddpm.config.samples import SampleConfig
 from eddpm.diffusion.images import to_uint8
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.arrays import read_npz, write_npz

@@ -3,7 +3,7 @@
 import pytest
 from tiny import write_settings
 
-from eddpm.config.schema import SampleConfig
+from eddpm.config.samples import SampleConfig
 from eddpm.config.settings import load_settings
 from eddpm.errors import ArtifactError
 from eddpm.io.files import write_json

@@ -1,0 +1,53 @@
+"""The rules that there are: one of each file in rules/."""
+
+import pkgutil
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, SerializeAsAny
+
+from eddpm.config.settings import parse_settings
+from eddpm.errors import ConfigError
+from eddpm.guidance import rules
+from eddpm.guidance.rule import Rule, combined
+from eddpm.io.names import listed
+
+
+def _found() -> dict[str, type[Rule]]:
+    """The rule that each file defines, by the name of the file."""
+    found = {}
+    for name in sorted(module.name for module in pkgutil.iter_modules(rules.__path__)):
+        module = import_module(f"{rules.__name__}.{name}")
+        (found[name],) = (
+            value
+            for value in vars(module).values()
+            if isinstance(value, type) and issubclass(value, Rule) and value.__module__ == module.__name__
+        )
+    return found
+
+
+RULES = _found()
+
+
+def _as_rule(values: Any) -> Rule:
+    if isinstance(values, Rule):
+        return values
+    name = values.get("rule") if isinstance(values, dict) else None
+    if name not in RULES:
+        raise ValueError(f"write {{rule: NAME, ...}}, NAME being one of {listed(RULES, most=30)}")
+    try:
+        return parse_settings(RULES[name], {key: value for key, value in values.items() if key != "rule"}, name)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+def _as_method(values: Any) -> tuple[Rule, ...]:
+    rules = [values] if isinstance(values, dict | Rule) else values
+    if not isinstance(rules, Sequence) or isinstance(rules, str):
+        raise ValueError("write {rule: NAME, ...}, or a list of such rules")
+    return combined([_as_rule(each) for each in rules])
+
+
+# A guidance method: a rule with its parameters, or a list of rules that act together.
+Method = Annotated[tuple[SerializeAsAny[Rule], ...], BeforeValidator(_as_method)]
