@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, SerializeAsAny
 
-from eddpm.config.settings import parse_settings
+from eddpm.config.settings import SHORT, parse_settings
 from eddpm.errors import ConfigError
 from eddpm.guidance import rules
 from eddpm.guidance.rule import Rule, combined
-from eddpm.io.names import listed
+from eddpm.io.names import listed, shown
 
 
 def _found() -> dict[str, type[Rule]]:
@@ -33,9 +33,11 @@ RULES = _found()
 def _as_rule(values: Any) -> Rule:
     if isinstance(values, Rule):
         return values
-    name = values.get("rule") if isinstance(values, dict) else None
-    if name not in RULES:
+    if not isinstance(values, dict) or "rule" not in values:
         raise ValueError(f"write {{rule: NAME, ...}}, NAME being one of {listed(RULES, most=30)}")
+    name = values["rule"]
+    if not isinstance(name, str) or name not in RULES:
+        raise ValueError(f"unknown rule {shown(SHORT.repr(name))}; known: {listed(RULES, most=30)}")
     try:
         return parse_settings(RULES[name], {key: value for key, value in values.items() if key != "rule"}, name)
     except ConfigError as error:

@@ -125,7 +125,11 @@ class Project(Settings):
         if row.guidance in self.guidance:
             return self.guidance[row.guidance]
         if row.guidance in RULES:
-            return (parse_settings(RULES[row.guidance], {}, f"rule '{row.guidance}'"),)
+            try:
+                return (parse_settings(RULES[row.guidance], {}, row.guidance),)
+            except ConfigError as error:
+                reason = f"needs parameters, as a method of `guidance` has them ({error})"
+                raise ConfigError(f"guidance '{row.guidance}' {reason}") from None
         known = listed([*self.guidance, *RULES], most=40)
         raise ConfigError(f"guidance {row.guidance!r} is no method of `guidance`, and no rule; known: {known}")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from eddpm.config import paths
 from eddpm.config.assets import Asset, asset_file, assets
+from eddpm.config.methods import RULES
 from eddpm.config.metrics import METRICS, base_name
 from eddpm.config.project import TEMPERATURE_SCALED, Project
 from eddpm.config.runs import MOST_ROWS, Run
@@ -53,6 +54,7 @@ def load_project(values: dict[str, Any], place: str) -> Project:
         raise ConfigError(f"{place}: {error}") from None
     mistakes = (
         _in_counts(project, place),
+        _in_methods(project, place),
         _in_table(project, place, str(table)),
         _in_evaluation(project, place),
         _in_sweep(project, place),
@@ -74,6 +76,8 @@ def _read_runs(path: Path) -> list[Run]:
             raise ConfigError(f"{path} line 1: column {column!r} is there {count} times; drop all but one")
     if "method" in header:
         raise ConfigError(f"{path}: column 'method' is of generated rows; remove it")
+    if first := next(_parameters(header, f"{path}: column"), None):
+        raise ConfigError(first)
     runs = [_run(row, where) for where, row in rows]
     if not runs:
         raise ConfigError(f"{path}: has no rows; add one line per run")
@@ -123,6 +127,17 @@ def _unknown(names: Iterable[str], known: Iterable[str], before: str, fault: str
             yield f"{before} {name!r} {fault}; known: {listed(known, most=30)}"
 
 
+def _parameters(columns: Iterable[str], before: str) -> Iterator[str]:
+    """Columns that are none, but parameters of rules."""
+    for column in columns:
+        rules = [name for name, rule in RULES.items() if column in rule.model_fields]
+        if rules and column not in Run.model_fields:
+            yield (
+                f"{before} {column!r} is a parameter of a rule; write NAME: {{rule: {rules[0]}, {column}: ...}} in"
+                " `guidance` of the project file, and NAME as a row's guidance"
+            )
+
+
 def _in_row(project: Project, row: Run, place: str, where: str) -> Iterator[str]:
     """Of a row of the table, or of an ablation."""
     classifiers = [row.classifier.removesuffix(TEMPERATURE_SCALED)] if row.classifier else []
@@ -139,6 +154,12 @@ def _in_row(project: Project, row: Run, place: str, where: str) -> Iterator[str]
         yield f"{where}: {row.num_images} images are too few for nearest_neighbours; ask for more"
     yield from _in_files(project, row, where)
     project.sample_row(row, where)
+
+
+def _in_methods(project: Project, place: str) -> Iterator[str]:
+    for name, rules in project.guidance.items():
+        if name in RULES and name not in [rule.rule() for rule in rules]:
+            yield f"{place}: guidance.{name}: is the name of a rule that it has not; rename it"
 
 
 def _in_table(project: Project, place: str, table: str) -> Iterator[str]:
@@ -176,6 +197,17 @@ def _in_sweep(project: Project, place: str) -> Iterator[str]:
         yield from _unknown(sweep.scales, guided, f"{place}: sweep.scales:", "is no guided row")
     if sweep.num_images <= project.evaluation.nearest_neighbours:
         yield f"{place}: sweep.num_images: too few for evaluation.nearest_neighbours; ask for more"
+    for row in project.swept_rows:  # of scale 0 in the table, perhaps, where guidance is checked less
+        first = next(project.sweep.rows([row]))
+        project.sample_row(first, f"{place}: sweep: row '{first.run}'")
+    yield from _in_comparisons(project, place)
+    for row in (*project.sweep_runs.values(), *project.best_runs.values()):
+        yield from _in_files(project, row, f"{place}: sweep: row '{row.run}'")
+
+
+def _in_comparisons(project: Project, place: str) -> Iterator[str]:
+    """Of the metrics by which swept methods are compared."""
+    sweep = project.sweep
     bounded = (sweep.best.minimise, *sweep.best.at_least) if sweep.best else ()
     for key, names in (("best", bounded), ("matched", sweep.matched or ())):
         known = dict.fromkeys(project.metric_names)
@@ -186,8 +218,6 @@ def _in_sweep(project: Project, place: str) -> Iterator[str]:
             if not low < level < high:
                 bounds = f"between {low:g} and {high:g}" if math.isfinite(high) else f"above {low:g}"
                 yield f"{place}: sweep.matched.{name}: level {level:g} is never reached; give one {bounds}"
-    for row in (*project.sweep_runs.values(), *project.best_runs.values()):
-        yield from _in_files(project, row, f"{place}: sweep: row '{row.run}'")
 
 
 def _in_ablations(project: Project, place: str) -> Iterator[str]:
@@ -197,6 +227,7 @@ def _in_ablations(project: Project, place: str) -> Iterator[str]:
         where = f"{place}: ablations.{name}"
         if name in RESERVED:
             yield f"{where}: is the name of another table; rename it"
+        yield from _parameters(ablation.vary, f"{where}.vary: column")
         yield from _unknown(ablation.vary, project.runs[0].columns, f"{where}.vary: column", "is unknown")
         yield from _unknown(ablation.rows, rows, f"{where}.rows:", "is no row of the table")
         for base in ablation.rows:

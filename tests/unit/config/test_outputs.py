@@ -10,7 +10,7 @@ SCALE = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "fig
 BEST = {"minimise": "pixels/fid"}
 MATCHED = {"accuracy": [0.9, 0.95], "pixels/fid": [2]}
 ABLATIONS = {
-    "steps": {"rows": ["UADM(25)-G"], "vary": {"steps": ["5", "10"]}, "note": "Fewer steps."},
+    "steps": {"rows": ["UADM(25)-G"], "vary": {"steps": ["ddim5", "ddim10"]}, "note": "Fewer steps."},
     "both": {"rows": ["UADM(25)-G", "UADM(25)-G+EDS"], "vary": {"scale": [4, 5], "labels": ["random"]}},
 }
 

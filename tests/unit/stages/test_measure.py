@@ -16,7 +16,8 @@ from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
 from eddpm.stages.features import extract_features
 from eddpm.stages.measure import measure_samples, num_replicates
-from eddpm.stages.sample import TRACED, sample_shard
+from eddpm.stages.sample import sample_shard
+from eddpm.stages.sampler import COSTS, TRACED
 
 RUN = "uadm25-g-eds"
 
@@ -64,7 +65,7 @@ def test_a_run_has_metrics_named_by_their_space_a_trace_from_noise_to_image_and_
     names += [f"pixels/{name}" for name in ("fid", "kid", "precision", "recall")]
     assert list(metrics["metrics"]) == list(metrics["standard_errors"]) == names
     assert all(math.isfinite(value) for value in metrics["metrics"].values())
-    assert (metrics["num_images"], metrics["run"]["guidance"]) == (16, "entropy")
+    assert (metrics["num_images"], metrics["run"]["guidance"][0]["rule"]) == (16, "entropy")
     assert set(metrics["features"]) == {"pixels", "classifier:clean"}
     assert {metrics["identity"]} == {str(read_npz(path)["identity"]) for path in shards}
 
@@ -89,7 +90,7 @@ def test_a_run_has_metrics_named_by_their_space_a_trace_from_noise_to_image_and_
 
 def test_training_images_are_at_no_distance_from_themselves(tiny, measure, tmp_path):
     samples = read_samples(tiny.train)
-    trace = {"trace": np.zeros((0, len(TRACED), 2)), "timesteps": np.arange(25)}
+    trace = {"trace": np.zeros((0, len(TRACED), 2)), "timesteps": np.arange(25), "cost": np.zeros(len(COSTS) + 1)}
     write_samples(tmp_path / "train.npz", Samples(samples.images, samples.labels, trace))
     metrics = metrics_of(measure(["uadm25"], [tmp_path / "train.npz"]))["metrics"]
     for space in ("pixels", "classifier:clean"):
