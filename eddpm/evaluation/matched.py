@@ -24,7 +24,8 @@ from eddpm.evaluation.bootstrap import standard_error
 class Sweep(NamedTuple):
     """A method at S rising scales, with M metrics, by T trainings of its networks, each on R halves of the images.
 
-    Halves are the same in every sweep that is compared. A sweep that is not whole has no arrays.
+    Halves, and trainings where there are several, are the same in every sweep that is compared. A sweep that is not
+    whole has no arrays.
     """
 
     method: str

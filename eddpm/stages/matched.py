@@ -43,8 +43,8 @@ def read_sweeps(rows: pd.DataFrame, measured: dict[str, dict], replicates: list[
             raise ArtifactError(f"{path}: has {found}, where the first run has {expected}; measure all runs alike")
         halves[run] = frame[names].to_numpy(float)
     sweeps = [_sweep(each, measured, halves, names) for _, each in rows.groupby("method", sort=False)]
-    if len({sweep.trainings for sweep in sweeps if not sweep.fault}) > 1:
-        raise ArtifactError("--trainings: methods have different ones; name runs of the same trainings for each")
+    if len({sweep.trainings for sweep in sweeps if len(sweep.trainings) > 1}) > 1:
+        raise ArtifactError("--trainings: methods have different ones; name runs of the same for each, or of one")
     return sweeps, names
 
 

@@ -134,6 +134,10 @@ def test_the_error_of_a_mean_over_trainings_is_that_over_images_and_the_spread_o
     assert three["pixels/fid_se"] == pytest.approx(expected)
     assert three["scale_se"] == pytest.approx(one["scale_se"])
     assert (one["trainings"], three["trainings"]) == (1, 3)
+    # With the same shifts in both, a difference has no spread; to a method of one training, it has that of the three.
+    for first, spread in ((several, 0), (sweep, shifts.std(ddof=1) / np.sqrt(3))):
+        row = matched_frame([first, several._replace(method="B")], METRICS, LEVEL).iloc[1]
+        assert row["pixels/fid_difference_se"] == pytest.approx(spread)
 
 
 def test_halves_that_are_biased_as_those_of_fid_are_have_no_part_in_where_a_level_is_reached():
