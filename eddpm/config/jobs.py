@@ -24,7 +24,7 @@ class SamplingJob(NamedTuple):
 def sampling_job(project: Project, run: str, shard: str) -> SamplingJob:
     """The job that samples a shard of a run, by slug."""
     row = slug(row_name(project.all_runs[run].run))
-    if project.sweep_shares_jobs and row in project.sweep_runs:
+    if row in project.shared_runs:
         method, member = project.sweep_runs[row].method, run.removeprefix(row)  # all scales with the same networks
         rule, job, runs = "sample_sweep", slug(method) + member, [each + member for each in project.sweep_of(method)]
     else:

@@ -1,7 +1,7 @@
 """The tables and figures of an experiment, and the target that makes each."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eddpm.config.project import Project
 from eddpm.config.runs import Run, Sweep, row_name
@@ -115,12 +115,43 @@ def tables_of(project: Project) -> dict[str, Table]:
     found = {"main": table(project.table_runs, "The runs of the table, each at the scale that the table gives it.")}
     if project.best_runs:
         found["best_scale"] = table(project.best_runs, _best_caption(project.sweep), by_scale=True)
+    if project.sweep_runs:
         caption = "Every method over the grid of scales. Few images raise every FID: compare within this table."
         found["sweep"] = table(project.sweep_runs, caption, by_scale=True)
     for name, ablation in project.ablations.items():
         varied = f"Varied: {', '.join(ablation.vary)}; all else is as in the row that a name begins with."
         found[name] = table(project.ablation_runs[name], f"{ablation.note} {varied}".strip())
     return found
+
+
+def matched_methods(project: Project) -> dict[str, Any]:
+    """The table of methods at matched strength: what `eddpm match-methods` takes apart from files, by option."""
+    levels = (project.sweep.matched or {}).items()
+    runs = [
+        (run.run, row, seed)
+        for slug, row in project.sweep_runs.items()
+        for seed, run in project.runs_of_rows[slug].items()
+    ]
+    return {
+        "runs": [name for name, _, _ in runs],
+        "methods": [row.method for _, row, _ in runs],
+        "denoisers": [row.denoiser for _, row, _ in runs],
+        "trainings": [seed for _, _, seed in runs],
+        "levels": [f"{name}={level:g}" for name, several in levels for level in several],
+        "caption": _matched_caption(project.sweep),
+    }
+
+
+def _matched_caption(sweep: Sweep) -> str:
+    return (
+        "Every method of the sweep at the same strength: where its sweep first reaches a level, by rising scale."
+        " Numbers are interpolated, linearly in the logarithm of the scale, between two neighbouring scales of the"
+        " grid. Where no two have the level between them, the table says so; nothing is extrapolated. The row below a"
+        " method is its difference to the first method of the same denoiser that reaches the level. Each scale has"
+        f" {sweep.num_images:,} images of seed {sweep.seed}; all methods share their noise and classes, so the error of"
+        " a difference is that of pairs. Errors (±, one standard error) cover other images, not other trainings. Few"
+        " images raise every FID: compare within this table."
+    )
 
 
 def _best_caption(sweep: Sweep) -> str:
@@ -143,8 +174,10 @@ def targets_of(project: Project) -> dict[str, list[str]]:
     if project.table_guiding_classifiers:
         table += ["figures/noise_levels.png", "figures/trace.png"]
     ablations = {f"ablation_{name}": [f"tables/{name}.csv"] for name in project.ablations}
-    if project.best_runs:
-        scale = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
+    if project.sweep_runs:
+        chosen = ["tables/best_scale.csv"] if project.best_runs else []
+        matched = ["tables/matched.csv"] if project.sweep.matched else []
+        scale = [*chosen, *matched, "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
         if {"accuracy", "pixels/fid"} <= set(project.metric_names):
             scale.append("figures/fronts.png")
         ablations["ablation_scale"] = scale

@@ -11,6 +11,7 @@ from typing import Any
 from eddpm.config import paths
 from eddpm.config.assets import Asset, asset_file, assets
 from eddpm.config.methods import RULES
+from eddpm.config.metrics import METRICS, base_name
 from eddpm.config.project import Project
 from eddpm.config.runs import MOST_ROWS, Run
 from eddpm.config.seeds import TEMPERATURE_SCALED
@@ -20,7 +21,7 @@ from eddpm.errors import ConfigError
 from eddpm.io.filekinds import unreadable
 from eddpm.io.names import listed
 
-RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
+RESERVED = ("main", "published", "best_scale", "matched", "sweep", "scale")  # names of tables and of targets
 DEFAULT = "config/digits/config.yaml"  # the project that snakemake runs where none is named
 
 
@@ -202,13 +203,27 @@ def _in_sweep(project: Project, place: str) -> Iterator[str]:
         yield from _unknown(sweep.scales, guided, f"{place}: sweep.scales:", "is no guided row")
     if sweep.num_images <= project.evaluation.nearest_neighbours:
         yield f"{place}: sweep.num_images: too few for evaluation.nearest_neighbours; ask for more"
-    bounded = (sweep.best.minimise, *sweep.best.at_least)
-    yield from _unknown(bounded, dict.fromkeys(project.metric_names), f"{place}: sweep.best: metric", "is not measured")
     for row in project.swept_rows:  # of scale 0 in the table, perhaps, where guidance is checked less
         first = next(project.sweep.rows([row]))
         project.sample_row(first, f"{place}: sweep: row '{first.run}'")
+    yield from _in_comparisons(project, place)
     for row in (*project.sweep_runs.values(), *project.best_runs.values()):
         yield from _in_files(project, row, f"{place}: sweep: row '{row.run}'")
+
+
+def _in_comparisons(project: Project, place: str) -> Iterator[str]:
+    """Of the metrics by which swept methods are compared."""
+    sweep = project.sweep
+    bounded = (sweep.best.minimise, *sweep.best.at_least) if sweep.best else ()
+    for key, names in (("best", bounded), ("matched", sweep.matched or ())):
+        known = dict.fromkeys(project.metric_names)
+        yield from _unknown(names, known, f"{place}: sweep.{key}: metric", "is not measured")
+    for name, levels in (sweep.matched or {}).items():
+        low, high = METRICS[base_name(name)].bounds
+        for level in levels:
+            if not low < level < high:
+                bounds = f"between {low:g} and {high:g}" if math.isfinite(high) else f"above {low:g}"
+                yield f"{place}: sweep.matched.{name}: level {level:g} is never reached; give one {bounds}"
 
 
 def _in_ablations(project: Project, place: str) -> Iterator[str]:

@@ -45,6 +45,16 @@ Grids = Annotated[
 ]
 
 
+def _check_levels(levels: tuple[float, ...]) -> tuple[float, ...]:
+    if list(levels) != sorted(levels) or len({f"{level:g}" for level in levels}) < len(levels):
+        raise ValueError("levels rise, and each comes once; sort them, and drop what comes twice")
+    return levels
+
+
+Level = Annotated[float, Field(allow_inf_nan=False)]
+Levels = Annotated[tuple[Level, ...], Field(min_length=1), AfterValidator(_check_levels)]
+
+
 def _check_name(name: str) -> str:
     if not slug(name) or " at " in name or " with " in name:
         raise ValueError("a name needs a letter or digit, and no ' at ' or ' with ' (of generated rows); rename it")
@@ -89,13 +99,9 @@ class Sweep(Settings):
     scales: Grids  # one grid for all guided rows, or one for each row to be swept, by its name
     num_images: Positive
     seed: Seed
-    best: Criterion
+    best: Criterion | None = None  # of the runs at the best scale
+    matched: Annotated[dict[str, Levels], Field(min_length=1)] | None = None  # by metric: where methods are compared
     in_all: bool = True  # false: made by the target ablation_scale alone
-
-    @property
-    def grids(self) -> list[tuple[float, ...]]:
-        """The one grid, or that of each row."""
-        return list(self.scales.values()) if isinstance(self.scales, dict) else [self.scales]
 
     def grid(self, run: str) -> tuple[float, ...]:
         """The scales that a guided row of the table is tried at."""

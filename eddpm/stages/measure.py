@@ -16,16 +16,16 @@ from eddpm.config.settings import load_settings
 from eddpm.config.spaces import classifier_of
 from eddpm.data.imagesets import Joined, refuse_unlike
 from eddpm.errors import ArtifactError
-from eddpm.evaluation.bootstrap import MOST_IMAGES, REPLICATES, half_samples
+from eddpm.evaluation.bootstrap import MOST_IMAGES, REPLICATES, half_samples, standard_error
 from eddpm.evaluation.features import Extractor, FeatureSet
-from eddpm.evaluation.metrics import Pair, Reference, measure, standard_errors
+from eddpm.evaluation.metrics import Pair, Reference, measure, measure_halves
 from eddpm.io.arrays import read_npz
 from eddpm.io.batches import ImageFile
 from eddpm.io.files import atomic, sha256, write_json, write_text
 from eddpm.io.provenance import provenance
 from eddpm.models.device import device_name, pick_device
-from eddpm.stages import OptionalFiles
-from eddpm.stages.features import check_count, features_of, open_spaces, read_features
+from eddpm.stages import OptionalFiles, check_count
+from eddpm.stages.features import features_of, open_spaces, read_features
 from eddpm.stages.references import ReferenceFile
 from eddpm.stages.sampler import COSTS, TRACED
 
@@ -42,16 +42,19 @@ def measure_samples(
     weights: OptionalFiles,
     references: list[Path],
     metrics: list[Path],
+    replicates: list[Path],
     traces: list[Path],
     grids: list[Path],
 ) -> None:
-    """Write each run's metrics with their standard errors, its trace along the steps, and a grid of its first images.
+    """Write each run's metrics with their standard errors, the metrics of the halves of its images that the errors are
+    from, its trace along the steps, and a grid of its first images.
 
     `runs` are the settings of runs. `samples` are the shards of a single run, or one shard for each of several;
     `features` are theirs where they have been extracted. `weights` and `references` go with the spaces in order.
     """
     config = load_settings(MeasureConfig, settings)
-    for option, paths in (("--metrics", metrics), ("--traces", traces), ("--grids", grids)):
+    outputs = {"--metrics": metrics, "--replicates": replicates, "--traces": traces, "--grids": grids}
+    for option, paths in outputs.items():
         check_count(option, paths, len(runs), "runs")
     measured = [
         _Run(load_settings(SampleConfig, run), paths, extracted)
@@ -70,8 +73,8 @@ def measure_samples(
         space.name: {"extractor": space.identity, "reference": {"name": str(path), "sha256": sha256(path)}}
         for space, path in zip(spaces, references, strict=True)
     }
-    for run, *outputs in zip(measured, metrics, traces, grids, strict=True):
-        _measure_run(run, config, spaces, against, described, *outputs)
+    for run, *files in zip(measured, *outputs.values(), strict=True):
+        _measure_run(run, config, spaces, against, described, *files)
 
 
 class _Run:
@@ -104,17 +107,19 @@ def _measure_run(
     against: dict[str, Reference],
     described: dict[str, dict],
     metrics: Path,
+    replicates: Path,
     trace: Path,
     grid: Path,
 ) -> None:
     labels = run.images.labels
-    replicates = num_replicates(config.replicates, len(labels), config.nearest_neighbours)
+    count = num_replicates(config.replicates, len(labels), config.nearest_neighbours)
     if run.features:
-        found = read_features(run.features, spaces, len(labels), keep_spatial=replicates > 0)
+        found = read_features(run.features, spaces, len(labels), keep_spatial=count > 0)
     else:
-        found = features_of(run.images, spaces, keep_spatial=replicates > 0)
+        found = features_of(run.images, spaces, keep_spatial=count > 0)
     with named(run.config.name):
-        values, errors = measure_in_spaces(found, against, labels, config.nearest_neighbours, replicates)
+        values, on_halves = measure_in_spaces(found, against, labels, config.nearest_neighbours, count)
+    write_text(replicates, pd.DataFrame(on_halves, columns=list(values)).to_csv(index=False))
     _write_trace(trace, run.shards, len(labels))
     _write_grid(grid, next(run.images.batches(GRID_IMAGES)))
     # The networks follow from the settings beside the run; a table shows the rest.
@@ -127,7 +132,7 @@ def _measure_run(
             "num_images": len(labels),
             "cost": _cost(run.shards, len(labels)),
             "metrics": values,
-            "standard_errors": errors,
+            "standard_errors": standard_errors(on_halves, len(labels)),
             "features": described,
             "provenance": {**provenance(), "device": device_name(pick_device())},
         },
@@ -180,9 +185,12 @@ def measure_in_spaces(
     labels: np.ndarray | None,
     k: int,
     replicates: int,
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Metrics by name and their standard errors; the first classifier among the spaces judges the labels."""
-    values, errors = {}, {}
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Metrics by name, and their values (replicates,) on random halves of the images, if there are to be any.
+
+    The first classifier among the spaces judges the labels.
+    """
+    values, on_halves = {}, {}
     halves = half_samples(len(next(iter(found.values())).pooled), replicates)
     judge = next(filter(classifier_of, found), None)
     for space, features in found.items():
@@ -190,8 +198,13 @@ def measure_in_spaces(
             pair = Pair(features, references[space], k, labels if space == judge else None, pick_device())
             values |= {full_name(space, name): value for name, value in measure(pair).items()}
             if replicates:
-                errors |= {full_name(space, name): error for name, error in standard_errors(pair, halves).items()}
-    return values, errors
+                on_halves |= {full_name(space, name): each for name, each in measure_halves(pair, halves).items()}
+    return values, on_halves
+
+
+def standard_errors(on_halves: dict[str, np.ndarray], num_images: int) -> dict[str, float]:
+    """The standard error of each metric of num_images images, from its values on halves of them."""
+    return {name: float(standard_error(values, num_images)) for name, values in on_halves.items()}
 
 
 def _write_trace(path: Path, shards: list[dict[str, np.ndarray]], num_images: int) -> None:

@@ -26,14 +26,15 @@ def test_a_fresh_project_plans_every_job(workspace):
     jobs = {rule: len(outputs) for rule, outputs in workspace.planned("all").items()}
     # 3 runs and 2 best ones, one of them of 2 shards; the sweep of 2 guided methods shares a job for each.
     assert jobs["sample_shard"] == 5 + 1
-    assert jobs["measure_samples"] == 5 * 3
+    assert jobs["measure_samples"] == 5 * 4
     assert jobs["sample_sweep"] == 2 * 2
-    assert jobs["measure_sweep"] == 2 * 2 * 3
+    assert jobs["measure_sweep"] == 2 * 2 * 4
     assert jobs["choose_scale"] == 2
     assert jobs["train_denoiser"] == 2 * 2
     assert jobs["train_classifier"] == 3 * 2
     assert jobs["measure_classifier"] == 2
     assert jobs["make_table"] == 3 * 4
+    assert jobs["match_methods"] == 4
     assert jobs["plot_figure"] == 6 * 2
 
 
@@ -140,8 +141,22 @@ def test_a_sweep_too_large_for_one_shard_has_a_job_per_shard(workspace):
     workspace.write_config(sweep=workspace.values["sweep"] | {"num_images": 24})
     jobs = {rule: len(outputs) for rule, outputs in workspace.planned("all").items()}
     assert jobs["sample_shard"] == 5 + 1 + 4 * 3
-    assert jobs["measure_samples"] == 9 * 3
+    assert jobs["measure_samples"] == 9 * 4
     assert "sample_sweep" not in jobs
+
+
+def test_scales_share_a_job_in_methods_of_different_grids_too_with_what_a_profile_says_of_it(workspace):
+    grids = {"UADM(5)-G": [2, 4], "CADM(5)-G+EDS+ECT": [0.5, 1, 2]}
+    workspace.write_config(sweep=workspace.values["sweep"] | {"scales": grids, "best": None})
+    printed = workspace.snakemake("--dry-run", "--set-resources", "sample_sweep:gpu=1", "--", "ablation_scale").stdout
+    for rule, run, scales in (("sample_sweep", "uadm5-g", (2, 4)), ("sample_sweep_2", "cadm5-g-eds-ect", (0.5, 1, 2))):
+        shards = ", ".join(f"results/digits/runs/{run}-at-{scale}/samples/0000.npz" for scale in scales)
+        job = re.search(rf"^rule {rule}:\n(?:    .*\n)+", printed, re.MULTILINE)[0]
+        assert f"    output: {shards}\n" in job
+        assert ", gpu=1" in job
+    assert re.search(r"^measure_sweep_2 +1$", printed, re.MULTILINE)
+    assert "rule sample_shard" not in printed
+    assert "rule choose_scale" not in printed
 
 
 def test_features_of_shards_are_extracted_one_by_one_and_a_single_shard_needs_no_such_job(workspace):

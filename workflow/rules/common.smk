@@ -1,6 +1,6 @@
 # Functions that name a rule's inputs, and its demands.
+import itertools
 import re
-
 
 from eddpm.config import outputs, paths
 from eddpm.config.assets import assets, file_of, space_files, weights_file
@@ -51,14 +51,27 @@ FIGURES = [
 ]
 
 
-# The methods whose scales share a job, for each training seed, and the runs that have jobs of their own.
-SWEPT_METHODS = [
-    slug(row.method) for row in project.best_runs.values() if project.sweep_shares_jobs
-]
+# Of a rule, all jobs have as many outputs: the scales of a method share a job by a rule for each grid, whose name ends
+# with this. What a profile says of the first is for all.
+GRIDS = {
+    f"_{number}" if number > 1 else "": (scales, list(map(slug, methods)))
+    for number, (scales, methods) in enumerate(project.shared_sweeps.items(), 1)
+}
+for rule_name, grid in itertools.product(("sample_sweep", "measure_sweep"), GRIDS):
+    for settings in (
+        workflow.resource_settings.overwrite_resources,
+        workflow.resource_settings.overwrite_threads,
+    ):
+        if rule_name in settings:
+            settings.setdefault(f"{rule_name}{grid}", settings[rule_name])
+# The runs that have jobs of their own.
 LONE_RUNS = [
     run
     for run, row in project.all_runs.items()
-    if not (SWEPT_METHODS and slug(row_name(row.run)) in project.sweep_runs)
+    if slug(row_name(row.run)) not in project.shared_runs
+]
+SWEPT_RUNS = [
+    run for row in project.sweep_runs for run in project.members(row).values()
 ]
 MEMBERS = [slug(member_name("", seed)) for seed in project.training_seeds]
 TRAINED = project.trained  # with the networks of other training seeds
@@ -141,10 +154,9 @@ def run_features(wildcards):
     )
 
 
-def of_each_scale(pattern):
-    """That file of each run in such a job; only methods of one common grid share one."""
-    scales = [slug(f"{scale:g}") for scale in project.sweep.grids[0]]
-    runs = [f"{{run}}-at-{scale}{{member}}" for scale in scales]
+def of_each_scale(pattern, scales):
+    """That file of each run in such a job."""
+    runs = [f"{{run}}-at-{slug(f'{scale:g}')}{{member}}" for scale in scales]
     return expand(pattern, run=runs, shard="0000", allow_missing=True)
 
 

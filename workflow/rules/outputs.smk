@@ -64,6 +64,39 @@ rule compare_published:
         " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 
 
+rule match_methods:
+    input:
+        metrics=metrics_of(SWEPT_RUNS),
+        replicates=expand(paths.REPLICATES, run=SWEPT_RUNS, allow_missing=True),
+    output:
+        csv=paths.TABLE.replace("{table}", "matched") + ".csv",
+        md=paths.TABLE.replace("{table}", "matched") + ".md",
+        tex=paths.TABLE.replace("{table}", "matched") + ".tex",
+        html=report(
+            paths.TABLE.replace("{table}", "matched") + ".html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "matched"},
+        ),
+    log:
+        "logs/{experiment}/match_methods.log",
+    localrule: True
+    conda:
+        this_environment
+    params:
+        **outputs.matched_methods(project),
+        code=checksums(
+            REPO / "eddpm/evaluation/matched.py",
+            REPO / "eddpm/reporting/matched.py",
+            REPO / "eddpm/reporting/tables.py",
+        ),
+    shell:
+        "python -m eddpm match-methods --runs {params.runs:q} --methods {params.methods:q}"
+        " --denoisers {params.denoisers:q} --trainings {params.trainings} --levels {params.levels:q}"
+        " --metrics {input.metrics} --replicates {input.replicates} --caption={params.caption:q}"
+        " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
+
+
 rule plot_figure:
     input:
         inputs=figure_inputs,

@@ -11,23 +11,27 @@ from samples import read_samples
 from tiny import write_settings
 
 from eddpm.errors import ArtifactError, ConfigError
+from eddpm.evaluation.bootstrap import standard_error
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
 from eddpm.stages.features import extract_features
 from eddpm.stages.measure import measure_samples, num_replicates
-from eddpm.stages.sample import TRACED, sample_shard
+from eddpm.stages.sample import sample_shard
+from eddpm.stages.sampler import COSTS, TRACED
 
 RUN = "uadm25-g-eds"
 
 
 @pytest.fixture(scope="module")
 def measure(tiny, references, tmp_path_factory):
-    """Measures shards of some runs against references of both spaces; gives metrics, traces and grids."""
+    """Measures shards of some runs against references of both spaces; gives metrics, replicates, traces and grids."""
     folder = tmp_path_factory.mktemp("measured")
 
     def measure(runs, samples, features=(), against=references[1]):
         settings = [write_settings(folder / f"{run}.yaml", tiny.project.sample(run)) for run in runs]
-        outputs = [[folder / f"{len(runs)}-{run}.{kind}" for run in runs] for kind in ("json", "csv", "png")]
+        outputs = [
+            [folder / f"{len(runs)}-{run}.{kind}" for run in runs] for kind in ("json", "replicates.csv", "csv", "png")
+        ]
         weights = [tiny.weights["clean"]]
         measure_samples(references[0], settings, samples, list(features), weights, against, *outputs)
         return outputs
@@ -54,16 +58,21 @@ def metrics_of(measured):
 
 
 def test_a_run_has_metrics_named_by_their_space_a_trace_from_noise_to_image_and_a_grid(measure, shards):
-    (metrics,), (trace,), (grid,) = measure([RUN], shards)
+    (metrics,), (replicates,), (trace,), (grid,) = measure([RUN], shards)
     metrics = json.loads(metrics.read_text())
     networks = ["fid", "sfid", "kid", "inception_score", "precision", "recall"]
     names = ["accuracy", *(f"classifier:clean/{name}" for name in networks)]
     names += [f"pixels/{name}" for name in ("fid", "kid", "precision", "recall")]
     assert list(metrics["metrics"]) == list(metrics["standard_errors"]) == names
     assert all(math.isfinite(value) for value in metrics["metrics"].values())
-    assert (metrics["num_images"], metrics["run"]["guidance"]) == (16, "entropy")
+    assert (metrics["num_images"], metrics["run"]["guidance"][0]["rule"]) == (16, "entropy")
     assert set(metrics["features"]) == {"pixels", "classifier:clean"}
     assert {metrics["identity"]} == {str(read_npz(path)["identity"]) for path in shards}
+
+    halves = pd.read_csv(replicates)
+    assert (list(halves), len(halves)) == (names, 50)
+    errors = {name: standard_error(values.to_numpy(), 16) for name, values in halves.items()}
+    assert errors == pytest.approx(metrics["standard_errors"], rel=1e-12)
 
     rows = pd.read_csv(trace)
     assert rows["t"].tolist() == list(range(960, -1, -40))
@@ -81,7 +90,7 @@ def test_a_run_has_metrics_named_by_their_space_a_trace_from_noise_to_image_and_
 
 def test_training_images_are_at_no_distance_from_themselves(tiny, measure, tmp_path):
     samples = read_samples(tiny.train)
-    trace = {"trace": np.zeros((0, len(TRACED), 2)), "timesteps": np.arange(25)}
+    trace = {"trace": np.zeros((0, len(TRACED), 2)), "timesteps": np.arange(25), "cost": np.zeros(len(COSTS) + 1)}
     write_samples(tmp_path / "train.npz", Samples(samples.images, samples.labels, trace))
     metrics = metrics_of(measure(["uadm25"], [tmp_path / "train.npz"]))["metrics"]
     for space in ("pixels", "classifier:clean"):
@@ -118,7 +127,7 @@ def test_there_are_standard_errors_up_to_10_000_images_above_on_request_and_neve
 @pytest.mark.filterwarnings("error")
 def test_a_scale_of_0_leaves_empty_cells_in_the_trace(tiny, measure, tmp_path):
     config = tiny.project.sample(RUN).model_copy(update={"scale": 0.0})
-    _, (trace,), _ = measure([RUN], sample_two(tiny, tmp_path, config))
+    _, _, (trace,), _ = measure([RUN], sample_two(tiny, tmp_path, config))
     assert not {"nan", "inf", "-inf"} & set(trace.read_text().replace("\n", ",").split(","))
     frame = pd.read_csv(trace)
     assert frame[["log10_scale", "log10_scale_std"]].isna().all(axis=None)

@@ -202,7 +202,7 @@ def test_tables_are_made_before_anything_is_measured_and_leave_unfinished_once_t
 ):
     tables(config)
     assert capsys.readouterr().out.count("missing") == 8
-    everything = {"main", "published", "best_scale", "sweep", "labels"}
+    everything = {"main", "published", "best_scale", "matched", "sweep", "labels"}
     assert {path.stem for path in (made / "unfinished").iterdir()} == everything
     for run in project.table_runs:
         measured(run)
