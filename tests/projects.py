@@ -13,6 +13,7 @@ from eddpm.errors import ConfigError
 DIGITS = yaml.safe_load((REPO / "config/digits/config.yaml").read_text())
 DIGITS["runs"] = str(REPO / DIGITS["runs"])
 DIGITS["ablations"] = {}
+DIGITS["sweep"] = DIGITS["sweep"] | {"best": {"minimise": "pixels/fid"}, "matched": None}
 DIGITS["classifiers"] = {name: DIGITS["classifiers"][name] for name in ("ce", "ect", "clean")}
 
 HEADER = ["run", "denoiser", "classifier", "sampler", "steps", "guidance", "scale", "seed", "num_images"]

@@ -47,7 +47,11 @@ def _check_rising(timesteps: Any) -> Any:
 
 # Kinds of parameters.
 Timesteps = Annotated[tuple[int, int], BeforeValidator(_check_rising)]
+Positive = Annotated[int, Field(gt=0, lt=2**63)]
 TwoOrMore = Annotated[int, Field(ge=2, lt=2**63)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Rule(BaseModel):

@@ -80,7 +80,7 @@ def keys(values) -> Iterator[str]:
         if key in ("denoisers", "classifiers", "ablations"):
             for entry in value.values():
                 yield from keys(entry)
-        elif key not in ("at_least", "scales", "vary"):
+        elif key not in ("at_least", "matched", "scales", "vary"):
             yield from keys(value)
 
 

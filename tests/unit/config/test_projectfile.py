@@ -1,5 +1,6 @@
 """Mistakes in the project file and its table of runs: one line, with place, value and remedy, before anything runs."""
 
+import math
 import re
 from pathlib import Path
 
@@ -201,6 +202,16 @@ NUMBERS = str(REPO / "config/imagenet256/published.tsv")
         ({"sampling": MINUTES}, "run `eddpm measure-speed"),
         ({"sweep__num_images": 3}, "sweep.num_images: too few"),
         ({"sweep__best": {"minimise": "vgg/fid"}}, "sweep.best: metric 'vgg/fid' is not measured; known: accuracy"),
+        ({"sweep__matched": {"vgg/fid": [1]}}, "sweep.matched: metric 'vgg/fid' is not measured; known: accuracy"),
+        ({"sweep__matched": {}}, "sweep.matched: value {}: mapping should have at least 1 item"),
+        ({"sweep__matched": {"accuracy": []}}, "sweep.matched.accuracy: value []: list should have at least 1 item"),
+        ({"sweep__matched": {"accuracy": 0.9}}, "sweep.matched.accuracy: value 0.9: input should be a valid list"),
+        ({"sweep__matched": {"accuracy": [0.95, 0.9]}}, "levels rise, and each comes once; sort them"),
+        ({"sweep__matched": {"accuracy": [0.9, 0.9]}}, "levels rise, and each comes once; sort them"),
+        ({"sweep__matched": {"accuracy": [math.nan]}}, "sweep.matched.accuracy.0: value nan: input should be a finite"),
+        ({"sweep__matched": {"accuracy": [0.9, 95]}}, "sweep.matched.accuracy: level 95 is never reached; give one"),
+        ({"sweep__matched": {"pixels/recall": [0]}}, "sweep.matched.pixels/recall: level 0 is never reached; give one"),
+        ({"sweep__matched": {"pixels/fid": [-1]}}, "level -1 is never reached; give one above 0"),
         ({"classifiers__ce__training__random_crop": True}, "set dataset.uncropped: true"),
         ({"diffusion__noise_schedule": "linear", "diffusion__diffusion_steps": 20}, "take more than 20"),
         ({"classifiers__Big": CE}, "classifiers.Big: value 'Big': string should match"),

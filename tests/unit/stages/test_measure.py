@@ -11,6 +11,7 @@ from samples import read_samples
 from tiny import write_settings
 
 from eddpm.errors import ArtifactError, ConfigError
+from eddpm.evaluation.bootstrap import standard_error
 from eddpm.guidance.rules.interval import Interval
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
@@ -24,12 +25,14 @@ RUN = "uadm25-g-eds"
 
 @pytest.fixture(scope="module")
 def measure(tiny, references, tmp_path_factory):
-    """Measures shards of some runs against references of both spaces; gives metrics, traces and grids."""
+    """Measures shards of some runs against references of both spaces; gives metrics, replicates, traces and grids."""
     folder = tmp_path_factory.mktemp("measured")
 
     def measure(runs, samples, features=(), against=references[1]):
         settings = [write_settings(folder / f"{run}.yaml", tiny.project.sample(run)) for run in runs]
-        outputs = [[folder / f"{len(runs)}-{run}.{kind}" for run in runs] for kind in ("json", "csv", "png")]
+        outputs = [
+            [folder / f"{len(runs)}-{run}.{kind}" for run in runs] for kind in ("json", "replicates.csv", "csv", "png")
+        ]
         weights = [tiny.weights["clean"]]
         measure_samples(references[0], settings, samples, list(features), weights, against, *outputs)
         return outputs
@@ -56,7 +59,7 @@ def metrics_of(measured):
 
 
 def test_a_run_has_metrics_named_by_their_space_a_trace_from_noise_to_image_and_a_grid(measure, shards):
-    (metrics,), (trace,), (grid,) = measure([RUN], shards)
+    (metrics,), (replicates,), (trace,), (grid,) = measure([RUN], shards)
     metrics = json.loads(metrics.read_text())
     networks = ["fid", "sfid", "kid", "inception_score", "precision", "recall"]
     names = ["accuracy", *(f"classifier:clean/{name}" for name in networks)]
@@ -66,6 +69,11 @@ def test_a_run_has_metrics_named_by_their_space_a_trace_from_noise_to_image_and_
     assert (metrics["num_images"], metrics["run"]["guidance"][0]["rule"]) == (16, "entropy")
     assert set(metrics["features"]) == {"pixels", "classifier:clean"}
     assert {metrics["identity"]} == {str(read_npz(path)["identity"]) for path in shards}
+
+    halves = pd.read_csv(replicates)
+    assert (list(halves), len(halves)) == (names, 50)
+    errors = {name: standard_error(values.to_numpy(), 16) for name, values in halves.items()}
+    assert errors == pytest.approx(metrics["standard_errors"], rel=1e-12)
 
     rows = pd.read_csv(trace)
     assert rows["t"].tolist() == list(range(960, -1, -40))
@@ -120,7 +128,7 @@ def test_there_are_standard_errors_up_to_10_000_images_above_on_request_and_neve
 @pytest.mark.filterwarnings("error")
 def test_a_scale_of_0_leaves_empty_cells_in_the_trace(tiny, measure, tmp_path):
     config = tiny.project.sample(RUN).model_copy(update={"scale": 0.0})
-    _, (trace,), _ = measure([RUN], sample_two(tiny, tmp_path, config))
+    _, _, (trace,), _ = measure([RUN], sample_two(tiny, tmp_path, config))
     assert not {"nan", "inf", "-inf"} & set(trace.read_text().replace("\n", ",").split(","))
     frame = pd.read_csv(trace)
     assert frame[["log10_scale", "log10_scale_std"]].isna().all(axis=None)
@@ -133,7 +141,7 @@ def test_steps_that_a_method_leaves_unguided_are_empty_in_the_trace_and_cost_no_
     config = tiny.project.sample(RUN).model_copy(update={"guidance": (*entropy, Interval(timesteps=(300, 900)))})
     paths = sample_two(tiny, tmp_path, config)
     measured = measure([RUN], paths)
-    frame = pd.read_csv(measured[1][0])
+    frame = pd.read_csv(measured[2][0])
     guided = frame["t"].between(300, 900)
     assert guided.sum() == 15
     assert frame[guided].notna().all(axis=None)
