@@ -1,8 +1,7 @@
 """A project: every run (rows of the table, of the scale sweep, at the best scale, of ablations) and every network, and
 the slice of settings for each stage. projectfile.py reads it from one YAML file and one table of runs."""
 
-import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from pydantic import Field
@@ -24,6 +23,7 @@ from eddpm.config.schema import (
     TrainDenoiserConfig,
 )
 from eddpm.config.sections import Classifier, Denoiser, Sampling
+from eddpm.config.seeds import TEMPERATURE_SCALED, TrainingSeeds, at_seed, entry_of, members_of, trained
 from eddpm.config.settings import Name, Settings, parse_settings
 from eddpm.config.spaces import INCEPTION, classifier_of
 from eddpm.config.userpaths import UserPath
@@ -31,7 +31,6 @@ from eddpm.errors import ConfigError
 from eddpm.guidance.rule import Pair, Rule, kind_of, neutral_scale
 from eddpm.io.names import listed
 
-TEMPERATURE_SCALED = "+temperature"  # ends the name of a classifier whose logits are divided by fitted temperatures
 TEMPERATURES = 10  # noise levels that have one each
 
 
@@ -43,6 +42,7 @@ class Project(Settings):
     diffusion: DiffusionConfig
     denoisers: dict[Name, Denoiser]
     classifiers: dict[Name, Classifier]
+    training_seeds: TrainingSeeds = ()  # each network is trained from each of them; none: from its own seed alone
     sampling: Sampling
     evaluation: EvaluationConfig
     runs: tuple[Run, ...]
@@ -56,6 +56,17 @@ class Project(Settings):
         """Every network by its place in the project file: denoisers.NAME, classifiers.NAME."""
         kinds = {"denoisers": self.denoisers, "classifiers": self.classifiers}
         return {f"{kind}.{name}": entry for kind, entries in kinds.items() for name, entry in entries.items()}
+
+    @cached_property
+    def trained(self) -> dict[str, Mapping[str, Denoiser | Classifier]]:
+        """The networks that are trained here, by kind and name: those of the file, and at other seeds those of runs."""
+        runs = self.all_runs.values()
+        return {
+            "denoisers": trained(
+                self.denoisers, [name for row in runs for name in (row.denoiser, self.other_denoiser(row)) if name]
+            ),
+            "classifiers": trained(self.classifiers, [row.classifier for row in runs if row.classifier]),
+        }
 
     # The runs -----------------------------------------------------------------------------------------------------
 
@@ -87,33 +98,37 @@ class Project(Settings):
         }
 
     @cached_property
-    def all_runs(self) -> dict[str, Run]:
+    def rows(self) -> dict[str, Run]:
+        """The rows of all tables, by slug."""
         ablated = {run: row for rows in self.ablation_runs.values() for run, row in rows.items()}
         return self.table_runs | self.sweep_runs | self.best_runs | ablated
+
+    @cached_property
+    def all_runs(self) -> dict[str, Run]:
+        """Every run that can be sampled, by slug: the rows, and their other members."""
+        return self.rows | _by_slug(member for members in self.runs_of_rows.values() for member in members.values())
+
+    def members(self, row: str) -> dict[int, str]:
+        """The runs whose mean a row is, by slug: one for each training seed, in the order of training_seeds.
+
+        A run differs from its row in its networks alone, and is the row itself where those have that seed. So is the
+        one run of a row of checkpoints alone (its seed is 0), or of a project without training_seeds.
+        """
+        return {seed: member.slug for seed, member in self.runs_of_rows[row].items()}
+
+    @cached_property
+    def runs_of_rows(self) -> dict[str, dict[int, Run]]:
+        """The members of each row by training seed."""
+        networks = {"denoiser": self.denoisers, "classifier": self.classifiers}
+        return {
+            slug: members_of(row, self.training_seeds, networks, self.other_denoiser(row))
+            for slug, row in self.rows.items()
+        }
 
     @property
     def swept_rows(self) -> list[Run]:
         """The rows of the table that have a grid of scales."""
         return [row for row in self.runs if row.guidance != "none" and self.sweep.grid(row.run)]
-
-    @cached_property
-    def shared_sweeps(self) -> dict[tuple[float, ...], list[str]]:
-        """The swept rows whose scales share a job, with one shard for each, by grid: those of a small enough sweep."""
-        most = self.sampling.target_minutes_per_shard
-        found: dict[tuple[float, ...], list[str]] = {}
-        for row in self.swept_rows:
-            grid = self.sweep.grid(row.run)
-            first = next(self.sweep.rows([row]))
-            together = self.image_seconds(row) * self.sweep.num_images * len(grid)
-            if self.shard_size(first) == first.num_images and not (most and together > 60 * most):
-                found.setdefault(grid, []).append(row.run)
-        return found
-
-    @cached_property
-    def shared_runs(self) -> set[str]:
-        """The runs of these sweeps, by slug."""
-        methods = set(itertools.chain(*self.shared_sweeps.values()))
-        return {run for run, row in self.sweep_runs.items() if row.method in methods}
 
     def sweep_of(self, method: str) -> list[str]:
         """The slugs of one method's sweep, by rising scale."""
@@ -135,7 +150,14 @@ class Project(Settings):
 
     def other_denoiser(self, row: Run) -> str | None:
         """The second denoiser of a pair, if it is not the run's own."""
-        return next((rule.other for rule in self.guidance_of(row) if isinstance(rule, Pair)), None)
+        name = next((rule.other for rule in self.guidance_of(row) if isinstance(rule, Pair)), None)
+        if name is None or row.training_seed is None:
+            return name
+        return at_seed(self.denoisers, name, row.training_seed)
+
+    def measured_sweep(self, method: str) -> list[str]:
+        """The runs that the best scale of a method is chosen from: the members of its sweep, by rising scale."""
+        return [member for row in self.sweep_of(method) for member in self.members(row).values()]
 
     def image_seconds(self, row: Run) -> float:
         """Seconds of a job for one image of a run."""
@@ -161,23 +183,27 @@ class Project(Settings):
         return {"image_size": self.dataset.image_size, "image_channels": self.dataset.image_channels}
 
     def unet(self, denoiser: str) -> UNetConfig:
-        entry = self.denoisers[denoiser]
+        entry = entry_of(self.denoisers, denoiser)
         num_classes = self.dataset.num_classes if entry.class_cond else None
         values = {**entry.network.model_dump(), **self._images, "num_classes": num_classes}
         return parse_settings(UNetConfig, values, f"denoiser '{denoiser}'")
 
     def encoder(self, classifier: str) -> EncoderConfig:
-        network = self.classifiers[classifier.removesuffix(TEMPERATURE_SCALED)].network
+        network = entry_of(self.classifiers, classifier).network
         values = {**network.model_dump(), **self._images, "num_classes": self.dataset.num_classes}
         values["temperatures"] = TEMPERATURES if classifier.endswith(TEMPERATURE_SCALED) else None
         return parse_settings(EncoderConfig, values, f"classifier '{classifier}'")
 
     def train_denoiser(self, name: str) -> TrainDenoiserConfig:
-        parts = {"network": self.unet(name), "diffusion": self.diffusion, "training": self.denoisers[name].training}
+        parts = {
+            "network": self.unet(name),
+            "diffusion": self.diffusion,
+            "training": entry_of(self.denoisers, name).training,
+        }
         return parse_settings(TrainDenoiserConfig, parts, f"denoiser '{name}'")
 
     def train_classifier(self, name: str) -> TrainClassifierConfig:
-        entry = self.classifiers[name]
+        entry = entry_of(self.classifiers, name)
         return TrainClassifierConfig(
             network=self.encoder(name),
             diffusion=self.diffusion,

@@ -12,8 +12,9 @@ from eddpm.config import paths
 from eddpm.config.assets import Asset, asset_file, assets
 from eddpm.config.methods import RULES
 from eddpm.config.metrics import METRICS, base_name
-from eddpm.config.project import TEMPERATURE_SCALED, Project
+from eddpm.config.project import Project
 from eddpm.config.runs import MOST_ROWS, Run
+from eddpm.config.seeds import TEMPERATURE_SCALED
 from eddpm.config.settings import COMMAND, FILE_NAME, SHORT, parse_settings, read_table
 from eddpm.config.userpaths import expand, why_absent
 from eddpm.errors import ConfigError
@@ -60,6 +61,7 @@ def load_project(values: dict[str, Any], place: str) -> Project:
         _in_sweep(project, place),
         _in_ablations(project, place),
         _in_weights(project, place),
+        _in_seeds(project, place),
     )
     if first := next(itertools.chain(*mistakes), None):
         raise ConfigError(first)
@@ -74,8 +76,9 @@ def _read_runs(path: Path) -> list[Run]:
     for column, count in Counter(header).items():
         if count > 1:
             raise ConfigError(f"{path} line 1: column {column!r} is there {count} times; drop all but one")
-    if "method" in header:
-        raise ConfigError(f"{path}: column 'method' is of generated rows; remove it")
+    for column in ("method", "training_seed"):
+        if column in header:
+            raise ConfigError(f"{path}: column '{column}' is of generated rows; remove it")
     if first := next(_parameters(header, f"{path}: column"), None):
         raise ConfigError(first)
     runs = [_run(row, where) for where, row in rows]
@@ -96,12 +99,15 @@ def _run(row: dict[str, str], where: str) -> Run:
 
 def _in_counts(project: Project, place: str) -> Iterator[str]:
     """Before any row is generated: there may be more than the memory holds."""
-    counts = {"sweep.scales": sum(len(project.sweep.grid(row.run)) for row in project.swept_rows)}
+    counts = {"runs": len(project.runs)}
+    counts["sweep.scales"] = sum(len(project.sweep.grid(row.run)) for row in project.swept_rows)
     for name, ablation in project.ablations.items():
         counts[f"ablations.{name}"] = len(ablation.rows) * math.prod(map(len, ablation.vary.values()))
-    for key, count in counts.items():
+    seeds = len(project.training_seeds)
+    for key, rows in counts.items():
+        count, kind = (rows * seeds, "rows times training seeds") if seeds else (rows, "rows")
         if count > MOST_ROWS:
-            yield f"{place}: {key}: {count:,} rows, of which a table has {MOST_ROWS:,} at most; give fewer"
+            yield f"{place}: {key}: {count:,} {kind}, of which a table has {MOST_ROWS:,} at most; give fewer"
 
 
 def _in_files(project: Project, row: Run, where: str) -> Iterator[str]:
@@ -239,6 +245,15 @@ def _in_ablations(project: Project, place: str) -> Iterator[str]:
                 yield from _in_row(project, variant, place, f"{where}: row '{variant.run}'")
                 if folders.setdefault(variant.slug, variant) != variant:
                     yield f"{where}: row '{variant.run}': would share its folder with another; drop one"
+
+
+def _in_seeds(project: Project, place: str) -> Iterator[str]:
+    for row, runs in project.runs_of_rows.items():
+        for run in runs.values():
+            where = f"{place}: training_seeds: run '{run.run}'"
+            if run.slug != row and run.slug in project.rows:
+                yield f"{where} would share its folder with row '{project.rows[run.slug].run}'; rename that row"
+            yield from _in_files(project, run, where)
 
 
 def _in_weights(project: Project, place: str) -> Iterator[str]:

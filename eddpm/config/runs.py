@@ -19,6 +19,16 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", re.sub(r"[()]", "", name.lower())).strip("-.")
 
 
+def member_name(row: str, training_seed: int | str) -> str:
+    """The name of a run of a row whose networks are trained from another seed than their entries say."""
+    return f"{row} with training_seed {training_seed}"
+
+
+def row_name(run: str) -> str:
+    """The name of the row that a run is a member of."""
+    return re.sub(member_name("", r"\d+$"), "", run)
+
+
 def _check_scales(scales: tuple[float, ...]) -> tuple[float, ...]:
     if len({slug(f"{scale:g}") for scale in scales}) < len(scales):
         raise ValueError("two scales share a name; drop one")
@@ -64,6 +74,7 @@ class Run(RunColumns):
     guidance: Name  # a method of the project, or a rule that needs no parameters
     num_images: Positive
     method: str = ""  # of a generated row: the row of the table it varies
+    training_seed: Seed | None = None  # of a member of a row whose networks have other seeds
 
     @model_validator(mode="after")
     def _can_be_sampled(self):
@@ -79,7 +90,7 @@ class Run(RunColumns):
     def columns(self) -> dict[str, Any]:
         """The values of the columns that ablations can vary, in the one order that names are made in."""
         first = ("denoiser", "classifier", *REQUIRED_COLUMNS, "num_images")
-        return in_order(self.model_dump(exclude={"run", "method"}), first)
+        return in_order(self.model_dump(exclude={"run", "method", "training_seed"}), first)
 
 
 class Sweep(Settings):

@@ -200,6 +200,21 @@ def test_changing_one_scale_remakes_that_run_and_what_shows_it(finished):
     assert jobs == {}
 
 
+def test_a_further_training_seed_trains_and_samples_beside_what_is_there(finished):
+    jobs = finished.planned("all", "--config", "training_seeds=[0, 1]")
+    found = {rule: {path.split("/")[3] for path in outputs} for rule, outputs in jobs.items()}
+    assert found["train_denoiser"] == {"uadm+seed1", "cadm+seed1"}
+    assert found["train_classifier"] == {"ce+seed1", "ect+seed1"}  # the judge stays the one
+    rows = {"uadm5", "uadm5-g", "cadm5-g-eds-ect"}
+    best = {f"{row}-at-best" for row in rows - {"uadm5"}}  # by the mean over both, and so chosen anew
+    member = "-with-training-seed-1"
+    assert found["sample_shard"] == best | {f"{run}{member}" for run in rows | best}
+    assert found["sample_sweep"] == {f"{row}-at-{scale}{member}" for row in rows - {"uadm5"} for scale in (1, 4)}
+    assert found["measure_sweep"] == found["sample_sweep"]
+    assert "measure_classifier" not in jobs  # a figure shows the first seed
+    assert finished.planned("results/digits/runs/uadm5-g/metrics.json", "--config", "training_seeds=[1]") == {}
+
+
 @pytest.mark.parametrize(
     ("change", "rules"),
     [

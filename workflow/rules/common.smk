@@ -5,18 +5,13 @@ import re
 from eddpm.config import outputs, paths
 from eddpm.config.assets import assets, file_of, space_files, weights_file
 from eddpm.config.frozen import frozen_parts, frozen_text
-from eddpm.config.jobs import sampling_job
+from eddpm.config.jobs import sampling_job, shared_sweeps, shares_job
 from eddpm.config.resources import MOST_MINUTES
-from eddpm.config.runs import slug
+from eddpm.config.runs import member_name, row_name, slug
 
 
 def this_environment(wildcards):
     """No environment to make: jobs run in that of snakemake. The linter wants each rule to name one."""
-
-
-def trained(entries):
-    """The networks that are trained here, by name."""
-    return [name for name, entry in entries.items() if entry.training]
 
 
 SETTINGS = frozen_parts(project)
@@ -59,8 +54,8 @@ FIGURES = [
 # Of a rule, all jobs have as many outputs: the scales of a method share a job by a rule for each grid, whose name ends
 # with this. What a profile says of the first is for all.
 GRIDS = {
-    f"_{number}" if number > 1 else "": (scales, list(map(slug, methods)))
-    for number, (scales, methods) in enumerate(project.shared_sweeps.items(), 1)
+    f"_{number}" if number > 1 else "": grid
+    for number, grid in enumerate(shared_sweeps(project).items(), 1)
 }
 for rule_name, grid in itertools.product(("sample_sweep", "measure_sweep"), GRIDS):
     for settings in (
@@ -69,8 +64,15 @@ for rule_name, grid in itertools.product(("sample_sweep", "measure_sweep"), GRID
     ):
         if rule_name in settings:
             settings.setdefault(f"{rule_name}{grid}", settings[rule_name])
+SHARING = {run for run, row in project.sweep_runs.items() if shares_job(project, row)}
 # The runs that have jobs of their own.
-LONE_RUNS = [run for run in project.all_runs if run not in project.shared_runs]
+LONE_RUNS = [
+    run
+    for run, row in project.all_runs.items()
+    if slug(row_name(row.run)) not in SHARING
+]
+MEMBERS = [slug(member_name("", seed)) for seed in project.training_seeds]
+TRAINED = project.trained  # with the networks of other training seeds
 
 
 def one_of(names):
@@ -81,8 +83,9 @@ def one_of(names):
 wildcard_constraints:
     experiment=project.experiment,
     run=one_of(project.all_runs),
-    denoiser=one_of(project.denoisers),
-    classifier=one_of(project.classifiers),
+    member=f"(?:-(?:{one_of(MEMBERS)}))?",
+    denoiser=one_of(project.denoisers | TRAINED["denoisers"]),
+    classifier=one_of(project.classifiers | TRAINED["classifiers"]),
     guide=one_of(project.guiding_classifiers),
     part=one_of(SETTINGS),
     shard=r"\d{4,6}",
@@ -106,13 +109,27 @@ def images_at_once(entry):
 # Of runs.
 
 
+def swept(wildcards):
+    """The runs of a job that samples all scales of the method {run}, with the networks of {member}."""
+    return [
+        f"{run}{wildcards.member}"
+        for run in project.sweep_of(project.table_runs[wildcards.run].run)
+    ]
+
+
+def sampled_run(wildcards):
+    """The run of a job that samples; the first of several, which have the same networks."""
+    several = "member" in wildcards.keys()
+    return project.all_runs[swept(wildcards)[0] if several else wildcards.run]
+
+
 def run_denoiser(wildcards):
-    return weights_file(project, "denoisers", project.all_runs[wildcards.run].denoiser)
+    return weights_file(project, "denoisers", sampled_run(wildcards).denoiser)
 
 
 def run_classifier(wildcards):
     """The classifier that guides a run: no file, or one."""
-    name = project.all_runs[wildcards.run].classifier
+    name = sampled_run(wildcards).classifier
     return weights_file(project, "classifiers", name) if name else []
 
 
@@ -136,8 +153,8 @@ def run_features(wildcards):
 
 
 def of_each_scale(pattern, scales):
-    """That file of each run in the sweep of the method {run}."""
-    runs = [f"{{run}}-at-{slug(f'{scale:g}')}" for scale in scales]
+    """That file of each run in such a job."""
+    runs = [f"{{run}}-at-{slug(f'{scale:g}')}{{member}}" for scale in scales]
     return expand(pattern, run=runs, shard="0000", allow_missing=True)
 
 
@@ -147,7 +164,7 @@ def metrics_of(runs):
 
 def sweep_metrics(wildcards):
     """The metrics of the sweep that a run at the best scale is chosen from."""
-    return metrics_of(project.sweep_of(project.best_runs[wildcards.run].method))
+    return metrics_of(project.measured_sweep(project.all_runs[wildcards.run].method))
 
 
 # Of tables and figures.
@@ -158,7 +175,7 @@ def table_metrics(wildcards):
 
 
 def table_names(wildcards):
-    return [row.run for row in TABLES[wildcards.table].runs.values()]
+    return [run.run for run in TABLES[wildcards.table].runs.values()]
 
 
 def table_caption(wildcards):
@@ -183,7 +200,7 @@ def figure_denoisers(wildcards):
 
 
 def figure_caption(wildcards):
-    return outputs.FIGURES[wildcards.figure].caption
+    return outputs.figure_caption(project, wildcards.figure)
 
 
 # Time and memory to ask a cluster for.
@@ -204,5 +221,4 @@ def shard_minutes(wildcards, attempt):
 
 
 def sweep_minutes(wildcards, attempt):
-    first = project.sweep_of(project.table_runs[wildcards.run].run)[0]
-    return sampling_job(project, first, "0000").minutes(attempt)
+    return sampling_job(project, swept(wildcards)[0], "0000").minutes(attempt)

@@ -54,7 +54,7 @@ for grid, (scales, methods) in GRIDS.items():
             traces=of_each_scale(paths.TRACE, scales),
             grids=of_each_scale(paths.GRID, scales),
         log:
-            "logs/{experiment}/measure_sweep/{run}.log",
+            "logs/{experiment}/measure_sweep/{run}{member}.log",
         wildcard_constraints:
             run=one_of(methods),
         conda:

@@ -33,7 +33,7 @@ rule make_table:
 
 rule compare_published:
     input:
-        metrics=metrics_of(project.table_runs),
+        metrics=metrics_of(TABLES["main"].runs),
     output:
         csv=paths.TABLE.replace("{table}", "published") + ".csv",
         md=paths.TABLE.replace("{table}", "published") + ".md",
@@ -50,7 +50,7 @@ rule compare_published:
     conda:
         this_environment
     params:
-        runs=[row.run for row in project.runs],
+        runs=[run.run for run in TABLES["main"].runs.values()],
         caption=outputs.PUBLISHED_CAPTION,
         published=project.published or [],
         contents=checksums(
@@ -64,10 +64,13 @@ rule compare_published:
         " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 
 
+MATCHED = TABLES["sweep"].runs if "sweep" in TABLES else []
+
+
 rule match_methods:
     input:
-        metrics=metrics_of(project.sweep_runs),
-        replicates=expand(paths.REPLICATES, run=project.sweep_runs, allow_missing=True),
+        metrics=metrics_of(MATCHED),
+        replicates=expand(paths.REPLICATES, run=MATCHED, allow_missing=True),
     output:
         csv=paths.TABLE.replace("{table}", "matched") + ".csv",
         md=paths.TABLE.replace("{table}", "matched") + ".md",
@@ -92,7 +95,7 @@ rule match_methods:
         ),
     shell:
         "python -m eddpm match-methods --runs {params.runs:q} --methods {params.methods:q}"
-        " --denoisers {params.denoisers:q} --levels {params.levels:q}"
+        " --denoisers {params.denoisers:q} --trainings {params.trainings} --levels {params.levels:q}"
         " --metrics {input.metrics} --replicates {input.replicates} --caption={params.caption:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 

@@ -53,9 +53,9 @@ for grid, (scales, methods) in GRIDS.items():
         output:
             samples=of_each_scale(paths.SAMPLES, scales),
         log:
-            "logs/{experiment}/sample_sweep/{run}.log",
+            "logs/{experiment}/sample_sweep/{run}{member}.log",
         benchmark:
-            "benchmarks/{experiment}/sample_sweep/{run}.tsv"
+            "benchmarks/{experiment}/sample_sweep/{run}{member}.tsv"
         wildcard_constraints:
             run=one_of(methods),
         conda:

@@ -3,7 +3,7 @@
 import pytest
 from projects import EDS, ROW, UNGUIDED, load
 
-from eddpm.config.outputs import FIGURES, figure_inputs, matched_methods, runs_of, tables_of, targets_of
+from eddpm.config.outputs import FIGURES, figure_caption, figure_inputs, matched_methods, runs_of, tables_of, targets_of
 from eddpm.errors import ConfigError
 
 SCALE = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
@@ -46,6 +46,28 @@ def test_best_scales_say_by_what_and_from_which_images_they_were_chosen(project,
 def test_guidance_is_traced_for_guided_rows_alone(project):
     traces = {row["run"]: f"runs/{slug}/trace.csv" for row, slug in ((ROW, "uadm25-g"), (EDS, "uadm25-g-eds"))}
     assert figure_inputs(project(), "trace") == traces
+
+
+def test_with_training_seeds_tables_have_all_runs_of_a_row_and_figures_of_runs_the_first(project):
+    made = project(training_seeds=[1, 0], sweep__scales=[2])
+    member = "-with-training-seed-1"
+    main, sweep = (tables_of(made)[name] for name in ("main", "sweep"))
+    rows = [row["run"] for row in (ROW, EDS, UNGUIDED)]
+    assert list(main.runs)[:2] == [f"uadm25-g{member}", "uadm25-g"]
+    assert main.methods == [row for row in rows for _ in range(2)]
+    assert next(zip(sweep.runs, sweep.methods, sweep.scales, strict=True)) == (
+        f"uadm25-g-at-2{member}",
+        rows[0],
+        "2",
+    )
+    assert set(runs_of(made, "all")) == {run for row in made.rows for run in made.members(row).values()}
+    assert figure_inputs(made, "samples")[rows[0]] == f"runs/uadm25-g{member}/samples/0000.npz"
+    assert figure_inputs(made, "trace")[rows[0]] == f"runs/uadm25-g{member}/trace.csv"
+    assert figure_inputs(made, "noise_levels") == {"ce": "classifiers/ce+seed1/noise_levels.jsonl"}
+    assert figure_caption(made, "trace").endswith(" Networks that are trained here are those of training seed 1.")
+    assert figure_caption(made, "fronts").endswith(" are means over 2 training seeds.")
+    for plain in (project(), project(training_seeds=[1])):
+        assert figure_caption(plain, "trace") == FIGURES["trace"].caption
 
 
 # Targets ----------------------------------------------------------------------------------------------------------
