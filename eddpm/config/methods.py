@@ -1,7 +1,7 @@
 """The rules that there are: one of each file in rules/."""
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -53,3 +53,20 @@ def _as_method(values: Any) -> tuple[Rule, ...]:
 
 # A guidance method: a rule with its parameters, or a list of rules that act together.
 Method = Annotated[tuple[SerializeAsAny[Rule], ...], BeforeValidator(_as_method)]
+
+
+def rules_of(method: str, methods: Mapping[str, tuple[Rule, ...]]) -> tuple[Rule, ...]:
+    """The rules of a method by its name: one of a project's `methods`, or a rule that needs no parameters.
+
+    Raises ConfigError where there is none of that name.
+    """
+    if method in methods:
+        return methods[method]
+    if method in RULES:
+        try:
+            return (parse_settings(RULES[method], {}, method),)
+        except ConfigError as error:
+            reason = f"needs parameters, as a method of `guidance` has them ({error})"
+            raise ConfigError(f"guidance '{method}' {reason}") from None
+    known = listed([*methods, *RULES], most=40)
+    raise ConfigError(f"guidance {method!r} is no method of `guidance`, and no rule; known: {known}")

@@ -126,13 +126,17 @@ def tables_of(project: Project) -> dict[str, Table]:
 
 def matched_methods(project: Project) -> dict[str, Any]:
     """The table of methods at matched strength: what `eddpm match-methods` takes apart from files, by option."""
-    rows = [(row, *member) for slug, row in project.sweep_runs.items() for member in project.runs_of_rows[slug].items()]
     levels = (project.sweep.matched or {}).items()
+    runs = [
+        (run.run, row, seed)
+        for slug, row in project.sweep_runs.items()
+        for seed, run in project.runs_of_rows[slug].items()
+    ]
     return {
-        "runs": [run.run for _, _, run in rows],
-        "methods": [row.method for row, _, _ in rows],
-        "denoisers": [row.denoiser for row, _, _ in rows],
-        "trainings": [seed for _, seed, _ in rows],
+        "runs": [name for name, _, _ in runs],
+        "methods": [row.method for _, row, _ in runs],
+        "denoisers": [row.denoiser for _, row, _ in runs],
+        "trainings": [seed for _, _, seed in runs],
         "levels": [f"{name}={level:g}" for name, several in levels for level in several],
         "caption": _matched_caption(project.sweep),
     }
@@ -145,8 +149,8 @@ def _matched_caption(sweep: Sweep) -> str:
         " grid. Where no two have the level between them, the table says so; nothing is extrapolated. The row below a"
         " method is its difference to the first method of the same denoiser that reaches the level. Each scale has"
         f" {sweep.num_images:,} images of seed {sweep.seed}; all methods share their noise and classes, so the error of"
-        " a difference is that of pairs. Numbers come with one standard error. Few images raise every FID: compare"
-        " within this table."
+        " a difference is that of pairs. Errors (±, one standard error) cover other images, not other trainings. Few"
+        " images raise every FID: compare within this table."
     )
 
 

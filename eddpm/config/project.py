@@ -1,12 +1,13 @@
 """A project: every run (rows of the table, of the scale sweep, at the best scale, of ablations) and every network, and
 the slice of settings for each stage. projectfile.py reads it from one YAML file and one table of runs."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from pydantic import Field
 
-from eddpm.config.methods import RULES, Method
+from eddpm.config.methods import Method
 from eddpm.config.metrics import of_labels, of_space
 from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.resources import image_seconds, shard_size
@@ -27,9 +28,7 @@ from eddpm.config.seeds import TEMPERATURE_SCALED, TrainingSeeds, at_seed, entry
 from eddpm.config.settings import Name, Settings, parse_settings
 from eddpm.config.spaces import INCEPTION, classifier_of
 from eddpm.config.userpaths import UserPath
-from eddpm.errors import ConfigError
 from eddpm.guidance.rule import Pair, Rule, kind_of, neutral_scale
-from eddpm.io.names import listed
 
 TEMPERATURES = 10  # noise levels that have one each
 
@@ -130,6 +129,25 @@ class Project(Settings):
         """The rows of the table that have a grid of scales."""
         return [row for row in self.runs if row.guidance != "none" and self.sweep.grid(row.run)]
 
+    @cached_property
+    def shared_sweeps(self) -> dict[tuple[float, ...], list[str]]:
+        """The swept rows whose scales share a job, with one shard for each, by grid: those of a small enough sweep."""
+        most = self.sampling.target_minutes_per_shard
+        found: dict[tuple[float, ...], list[str]] = {}
+        for row in self.swept_rows:
+            grid = self.sweep.grid(row.run)
+            first = next(self.sweep.rows([row]))
+            together = self.image_seconds(row) * self.sweep.num_images * len(grid)
+            if self.shard_size(first) == first.num_images and not (most and together > 60 * most):
+                found.setdefault(grid, []).append(row.run)
+        return found
+
+    @cached_property
+    def shared_runs(self) -> set[str]:
+        """The runs of these sweeps, by slug."""
+        methods = set(itertools.chain(*self.shared_sweeps.values()))
+        return {run for run, row in self.sweep_runs.items() if row.method in methods}
+
     def sweep_of(self, method: str) -> list[str]:
         """The slugs of one method's sweep, by rising scale."""
         rows = [row for row in self.sweep_runs.values() if row.method == method]
@@ -137,16 +155,7 @@ class Project(Settings):
 
     def guidance_of(self, row: Run) -> tuple[Rule, ...]:
         """The rules of a run's method. Raises ConfigError where there is none of that name."""
-        if row.guidance in self.guidance:
-            return self.guidance[row.guidance]
-        if row.guidance in RULES:
-            try:
-                return (parse_settings(RULES[row.guidance], {}, row.guidance),)
-            except ConfigError as error:
-                reason = f"needs parameters, as a method of `guidance` has them ({error})"
-                raise ConfigError(f"guidance '{row.guidance}' {reason}") from None
-        known = listed([*self.guidance, *RULES], most=40)
-        raise ConfigError(f"guidance {row.guidance!r} is no method of `guidance`, and no rule; known: {known}")
+        return rules_of(row.guidance, self.guidance)
 
     def other_denoiser(self, row: Run) -> str | None:
         """The second denoiser of a pair, if it is not the run's own."""

@@ -5,7 +5,7 @@ import re
 from eddpm.config import outputs, paths
 from eddpm.config.assets import assets, file_of, space_files, weights_file
 from eddpm.config.frozen import frozen_parts, frozen_text
-from eddpm.config.jobs import sampling_job, shared_sweeps, shares_job
+from eddpm.config.jobs import sampling_job
 from eddpm.config.resources import MOST_MINUTES
 from eddpm.config.runs import member_name, row_name, slug
 
@@ -54,8 +54,8 @@ FIGURES = [
 # Of a rule, all jobs have as many outputs: the scales of a method share a job by a rule for each grid, whose name ends
 # with this. What a profile says of the first is for all.
 GRIDS = {
-    f"_{number}" if number > 1 else "": grid
-    for number, grid in enumerate(shared_sweeps(project).items(), 1)
+    f"_{number}" if number > 1 else "": (scales, list(map(slug, methods)))
+    for number, (scales, methods) in enumerate(project.shared_sweeps.items(), 1)
 }
 for rule_name, grid in itertools.product(("sample_sweep", "measure_sweep"), GRIDS):
     for settings in (
@@ -64,12 +64,14 @@ for rule_name, grid in itertools.product(("sample_sweep", "measure_sweep"), GRID
     ):
         if rule_name in settings:
             settings.setdefault(f"{rule_name}{grid}", settings[rule_name])
-SHARING = {run for run, row in project.sweep_runs.items() if shares_job(project, row)}
 # The runs that have jobs of their own.
 LONE_RUNS = [
     run
     for run, row in project.all_runs.items()
-    if slug(row_name(row.run)) not in SHARING
+    if slug(row_name(row.run)) not in project.shared_runs
+]
+SWEPT_RUNS = [
+    run for row in project.sweep_runs for run in project.members(row).values()
 ]
 MEMBERS = [slug(member_name("", seed)) for seed in project.training_seeds]
 TRAINED = project.trained  # with the networks of other training seeds
@@ -135,7 +137,7 @@ def run_classifier(wildcards):
 
 def run_other_denoiser(wildcards):
     """The second denoiser of a pair: no file, or one."""
-    name = project.other_denoiser(project.all_runs[wildcards.run])
+    name = project.other_denoiser(sampled_run(wildcards))
     return weights_file(project, "denoisers", name) if name else []
 
 

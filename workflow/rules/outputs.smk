@@ -64,13 +64,10 @@ rule compare_published:
         " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 
 
-MATCHED = TABLES["sweep"].runs if "sweep" in TABLES else []
-
-
 rule match_methods:
     input:
-        metrics=metrics_of(MATCHED),
-        replicates=expand(paths.REPLICATES, run=MATCHED, allow_missing=True),
+        metrics=metrics_of(SWEPT_RUNS),
+        replicates=expand(paths.REPLICATES, run=SWEPT_RUNS, allow_missing=True),
     output:
         csv=paths.TABLE.replace("{table}", "matched") + ".csv",
         md=paths.TABLE.replace("{table}", "matched") + ".md",

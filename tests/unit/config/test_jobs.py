@@ -3,7 +3,7 @@
 import pytest
 from tiny import tiny_project, tiny_values
 
-from eddpm.config.jobs import sampling_job, shared_sweeps
+from eddpm.config.jobs import sampling_job
 from eddpm.config.resources import image_seconds, job_minutes, shard_size
 
 SPEED = {"guided": 1, "unguided": 2}  # 25 steps: 25 s for a guided image, 12.5 s for another
@@ -45,9 +45,10 @@ def test_scales_of_a_method_share_a_job_by_the_grid_and_the_time_of_each_method(
     sweep = tiny_values()["sweep"] | {"num_images": 60, "scales": grids}
     sampling = {"batch_size": 3, "speed": SPEED, "target_minutes_per_shard": 51}  # two scales take 50
     project = tiny_project(sampling=sampling, sweep=sweep)
-    assert shared_sweeps(project) == {(1, 4): ["uadm25-g", "cadm25-g"], (4, 1): ["uadm25-g-eds"]}
+    assert project.shared_sweeps == {(1, 4): ["UADM(25)-G", "CADM(25)-G"], (4, 1): ["UADM(25)-G+EDS"]}
     assert sampling_job(project, "uadm25-g-eds-at-4", "0000").runs == ["uadm25-g-eds-at-1", "uadm25-g-eds-at-4"]
     assert sampling_job(project, "cadm25-g-eds-at-2", "0000").runs == ["cadm25-g-eds-at-2"]
+    assert project.shared_runs == {run for run in project.sweep_runs if not run.startswith("cadm25-g-eds-at")}
 
 
 @pytest.mark.parametrize(

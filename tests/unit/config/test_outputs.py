@@ -3,7 +3,15 @@
 import pytest
 from projects import EDS, ROW, UNGUIDED, load
 
-from eddpm.config.outputs import FIGURES, figure_caption, figure_inputs, matched_methods, runs_of, tables_of, targets_of
+from eddpm.config.outputs import (
+    FIGURES,
+    figure_caption,
+    figure_inputs,
+    matched_methods,
+    runs_of,
+    tables_of,
+    targets_of,
+)
 from eddpm.errors import ConfigError
 
 SCALE = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]

@@ -108,10 +108,8 @@ def test_a_row_whose_folder_would_be_that_of_another_seed_is_refused(table):
 
 
 def test_the_second_denoiser_of_a_pair_has_the_seed_of_the_member(table):
-    pair = "CADM(25)-CFG\tcadm\t\tddim\tddim25\tcfg\t2\t0\t8"
-    project = load(
-        table, pair, training_seeds=[0, 1], guidance={"cfg": {"rule": "classifier_free", "unconditional": "uadm"}}
-    )
+    pair = {**UNGUIDED, "run": "CADM(25)-CFG", "denoiser": "cadm", "guidance": "cfg", "scale": "2"}
+    project = load(table, pair, **SEEDS, guidance={"cfg": {"rule": "classifier_free", "unconditional": "uadm"}})
     rows = [project.all_runs[run] for run in project.members("cadm25-cfg").values()]
     assert [(row.denoiser, project.other_denoiser(row)) for row in rows] == [
         ("cadm", "uadm"),
