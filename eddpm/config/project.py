@@ -7,7 +7,7 @@ from functools import cached_property
 
 from pydantic import Field
 
-from eddpm.config.methods import Method
+from eddpm.config.methods import Method, rules_of
 from eddpm.config.metrics import of_labels, of_space
 from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.resources import image_seconds, shard_size
