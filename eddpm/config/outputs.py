@@ -149,8 +149,8 @@ def _matched_caption(sweep: Sweep) -> str:
         " grid. Where no two have the level between them, the table says so; nothing is extrapolated. The row below a"
         " method is its difference to the first method of the same denoiser that reaches the level. Each scale has"
         f" {sweep.num_images:,} images of seed {sweep.seed}; all methods share their noise and classes, so the error of"
-        " a difference is that of pairs. Errors (±, one standard error) cover other images, not other trainings. Few"
-        " images raise every FID: compare within this table."
+        " a difference is that of pairs. Numbers come with one standard error. Few images raise every FID: compare"
+        " within this table."
     )
 
 

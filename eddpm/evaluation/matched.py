@@ -154,11 +154,11 @@ def _numbers(sweep: Sweep, match: Match, metrics: list[str], other: tuple[str, M
 def _error(values: np.ndarray, on_halves: np.ndarray, num_images: int) -> np.ndarray:
     """Standard errors (M,) of the mean of values (T, M) over trainings, with their values (T, R, M) on halves.
 
-    Over images, and over trainings where there are several; nan without halves.
+    Over images, where there are halves, and over trainings, where there are several; nan where there is neither.
     """
     trainings, halves = on_halves.shape[:2]
-    if halves < 2:
+    if trainings < 2 and halves < 2:
         return np.full(values.shape[1:], math.nan)
-    images = standard_error(on_halves.mean(axis=0), num_images)
+    images = standard_error(on_halves.mean(axis=0), num_images) if halves > 1 else 0.0
     spread = values.std(axis=0, ddof=1) if trainings > 1 else 0.0
     return np.sqrt(images**2 + spread**2 / trainings)

@@ -157,7 +157,10 @@ def test_halves_that_do_not_pass_through_the_level_count_at_the_end_of_the_grid_
     assert row["pixels/fid_se"] == pytest.approx(np.std([1, 1, 0.625, 0.625], ddof=1))
 
 
-def test_without_halves_there_are_numbers_but_no_errors():
-    row = matched_frame([of_curves(accuracy=[0.5, 0.9], fid=[0, 1])], METRICS, LEVEL).iloc[0]
-    assert row["pixels/fid"] == pytest.approx(0.75)
-    assert np.isnan([row["pixels/fid_se"], row["scale_se"]]).all()
+def test_without_halves_errors_are_those_of_trainings_or_there_are_none():
+    one = of_curves(accuracy=[0.5, 0.9], fid=[0, 1])
+    two = of_curves(accuracy=[[0.5, 0.9]] * 2, fid=[[0, 1], [0, 3]])
+    rows = [matched_frame([sweep], METRICS, LEVEL).iloc[0] for sweep in (one, two)]
+    assert [row["pixels/fid"] for row in rows] == pytest.approx([0.75, 1.5])
+    assert np.isnan([rows[0]["pixels/fid_se"], rows[0]["scale_se"]]).all()
+    assert rows[1]["pixels/fid_se"] == pytest.approx(0.75)
