@@ -1,6 +1,7 @@
 """Measuring samples of runs within the pipeline."""
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from eddpm.models.device import device_name, pick_device
 from eddpm.stages import OptionalFiles, check_count
 from eddpm.stages.features import features_of, open_spaces, read_features
 from eddpm.stages.references import ReferenceFile
+from eddpm.stages.sample import seconds_file
 from eddpm.stages.sampler import COSTS, TRACED
 
 logger = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class _Run:
     def __init__(self, config: SampleConfig, paths: list[Path], features: list[Path]):
         self.config, self.features = config, features
         self.shards = _read_shards(paths)
+        self.cost = _cost(paths, self.shards)
         self.images = Joined(paths[0].parent, [ImageFile(path) for path in paths])
         identities = {str(shard["identity"]) for shard in self.shards if "identity" in shard}
         if len(identities) > 1:
@@ -130,7 +133,7 @@ def _measure_run(
             "run": row,
             "identity": run.identity,
             "num_images": len(labels),
-            "cost": _cost(run.shards, len(labels)),
+            "cost": run.cost,
             "metrics": values,
             "standard_errors": standard_errors(on_halves, len(labels)),
             "features": described,
@@ -146,19 +149,31 @@ def _read_shards(paths: list[Path]) -> list[dict[str, np.ndarray]]:
     for path, shard in zip(paths, shards, strict=True):
         trace, timesteps = shard["trace"], shard["timesteps"]
         is_trace = trace.shape[1:] == (len(TRACED), 2) and timesteps.ndim == 1 and len(trace) <= len(timesteps)
-        alike = trace.shape == shards[0]["trace"].shape and np.array_equal(timesteps, shards[0]["timesteps"])
+        is_trace = is_trace and shard["cost"].shape == (len(COSTS),) and shard["cost"].dtype.kind == "i"
+        alike = trace.shape == shards[0]["trace"].shape and all(
+            np.array_equal(shard[name], shards[0][name]) for name in ("timesteps", "cost")
+        )
         if not (is_trace and alike) or trace.dtype.kind != "f":
             raise ArtifactError(
-                f"{path}: trace {trace.dtype} {trace.shape} and timesteps {timesteps.shape} are not those of a run's"
-                f" shard, or unlike those of {paths[0]}; name the shards of one run"
+                f"{path}: trace {trace.dtype} {trace.shape}, timesteps {timesteps.shape} and cost"
+                f" {shard['cost'].shape} are not those of a run's shard, or unlike those of {paths[0]}; name the shards"
+                " of one run"
             )
     return shards
 
 
-def _cost(shards: list[dict[str, np.ndarray]], num_images: int) -> dict[str, float]:
-    """Of an image: the evaluations of each network, and the seconds of its sampling, loading of networks left out."""
-    evaluations = dict(zip(COSTS, map(int, shards[0]["cost"]), strict=False))
-    return {**evaluations, "seconds": sum(float(shard["cost"][-1]) for shard in shards) / num_images}
+def _cost(paths: list[Path], shards: list[dict[str, np.ndarray]]) -> dict[str, float | None]:
+    """Of an image: the evaluations of each network, and the seconds of its sampling, loading of networks left out.
+
+    The seconds are none where the file that tells them is lost.
+    """
+    try:
+        seconds = sum(float(seconds_file(path).read_text()) for path in paths)
+    except (OSError, ValueError):
+        seconds = math.nan
+    per_image = seconds / sum(len(shard["arr_1"]) for shard in shards)
+    evaluations = dict(zip(COSTS, shards[0]["cost"].tolist(), strict=True))
+    return {**evaluations, "seconds": per_image if math.isfinite(per_image) else None}
 
 
 def num_replicates(asked: int | None, num_images: int, k: int) -> int:

@@ -1,11 +1,12 @@
 """The settings of sampling: rules of guidance among them, and steps that leave guided DDIM no signal."""
 
 import pytest
-from least_values import SAMPLE, refusal
+from least_values import ENCODER, SAMPLE, refusal
 
 from eddpm.config.methods import RULES
 from eddpm.config.samples import SampleConfig
 from eddpm.config.settings import parse_settings
+from eddpm.guidance.rule import Pair
 
 
 @pytest.mark.parametrize("parameters", [{"eds_timesteps": [0, 0], "entropy_classes": 1000}, {"timesteps": [0, 999]}])
@@ -48,6 +49,30 @@ def test_guided_ddim_of_steps_that_keep_a_timestep_without_signal_is_refused_wit
 )
 def test_where_no_step_without_signal_is_guided_by_ddim_nothing_is_refused(steps, changes):
     parse_settings(SampleConfig, {**SAMPLE, "steps": steps, **changes}, "here")
+
+
+class Other(Pair):
+    """A rule of two denoisers."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"gradient_at": "mean"},
+            "gradient_at 'mean' is of a classifier, guidance by test_samples has none; set it to",
+        ),
+        ({"classifier": ENCODER}, "guidance by test_samples is of two denoisers; name no classifier"),
+    ],
+)
+def test_a_pair_of_denoisers_goes_with_nothing_of_a_classifier(monkeypatch, changes, message):
+    monkeypatch.setitem(RULES, "other", Other)
+    values = {**SAMPLE, "sampler": "ddpm", "classifier": None, "guidance": {"rule": "other"}}
+    assert refusal(SampleConfig, values | changes).startswith(message)
+    parse_settings(SampleConfig, values, "here")
+    parse_settings(
+        SampleConfig, values | {"sampler": "ddim", "steps": "25"}, "here"
+    )  # its step has a length of its own
 
 
 def test_a_rule_that_moves_by_a_length_of_its_own_is_not_refused(monkeypatch):
