@@ -16,7 +16,7 @@ RESULTS := results/digits
 demo: $(VENV)/installed
 	@PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- all
 	@PATH="$$PWD/$(BIN):$$PATH" snakemake --report $(RESULTS)/report.html --quiet all
-	@echo; cat $(RESULTS)/tables/main.md; echo; cat $(RESULTS)/tables/best_scale.md
+	@echo; cat $(RESULTS)/tables/main.md; echo; cat $(RESULTS)/tables/matched.md
 	@echo; echo "Tables, figures and report.html: $(RESULTS)/"
 
 test: $(VENV)/installed

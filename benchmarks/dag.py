@@ -31,7 +31,11 @@ def write_project(folder: Path, methods: int, scales: int, shards: int) -> Path:
     header = "run\tdenoiser\tclassifier\tsampler\tsteps\tguidance\tscale\tseed\tnum_images\n"
     rows = [f"UADM-{k}\tuadm\tce\tddim\tddim25\tentropy\t4\t0\t{images}\n" for k in range(methods)]
     table.write_text(header + "".join(rows), encoding="utf-8")
-    config["sweep"] |= {"scales": [1 + k for k in range(scales)], "num_images": images}
+    config["sweep"] |= {
+        "best": {"minimise": "pixels/fid"},
+        "scales": [1 + k for k in range(scales)],
+        "num_images": images,
+    }
     config["sampling"] |= {"shard_size": SHARD_SIZE}
     config["runs"], config["ablations"] = str(table), {}
     path = folder / "config.yaml"

@@ -49,13 +49,15 @@ def prc_fidelity(sets):
 
 
 def standard_errors(sets):
-    from eddpm.evaluation.bootstrap import REPLICATES, half_samples
+    from eddpm.evaluation.bootstrap import REPLICATES, half_samples, standard_error
     from eddpm.evaluation.features import FeatureSet
     from eddpm.evaluation.frechet import GaussianStats
-    from eddpm.evaluation.metrics import Pair, standard_errors
+    from eddpm.evaluation.metrics import Pair, measure_halves
 
     reference, samples = (FeatureSet(each.numpy(), GaussianStats.of(each.numpy()), None, None) for each in sets)
-    return list(standard_errors(Pair(samples, reference, 3), half_samples(len(samples.pooled), REPLICATES)).values())
+    count = len(samples.pooled)
+    on_halves = measure_halves(Pair(samples, reference, 3), half_samples(count, REPLICATES))
+    return [standard_error(values, count) for values in on_halves.values()]
 
 
 def run(name: str, images: int, dimensions: int) -> None:

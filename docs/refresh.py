@@ -20,7 +20,7 @@ from eddpm.reporting.tables import metrics_cells, pipe_table
 ROOT = Path(__file__).parents[1]
 RESULTS, DOCS = ROOT / "results/digits", ROOT / "docs/digits"
 CONFIG = ROOT / "config/digits/config.yaml"
-TABLES = ["main", "best_scale", "sweep"]
+TABLES = ["main", "matched", "sweep"]
 README_COLUMNS = ["run", "scale", "accuracy", "pixels/fid", "pixels/recall"]
 ABLATION_COLUMNS = ["run", "scale", "accuracy", "classifier:clean/fid", "pixels/fid"]
 ABLATION_COLUMNS += ["pixels/precision", "pixels/recall"]

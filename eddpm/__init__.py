@@ -17,7 +17,7 @@ _LIBRARY = {
     "eddpm.guidance.rules.none": ("Unguided",),
     "eddpm.guidance.rules.constant": ("Constant",),
     "eddpm.guidance.rules.entropy": ("Entropy",),
-    "eddpm.diffusion.sampling": ("sample_ddpm", "sample_ddim"),
+    "eddpm.diffusion.sampling": ("sample_ddpm", "sample_ddim", "clipped", "thresholded"),
     "eddpm.diffusion.schedule": ("NoiseSchedule", "make_schedule", "respace"),
     "eddpm.diffusion.noise": ("ImageNoise", "image_labels"),
     "eddpm.diffusion.images": ("to_float", "to_uint8"),

@@ -3,8 +3,10 @@ from eddpm.diffusion.images import to_float as to_float
 from eddpm.diffusion.images import to_uint8 as to_uint8
 from eddpm.diffusion.noise import ImageNoise as ImageNoise
 from eddpm.diffusion.noise import image_labels as image_labels
+from eddpm.diffusion.sampling import clipped as clipped
 from eddpm.diffusion.sampling import sample_ddim as sample_ddim
 from eddpm.diffusion.sampling import sample_ddpm as sample_ddpm
+from eddpm.diffusion.sampling import thresholded as thresholded
 from eddpm.diffusion.schedule import NoiseSchedule as NoiseSchedule
 from eddpm.diffusion.schedule import make_schedule as make_schedule
 from eddpm.diffusion.schedule import respace as respace

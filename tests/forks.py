@@ -47,13 +47,13 @@ sys.exit(code[0] if code else {ENDED})
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Path]:
-    """The folder of the stand-ins, while they are served."""
+def serving(folder: Path, repo: Path = REPO) -> Iterator[Path]:
+    """The folder of the stand-ins, while they are served, of the package in `repo`."""
     for name in ("python", "snakemake"):
         (folder / name).write_text(STAND_IN)
         (folder / name).chmod(0o755)
     # Of a job that has more threads than the machine has cores, those that wait must not spin.
-    environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    environment = os.environ | {"PYTHONPATH": str(repo), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     how = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "start_new_session": True}
     server = subprocess.Popen([sys.executable, __file__, folder], env=environment, **how)
     try:

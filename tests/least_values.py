@@ -30,7 +30,7 @@ SAMPLE = {
     "diffusion": DIFFUSION,
     "sampler": "ddim",
     "steps": "ddim25",
-    "guidance": "constant",
+    "guidance": {"rule": "constant"},
     "scale": 4,
     "seed": 0,
 }

@@ -24,12 +24,12 @@ class Outputs:
             self.text("settings", self.results / part / "settings.yaml", frozen_text(settings))
         self.text("dataset", Path(f"resources/datasets/{project.experiment}/dataset.json"), "{}")
         for kind in ("denoisers", "classifiers"):
-            for name in getattr(project, kind):
+            for name in getattr(project, kind) | project.trained[kind]:
                 self.text("network", Path(weights_file(project, kind, name)), f"weights of {name}")
-        for run in project.all_runs:
-            if run not in project.best_runs:
-                self.run(run, "samples", "metrics")
-        for run, row in project.best_runs.items():
+        runs = project.all_runs.items()
+        for run in [run for run, row in runs if row.scale != "best"]:
+            self.run(run, "samples", "metrics")
+        for run, row in [(run, row) for run, row in runs if row.scale == "best"]:
             first = project.sweep_runs[project.sweep_of(row.method)[0]].scale
             chosen = project.sample(run).model_copy(update={"scale": first})
             self.text("choice", self.results / f"runs/{run}/settings.yaml", frozen_text(chosen))

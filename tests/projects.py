@@ -13,6 +13,7 @@ from eddpm.errors import ConfigError
 DIGITS = yaml.safe_load((REPO / "config/digits/config.yaml").read_text())
 DIGITS["runs"] = str(REPO / DIGITS["runs"])
 DIGITS["ablations"] = {}
+DIGITS["sweep"] = {"scales": [1, 4, 16], "num_images": 120, "seed": 1, "best": {"minimise": "pixels/fid"}}
 DIGITS["classifiers"] = {name: DIGITS["classifiers"][name] for name in ("ce", "ect", "clean")}
 
 HEADER = ["run", "denoiser", "classifier", "sampler", "steps", "guidance", "scale", "seed", "num_images"]

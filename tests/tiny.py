@@ -20,7 +20,7 @@ def tiny_values() -> dict:
         entry["training"].update(iterations=3, batch_size=8, save_interval=2)
     values["dataset"].update(validation_fraction=0.05)
     values["sampling"].update(shard_size=8, batch_size=3)
-    values["sweep"].update(scales=[1, 4], num_images=8)
+    values["sweep"].update(scales=[1, 4], num_images=8, best={"minimise": "pixels/fid", "at_least": {"accuracy": 0.9}})
     values["ablations"] = {}
     for name in ("ect-0.05", "ect-0.2", "ect-0.5"):  # of ablations
         del values["classifiers"][name]

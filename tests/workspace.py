@@ -20,8 +20,8 @@ CADM(5)-G+EDS+ECT\tcadm\tect\tddpm\t5\tentropy\t2\t0\t8
 class Workspace:
     """A folder with a tiny config, and snakemake to run in it: that of `programs`, such as the `forks` of tests."""
 
-    def __init__(self, folder: Path, runs: str = RUNS, programs: Path | None = None, **changes):
-        self.folder = folder
+    def __init__(self, folder: Path, runs: str = RUNS, programs: Path | None = None, repo: Path = REPO, **changes):
+        self.folder, self.repo = folder, repo
         folder.mkdir(parents=True, exist_ok=True)
         self.write_runs(runs)
         self.values = {**tiny_values(), "runs": "runs.tsv", **changes}
@@ -37,7 +37,7 @@ class Workspace:
         (self.folder / "runs.tsv").write_text(runs)
 
     def command(self, *arguments: str) -> list[str]:
-        snakefile = str(REPO / "workflow/Snakefile")
+        snakefile = str(self.repo / "workflow/Snakefile")
         return ["snakemake", "--snakefile", snakefile, "--configfile", "config.yaml", "--cores", "2", *arguments]
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
@@ -50,7 +50,7 @@ class Workspace:
     def eddpm(self, *arguments: str) -> str:
         """What a verb prints of this project."""
         command = [sys.executable, "-m", "eddpm", *arguments, "--config", "config.yaml"]
-        environment = self.environment | {"PYTHONPATH": str(REPO)}
+        environment = self.environment | {"PYTHONPATH": str(self.repo)}
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=True)
         return done.stdout
 

@@ -16,16 +16,15 @@ def frozen_parts(project: Project) -> dict[str, Settings]:
 
     A run at the best scale waits for the sweep: its settings are frozen apart from the scale.
     """
-    denoisers = [name for name, entry in project.denoisers.items() if entry.training]
-    classifiers = [name for name, entry in project.classifiers.items() if entry.training]
+    runs = project.all_runs.items()
     return {
         "dataset": project.dataset,
         "evaluation": project.measure(),
-        **{f"denoisers/{name}": project.train_denoiser(name) for name in denoisers},
-        **{f"classifiers/{name}": project.train_classifier(name) for name in classifiers},
-        **{f"runs/{run}": project.sample(run) for run in project.all_runs if run not in project.best_runs},
+        **{f"denoisers/{name}": project.train_denoiser(name) for name in project.trained["denoisers"]},
+        **{f"classifiers/{name}": project.train_classifier(name) for name in project.trained["classifiers"]},
+        **{f"runs/{run}": project.sample(run) for run, row in runs if row.scale != "best"},
         **{f"classifiers/{name}/levels": project.measure_classifier(name) for name in project.guiding_classifiers},
-        **{f"runs/{run}/choice": project.choice(run) for run in project.best_runs},
+        **{f"runs/{run}/choice": project.choice(run) for run, row in runs if row.scale == "best"},
     }
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from eddpm.config import paths
 from eddpm.config.project import Project
 from eddpm.config.resources import job_minutes
-from eddpm.config.runs import slug
+from eddpm.config.runs import row_name, slug
 
 
 class SamplingJob(NamedTuple):
@@ -23,9 +23,10 @@ class SamplingJob(NamedTuple):
 
 def sampling_job(project: Project, run: str, shard: str) -> SamplingJob:
     """The job that samples a shard of a run, by slug."""
-    if project.sweep_shares_jobs and run in project.sweep_runs:
-        method = project.sweep_runs[run].method
-        rule, job, runs = "sample_sweep", slug(method), project.sweep_of(method)
+    row = slug(row_name(project.all_runs[run].run))
+    if row in project.shared_runs:
+        method, member = project.sweep_runs[row].method, run.removeprefix(row)  # all scales with the same networks
+        rule, job, runs = "sample_sweep", slug(method) + member, [each + member for each in project.sweep_of(method)]
     else:
         rule, job, runs = "sample_shard", f"{run}/{shard}", [run]
     start, stop = project.shards(run)[shard]

@@ -1,10 +1,10 @@
 """The tables and figures of an experiment, and the target that makes each."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eddpm.config.project import Project
-from eddpm.config.runs import Run, Sweep
+from eddpm.config.runs import Run, Sweep, row_name
 from eddpm.errors import ConfigError
 
 PUBLISHED_CAPTION = (
@@ -14,7 +14,7 @@ PUBLISHED_CAPTION = (
 
 
 class Table(NamedTuple):
-    """The rows of a table, by slug, and its caption."""
+    """The runs of a table, by slug, whose rows are the means over their members, and its caption."""
 
     runs: dict[str, Run]
     caption: str
@@ -22,12 +22,12 @@ class Table(NamedTuple):
 
     @property
     def methods(self) -> list[str]:
-        """The name of each row beside its scale."""
-        return [row.method if self.by_scale else row.run for row in self.runs.values()]
+        """The name of each run's row beside its scale."""
+        return [run.method if self.by_scale else row_name(run.run) for run in self.runs.values()]
 
     @property
     def scales(self) -> list[str]:
-        return [row.scale if row.scale == "best" else f"{row.scale:g}" for row in self.runs.values()]
+        return [run.scale if run.scale == "best" else f"{run.scale:g}" for run in self.runs.values()]
 
 
 class Figure(NamedTuple):
@@ -80,31 +80,78 @@ FIGURES = {
 def figure_inputs(project: Project, figure: str) -> dict[str, str]:
     """The files that a figure is drawn from, below results/EXPERIMENT/, by label.
 
-    Samples and traces are those of the runs table, noise levels those of its guiding classifiers.
+    Samples and traces are those of the runs table, noise levels those of its guiding classifiers; of several training
+    seeds, those of the first.
     """
-    runs = project.table_runs.items()
+    first = {row: next(iter(runs.values())) for row, runs in project.runs_of_rows.items()}
+    runs = [(row, first[slug]) for slug, row in project.table_runs.items()]
     return {
-        "samples": {row.run: f"runs/{run}/samples/0000.npz" for run, row in runs},
-        "traces": {row.run: f"runs/{run}/trace.csv" for run, row in runs if row.classifier},
-        "noise_levels": {name: f"classifiers/{name}/noise_levels.jsonl" for name in project.table_guiding_classifiers},
+        "samples": {row.run: f"runs/{run.slug}/samples/0000.npz" for row, run in runs},
+        "traces": {row.run: f"runs/{run.slug}/trace.csv" for row, run in runs if run.classifier},
+        "noise_levels": {
+            row.classifier: f"classifiers/{run.classifier}/noise_levels.jsonl" for row, run in runs if row.classifier
+        },
         "sweep": {"sweep": "tables/sweep.csv"},
     }[FIGURES[figure].inputs]
 
 
+def figure_caption(project: Project, figure: str) -> str:
+    """The caption of a figure, which says what is shown of several training seeds."""
+    caption, seeds = FIGURES[figure].caption, project.training_seeds
+    if all(len(runs) == 1 for runs in project.runs_of_rows.values()):
+        return caption
+    if FIGURES[figure].inputs == "sweep":
+        return f"{caption} Numbers of networks that are trained here are means over {len(seeds)} training seeds."
+    return f"{caption} Networks that are trained here are those of training seed {seeds[0]}."
+
+
 def tables_of(project: Project) -> dict[str, Table]:
     """Every table of measured runs, by name."""
-    found = {"main": Table(project.table_runs, "The runs of the table, each at the scale that the table gives it.")}
+
+    def table(rows: dict[str, Run], caption: str, by_scale: bool = False) -> Table:
+        members = [run for row in rows for run in project.runs_of_rows[row].values()]
+        return Table({run.slug: run for run in members}, caption, by_scale)
+
+    found = {"main": table(project.table_runs, "The runs of the table, each at the scale that the table gives it.")}
     if project.best_runs:
-        found["best_scale"] = Table(project.best_runs, _best_caption(project.sweep), by_scale=True)
-        found["sweep"] = Table(
-            project.sweep_runs,
-            "Every method over the grid of scales. Few images raise every FID: compare within this table.",
-            by_scale=True,
-        )
+        found["best_scale"] = table(project.best_runs, _best_caption(project.sweep), by_scale=True)
+    if project.sweep_runs:
+        caption = "Every method over the grid of scales. Few images raise every FID: compare within this table."
+        found["sweep"] = table(project.sweep_runs, caption, by_scale=True)
     for name, ablation in project.ablations.items():
         varied = f"Varied: {', '.join(ablation.vary)}; all else is as in the row that a name begins with."
-        found[name] = Table(project.ablation_runs[name], f"{ablation.note} {varied}".strip())
+        found[name] = table(project.ablation_runs[name], f"{ablation.note} {varied}".strip())
     return found
+
+
+def matched_methods(project: Project) -> dict[str, Any]:
+    """The table of methods at matched strength: what `eddpm match-methods` takes apart from files, by option."""
+    levels = (project.sweep.matched or {}).items()
+    runs = [
+        (run.run, row, seed)
+        for slug, row in project.sweep_runs.items()
+        for seed, run in project.runs_of_rows[slug].items()
+    ]
+    return {
+        "runs": [name for name, _, _ in runs],
+        "methods": [row.method for _, row, _ in runs],
+        "denoisers": [row.denoiser for _, row, _ in runs],
+        "trainings": [seed for _, _, seed in runs],
+        "levels": [f"{name}={level:g}" for name, several in levels for level in several],
+        "caption": _matched_caption(project.sweep),
+    }
+
+
+def _matched_caption(sweep: Sweep) -> str:
+    return (
+        "Every method of the sweep at the same strength: where its sweep first reaches a level, by rising scale."
+        " Numbers are interpolated, linearly in the logarithm of the scale, between two neighbouring scales of the"
+        " grid. Where no two have the level between them, the table says so; nothing is extrapolated. The row below a"
+        " method is its difference to the first method of the same denoiser that reaches the level. Each scale has"
+        f" {sweep.num_images:,} images of seed {sweep.seed}; all methods share their noise and classes, so the error of"
+        " a difference is that of pairs. Numbers come with one standard error. Few images raise every FID: compare"
+        " within this table."
+    )
 
 
 def _best_caption(sweep: Sweep) -> str:
@@ -127,8 +174,10 @@ def targets_of(project: Project) -> dict[str, list[str]]:
     if project.table_guiding_classifiers:
         table += ["figures/noise_levels.png", "figures/trace.png"]
     ablations = {f"ablation_{name}": [f"tables/{name}.csv"] for name in project.ablations}
-    if project.best_runs:
-        scale = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
+    if project.sweep_runs:
+        chosen = ["tables/best_scale.csv"] if project.best_runs else []
+        matched = ["tables/matched.csv"] if project.sweep.matched else []
+        scale = [*chosen, *matched, "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
         if {"accuracy", "pixels/fid"} <= set(project.metric_names):
             scale.append("figures/fronts.png")
         ablations["ablation_scale"] = scale

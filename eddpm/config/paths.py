@@ -21,6 +21,7 @@ RUN_SETTINGS = RUN + "/settings.yaml"
 SAMPLES = RUN + "/samples/{shard}.npz"
 FEATURES = RUN + "/features/{shard}.npz"
 METRICS = RUN + "/metrics.json"
+REPLICATES = RUN + "/replicates.csv"  # metrics of random halves of the images
 TRACE = RUN + "/trace.csv"
 GRID = RUN + "/grid.png"
 EXPORTED = RUN + "/samples.npz"

@@ -1,12 +1,13 @@
 """A project: every run (rows of the table, of the scale sweep, at the best scale, of ablations) and every network, and
 the slice of settings for each stage. projectfile.py reads it from one YAML file and one table of runs."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from pydantic import Field
 
-from eddpm.config.methods import RULES, Method
+from eddpm.config.methods import Method, rules_of
 from eddpm.config.metrics import of_labels, of_space
 from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.resources import image_seconds, shard_size
@@ -23,14 +24,12 @@ from eddpm.config.schema import (
     TrainDenoiserConfig,
 )
 from eddpm.config.sections import Classifier, Denoiser, Sampling
+from eddpm.config.seeds import TEMPERATURE_SCALED, TrainingSeeds, at_seed, entry_of, members_of, trained
 from eddpm.config.settings import Name, Settings, parse_settings
 from eddpm.config.spaces import INCEPTION, classifier_of
 from eddpm.config.userpaths import UserPath
-from eddpm.errors import ConfigError
 from eddpm.guidance.rule import Pair, Rule, kind_of, neutral_scale
-from eddpm.io.names import listed
 
-TEMPERATURE_SCALED = "+temperature"  # ends the name of a classifier whose logits are divided by fitted temperatures
 TEMPERATURES = 10  # noise levels that have one each
 
 
@@ -42,6 +41,7 @@ class Project(Settings):
     diffusion: DiffusionConfig
     denoisers: dict[Name, Denoiser]
     classifiers: dict[Name, Classifier]
+    training_seeds: TrainingSeeds = ()  # each network is trained from each of them; none: from its own seed alone
     sampling: Sampling
     evaluation: EvaluationConfig
     runs: tuple[Run, ...]
@@ -55,6 +55,17 @@ class Project(Settings):
         """Every network by its place in the project file: denoisers.NAME, classifiers.NAME."""
         kinds = {"denoisers": self.denoisers, "classifiers": self.classifiers}
         return {f"{kind}.{name}": entry for kind, entries in kinds.items() for name, entry in entries.items()}
+
+    @cached_property
+    def trained(self) -> dict[str, Mapping[str, Denoiser | Classifier]]:
+        """The networks that are trained here, by kind and name: those of the file, and at other seeds those of runs."""
+        runs = self.all_runs.values()
+        return {
+            "denoisers": trained(
+                self.denoisers, [name for row in runs for name in (row.denoiser, self.other_denoiser(row)) if name]
+            ),
+            "classifiers": trained(self.classifiers, [row.classifier for row in runs if row.classifier]),
+        }
 
     # The runs -----------------------------------------------------------------------------------------------------
 
@@ -70,10 +81,10 @@ class Project(Settings):
 
     @cached_property
     def best_runs(self) -> dict[str, Run]:
-        """Each of those rows at the scale that its sweep finds best."""
+        """Each of those rows at the scale that its sweep finds best, where the sweep is to choose one."""
         return _by_slug(
             row.model_copy(update={"run": f"{row.run} at best", "method": row.run, "scale": "best"})
-            for row in self.swept_rows
+            for row in (self.swept_rows if self.sweep.best else ())
         )
 
     @cached_property
@@ -86,9 +97,32 @@ class Project(Settings):
         }
 
     @cached_property
-    def all_runs(self) -> dict[str, Run]:
+    def rows(self) -> dict[str, Run]:
+        """The rows of all tables, by slug."""
         ablated = {run: row for rows in self.ablation_runs.values() for run, row in rows.items()}
         return self.table_runs | self.sweep_runs | self.best_runs | ablated
+
+    @cached_property
+    def all_runs(self) -> dict[str, Run]:
+        """Every run that can be sampled, by slug: the rows, and their other members."""
+        return self.rows | _by_slug(member for members in self.runs_of_rows.values() for member in members.values())
+
+    def members(self, row: str) -> dict[int, str]:
+        """The runs whose mean a row is, by slug: one for each training seed, in the order of training_seeds.
+
+        A run differs from its row in its networks alone, and is the row itself where those have that seed. So is the
+        one run of a row of checkpoints alone (its seed is 0), or of a project without training_seeds.
+        """
+        return {seed: member.slug for seed, member in self.runs_of_rows[row].items()}
+
+    @cached_property
+    def runs_of_rows(self) -> dict[str, dict[int, Run]]:
+        """The members of each row by training seed."""
+        networks = {"denoiser": self.denoisers, "classifier": self.classifiers}
+        return {
+            slug: members_of(row, self.training_seeds, networks, self.other_denoiser(row))
+            for slug, row in self.rows.items()
+        }
 
     @property
     def swept_rows(self) -> list[Run]:
@@ -96,17 +130,23 @@ class Project(Settings):
         return [row for row in self.runs if row.guidance != "none" and self.sweep.grid(row.run)]
 
     @cached_property
-    def sweep_shares_jobs(self) -> bool:
-        """All scales of a method share a job, with one shard for each scale, where a sweep is small enough."""
+    def shared_sweeps(self) -> dict[tuple[float, ...], list[str]]:
+        """The swept rows whose scales share a job, with one shard for each, by grid: those of a small enough sweep."""
         most = self.sampling.target_minutes_per_shard
+        found: dict[tuple[float, ...], list[str]] = {}
+        for row in self.swept_rows:
+            grid = self.sweep.grid(row.run)
+            first = next(self.sweep.rows([row]))
+            together = self.image_seconds(row) * self.sweep.num_images * len(grid)
+            if self.shard_size(first) == first.num_images and not (most and together > 60 * most):
+                found.setdefault(grid, []).append(row.run)
+        return found
 
-        def fits(row: Run) -> bool:
-            together = self.sweep.num_images * len(self.sweep.grid(row.method))
-            return self.shard_size(row) == row.num_images and not (
-                most and self.image_seconds(row) * together > 60 * most
-            )
-
-        return len(self.sweep.grids) == 1 and all(map(fits, self.sweep_runs.values()))
+    @cached_property
+    def shared_runs(self) -> set[str]:
+        """The runs of these sweeps, by slug."""
+        methods = set(itertools.chain(*self.shared_sweeps.values()))
+        return {run for run, row in self.sweep_runs.items() if row.method in methods}
 
     def sweep_of(self, method: str) -> list[str]:
         """The slugs of one method's sweep, by rising scale."""
@@ -115,16 +155,18 @@ class Project(Settings):
 
     def guidance_of(self, row: Run) -> tuple[Rule, ...]:
         """The rules of a run's method. Raises ConfigError where there is none of that name."""
-        if row.guidance in self.guidance:
-            return self.guidance[row.guidance]
-        if row.guidance in RULES:
-            return (parse_settings(RULES[row.guidance], {}, f"rule '{row.guidance}'"),)
-        known = listed([*self.guidance, *RULES], most=40)
-        raise ConfigError(f"guidance {row.guidance!r} is no method of `guidance`, and no rule; known: {known}")
+        return rules_of(row.guidance, self.guidance)
 
     def other_denoiser(self, row: Run) -> str | None:
         """The second denoiser of a pair, if it is not the run's own."""
-        return next((rule.other for rule in self.guidance_of(row) if isinstance(rule, Pair)), None)
+        name = next((rule.other for rule in self.guidance_of(row) if isinstance(rule, Pair)), None)
+        if name is None or row.training_seed is None:
+            return name
+        return at_seed(self.denoisers, name, row.training_seed)
+
+    def measured_sweep(self, method: str) -> list[str]:
+        """The runs that the best scale of a method is chosen from: the members of its sweep, by rising scale."""
+        return [member for row in self.sweep_of(method) for member in self.members(row).values()]
 
     def image_seconds(self, row: Run) -> float:
         """Seconds of a job for one image of a run."""
@@ -150,25 +192,25 @@ class Project(Settings):
         return {"image_size": self.dataset.image_size, "image_channels": self.dataset.image_channels}
 
     def unet(self, denoiser: str) -> UNetConfig:
-        entry = self.denoisers[denoiser]
+        entry = entry_of(self.denoisers, denoiser)
         num_classes = self.dataset.num_classes + bool(entry.label_dropout) if entry.class_cond else None
         values = {**entry.network.model_dump(), **self._images, "num_classes": num_classes}
         return parse_settings(UNetConfig, values, f"denoiser '{denoiser}'")
 
     def encoder(self, classifier: str) -> EncoderConfig:
-        network = self.classifiers[classifier.removesuffix(TEMPERATURE_SCALED)].network
+        network = entry_of(self.classifiers, classifier).network
         values = {**network.model_dump(), **self._images, "num_classes": self.dataset.num_classes}
         values["temperatures"] = TEMPERATURES if classifier.endswith(TEMPERATURE_SCALED) else None
         return parse_settings(EncoderConfig, values, f"classifier '{classifier}'")
 
     def train_denoiser(self, name: str) -> TrainDenoiserConfig:
-        entry = self.denoisers[name]
+        entry = entry_of(self.denoisers, name)
         parts = {"network": self.unet(name), "diffusion": self.diffusion}
         parts |= {"training": entry.training, "label_dropout": entry.label_dropout}
         return parse_settings(TrainDenoiserConfig, parts, f"denoiser '{name}'")
 
     def train_classifier(self, name: str) -> TrainClassifierConfig:
-        entry = self.classifiers[name]
+        entry = entry_of(self.classifiers, name)
         return TrainClassifierConfig(
             network=self.encoder(name),
             diffusion=self.diffusion,

@@ -10,15 +10,18 @@ from typing import Any
 
 from eddpm.config import paths
 from eddpm.config.assets import Asset, asset_file, assets
-from eddpm.config.project import TEMPERATURE_SCALED, Project
+from eddpm.config.methods import RULES
+from eddpm.config.metrics import METRICS, base_name
+from eddpm.config.project import Project
 from eddpm.config.runs import MOST_ROWS, Run
+from eddpm.config.seeds import TEMPERATURE_SCALED
 from eddpm.config.settings import COMMAND, FILE_NAME, SHORT, parse_settings, read_table
 from eddpm.config.userpaths import expand, why_absent
 from eddpm.errors import ConfigError
 from eddpm.io.filekinds import unreadable
 from eddpm.io.names import listed
 
-RESERVED = ("main", "published", "best_scale", "sweep", "scale")  # names of tables and of targets
+RESERVED = ("main", "published", "best_scale", "matched", "sweep", "scale")  # names of tables and of targets
 DEFAULT = "config/digits/config.yaml"  # the project that snakemake runs where none is named
 
 
@@ -52,11 +55,13 @@ def load_project(values: dict[str, Any], place: str) -> Project:
         raise ConfigError(f"{place}: {error}") from None
     mistakes = (
         _in_counts(project, place),
+        _in_methods(project, place),
         _in_table(project, place, str(table)),
         _in_evaluation(project, place),
         _in_sweep(project, place),
         _in_ablations(project, place),
         _in_weights(project, place),
+        _in_seeds(project, place),
     )
     if first := next(itertools.chain(*mistakes), None):
         raise ConfigError(first)
@@ -71,8 +76,11 @@ def _read_runs(path: Path) -> list[Run]:
     for column, count in Counter(header).items():
         if count > 1:
             raise ConfigError(f"{path} line 1: column {column!r} is there {count} times; drop all but one")
-    if "method" in header:
-        raise ConfigError(f"{path}: column 'method' is of generated rows; remove it")
+    for column in ("method", "training_seed"):
+        if column in header:
+            raise ConfigError(f"{path}: column '{column}' is of generated rows; remove it")
+    if first := next(_parameters(header, f"{path}: column"), None):
+        raise ConfigError(first)
     runs = [_run(row, where) for where, row in rows]
     if not runs:
         raise ConfigError(f"{path}: has no rows; add one line per run")
@@ -91,12 +99,15 @@ def _run(row: dict[str, str], where: str) -> Run:
 
 def _in_counts(project: Project, place: str) -> Iterator[str]:
     """Before any row is generated: there may be more than the memory holds."""
-    counts = {"sweep.scales": sum(len(project.sweep.grid(row.run)) for row in project.swept_rows)}
+    counts = {"runs": len(project.runs)}
+    counts["sweep.scales"] = sum(len(project.sweep.grid(row.run)) for row in project.swept_rows)
     for name, ablation in project.ablations.items():
         counts[f"ablations.{name}"] = len(ablation.rows) * math.prod(map(len, ablation.vary.values()))
-    for key, count in counts.items():
+    seeds = len(project.training_seeds)
+    for key, rows in counts.items():
+        count, kind = (rows * seeds, "rows times training seeds") if seeds else (rows, "rows")
         if count > MOST_ROWS:
-            yield f"{place}: {key}: {count:,} rows, of which a table has {MOST_ROWS:,} at most; give fewer"
+            yield f"{place}: {key}: {count:,} {kind}, of which a table has {MOST_ROWS:,} at most; give fewer"
 
 
 def _in_files(project: Project, row: Run, where: str) -> Iterator[str]:
@@ -122,6 +133,17 @@ def _unknown(names: Iterable[str], known: Iterable[str], before: str, fault: str
             yield f"{before} {name!r} {fault}; known: {listed(known, most=30)}"
 
 
+def _parameters(columns: Iterable[str], before: str) -> Iterator[str]:
+    """Columns that are none, but parameters of rules."""
+    for column in columns:
+        rules = [name for name, rule in RULES.items() if column in rule.model_fields]
+        if rules and column not in Run.model_fields:
+            yield (
+                f"{before} {column!r} is a parameter of a rule; write NAME: {{rule: {rules[0]}, {column}: ...}} in"
+                " `guidance` of the project file, and NAME as a row's guidance"
+            )
+
+
 def _in_row(project: Project, row: Run, place: str, where: str) -> Iterator[str]:
     """Of a row of the table, or of an ablation."""
     classifiers = [row.classifier.removesuffix(TEMPERATURE_SCALED)] if row.classifier else []
@@ -138,6 +160,12 @@ def _in_row(project: Project, row: Run, place: str, where: str) -> Iterator[str]
         yield f"{where}: {row.num_images} images are too few for nearest_neighbours; ask for more"
     yield from _in_files(project, row, where)
     project.sample_row(row, where)
+
+
+def _in_methods(project: Project, place: str) -> Iterator[str]:
+    for name, rules in project.guidance.items():
+        if name in RULES and name not in [rule.rule() for rule in rules]:
+            yield f"{place}: guidance.{name}: is the name of a rule that it has not; rename it"
 
 
 def _in_table(project: Project, place: str, table: str) -> Iterator[str]:
@@ -175,10 +203,27 @@ def _in_sweep(project: Project, place: str) -> Iterator[str]:
         yield from _unknown(sweep.scales, guided, f"{place}: sweep.scales:", "is no guided row")
     if sweep.num_images <= project.evaluation.nearest_neighbours:
         yield f"{place}: sweep.num_images: too few for evaluation.nearest_neighbours; ask for more"
-    bounded = (sweep.best.minimise, *sweep.best.at_least)
-    yield from _unknown(bounded, dict.fromkeys(project.metric_names), f"{place}: sweep.best: metric", "is not measured")
+    for row in project.swept_rows:  # of scale 0 in the table, perhaps, where guidance is checked less
+        first = next(project.sweep.rows([row]))
+        project.sample_row(first, f"{place}: sweep: row '{first.run}'")
+    yield from _in_comparisons(project, place)
     for row in (*project.sweep_runs.values(), *project.best_runs.values()):
         yield from _in_files(project, row, f"{place}: sweep: row '{row.run}'")
+
+
+def _in_comparisons(project: Project, place: str) -> Iterator[str]:
+    """Of the metrics by which swept methods are compared."""
+    sweep = project.sweep
+    bounded = (sweep.best.minimise, *sweep.best.at_least) if sweep.best else ()
+    for key, names in (("best", bounded), ("matched", sweep.matched or ())):
+        known = dict.fromkeys(project.metric_names)
+        yield from _unknown(names, known, f"{place}: sweep.{key}: metric", "is not measured")
+    for name, levels in (sweep.matched or {}).items():
+        low, high = METRICS[base_name(name)].bounds
+        for level in levels:
+            if not low < level < high:
+                bounds = f"between {low:g} and {high:g}" if math.isfinite(high) else f"above {low:g}"
+                yield f"{place}: sweep.matched.{name}: level {level:g} is never reached; give one {bounds}"
 
 
 def _in_ablations(project: Project, place: str) -> Iterator[str]:
@@ -188,6 +233,7 @@ def _in_ablations(project: Project, place: str) -> Iterator[str]:
         where = f"{place}: ablations.{name}"
         if name in RESERVED:
             yield f"{where}: is the name of another table; rename it"
+        yield from _parameters(ablation.vary, f"{where}.vary: column")
         yield from _unknown(ablation.vary, project.runs[0].columns, f"{where}.vary: column", "is unknown")
         yield from _unknown(ablation.rows, rows, f"{where}.rows:", "is no row of the table")
         for base in ablation.rows:
@@ -199,6 +245,15 @@ def _in_ablations(project: Project, place: str) -> Iterator[str]:
                 yield from _in_row(project, variant, place, f"{where}: row '{variant.run}'")
                 if folders.setdefault(variant.slug, variant) != variant:
                     yield f"{where}: row '{variant.run}': would share its folder with another; drop one"
+
+
+def _in_seeds(project: Project, place: str) -> Iterator[str]:
+    for row, runs in project.runs_of_rows.items():
+        for run in runs.values():
+            where = f"{place}: training_seeds: run '{run.run}'"
+            if run.slug != row and run.slug in project.rows:
+                yield f"{where} would share its folder with row '{project.rows[run.slug].run}'; rename that row"
+            yield from _in_files(project, run, where)
 
 
 def _in_weights(project: Project, place: str) -> Iterator[str]:

@@ -19,6 +19,16 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", re.sub(r"[()]", "", name.lower())).strip("-.")
 
 
+def member_name(row: str, training_seed: int | str) -> str:
+    """The name of a run of a row whose networks are trained from another seed than their entries say."""
+    return f"{row} with training_seed {training_seed}"
+
+
+def row_name(run: str) -> str:
+    """The name of the row that a run is a member of."""
+    return re.sub(member_name("", r"\d+$"), "", run)
+
+
 def _check_scales(scales: tuple[float, ...]) -> tuple[float, ...]:
     if len({slug(f"{scale:g}") for scale in scales}) < len(scales):
         raise ValueError("two scales share a name; drop one")
@@ -33,6 +43,16 @@ Grids = Annotated[
     Annotated[Scales, Tag("[grid]")] | Annotated[dict[str, Scales], Field(min_length=1), Tag("[grids]")],
     Discriminator(lambda scales: "[grids]" if isinstance(scales, dict) else "[grid]"),
 ]
+
+
+def _check_levels(levels: tuple[float, ...]) -> tuple[float, ...]:
+    if list(levels) != sorted(levels) or len({f"{level:g}" for level in levels}) < len(levels):
+        raise ValueError("levels rise, and each comes once; sort them, and drop what comes twice")
+    return levels
+
+
+Level = Annotated[float, Field(allow_inf_nan=False)]
+Levels = Annotated[tuple[Level, ...], Field(min_length=1), AfterValidator(_check_levels)]
 
 
 def _check_name(name: str) -> str:
@@ -54,6 +74,7 @@ class Run(RunColumns):
     guidance: Name  # a method of the project, or a rule that needs no parameters
     num_images: Positive
     method: str = ""  # of a generated row: the row of the table it varies
+    training_seed: Seed | None = None  # of a member of a row whose networks have other seeds
 
     @model_validator(mode="after")
     def _can_be_sampled(self):
@@ -69,7 +90,7 @@ class Run(RunColumns):
     def columns(self) -> dict[str, Any]:
         """The values of the columns that ablations can vary, in the one order that names are made in."""
         first = ("denoiser", "classifier", *REQUIRED_COLUMNS, "num_images")
-        return in_order(self.model_dump(exclude={"run", "method"}), first)
+        return in_order(self.model_dump(exclude={"run", "method", "training_seed"}), first)
 
 
 class Sweep(Settings):
@@ -78,13 +99,9 @@ class Sweep(Settings):
     scales: Grids  # one grid for all guided rows, or one for each row to be swept, by its name
     num_images: Positive
     seed: Seed
-    best: Criterion
+    best: Criterion | None = None  # of the runs at the best scale
+    matched: Annotated[dict[str, Levels], Field(min_length=1)] | None = None  # by metric: where methods are compared
     in_all: bool = True  # false: made by the target ablation_scale alone
-
-    @property
-    def grids(self) -> list[tuple[float, ...]]:
-        """The one grid, or that of each row."""
-        return list(self.scales.values()) if isinstance(self.scales, dict) else [self.scales]
 
     def grid(self, run: str) -> tuple[float, ...]:
         """The scales that a guided row of the table is tried at."""

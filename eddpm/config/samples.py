@@ -83,6 +83,8 @@ class SampleConfig(RunColumns):
             raise ValueError(f"guidance by {rules} needs a classifier; name one, or write none")
         if kind == "pair" and self.classifier is not None:
             raise ValueError(f"guidance by {rules} is of two denoisers; name no classifier")
+        if self.gradient_at == "mean" and kind == "pair":
+            raise ValueError(f"gradient_at 'mean' is of a classifier, guidance by {rules} has none; set it to 'x_t'")
         if self.gradient_at == "mean" and any(type(rule).point is not Rule.point for rule in self.guidance):
             raise ValueError(f"gradient_at 'mean' and guidance by {rules} ask at two places; set gradient_at 'x_t'")
         return self

@@ -17,7 +17,7 @@ def half_samples(num_images: int, replicates: int, seed: int = 0) -> np.ndarray:
     return order < num_images // 2
 
 
-def standard_error(values: np.ndarray, num_images: int) -> float:
-    """Standard error of a metric of num_images images, from its values (replicates,) on halves of them."""
+def standard_error(values: np.ndarray, num_images: int) -> np.ndarray:
+    """Standard errors (...) of metrics of num_images images, from their values (replicates, ...) on halves of them."""
     half = num_images // 2
-    return float(np.std(values, ddof=1) * np.sqrt(half / (num_images - half)))
+    return np.std(values, axis=0, ddof=1) * np.sqrt(half / (num_images - half))

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from eddpm.config.metrics import METRICS
 from eddpm.errors import ArtifactError
-from eddpm.evaluation.bootstrap import standard_error
 from eddpm.evaluation.features import FeatureSet
 from eddpm.evaluation.frechet import Gaussian, GaussianStats, frechet_distance, frechet_replicates
 from eddpm.evaluation.inception_score import SPLIT_SIZE, inception_score
@@ -67,13 +66,13 @@ def measure(pair: Pair) -> dict[str, float]:
     return {name: float(value) for name, value in _computed(pair, None)}
 
 
-def standard_errors(pair: Pair, halves: np.ndarray) -> dict[str, float]:
-    """The standard error of each of these metrics over the choice of sampled images, the reference held fixed.
+def measure_halves(pair: Pair, halves: np.ndarray) -> dict[str, np.ndarray]:
+    """Each of these metrics on halves of the sampled images, float (replicates,), the reference held fixed.
 
     `halves` are random halves of the samples (bootstrap.py) of more than k images, bool (replicates, N). The spatial
     features must have been kept.
     """
-    return {name: standard_error(values, len(pair.samples.pooled)) for name, values in _computed(pair, halves)}
+    return {name: np.asarray(values, dtype=float) for name, values in _computed(pair, halves)}
 
 
 def _computed(pair: Pair, halves: np.ndarray | None) -> Iterator[tuple[str, Values]]:

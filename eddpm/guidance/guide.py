@@ -78,7 +78,8 @@ def classifier_guidance(
             raise ValueError(f"logits {tuple(logits.shape)}: a classifier of fewer than two classes cannot guide")
         answer = Answer(logits.detach().double(), y)
         signs, log_magnitudes = cotangent(answer, at)
-        log_largest = log_magnitudes.amax(dim=-1, keepdim=True)
+        # Of a vector of zeros, the largest logarithm is -inf, and the difference below not a number.
+        log_largest = log_magnitudes.amax(dim=-1, keepdim=True).clamp_min(-torch.finfo(torch.float64).max)
         direction = signs * (log_magnitudes - log_largest).exp()
         (gradient,) = torch.autograd.grad(logits, x_in, direction.to(logits.dtype))
 

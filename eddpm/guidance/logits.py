@@ -1,12 +1,28 @@
 """What a classifier says of noisy images, in float64 and in logarithms: exact however certain it is."""
 
+import math
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Signed = tuple[Tensor, Tensor]  # signs and logarithms of magnitudes, each (B, C)
+
+class Signed(NamedTuple):
+    """Numbers as signs and logarithms of magnitudes, (B, C) each: digits of a residual survive that floats lose."""
+
+    signs: Tensor
+    logs: Tensor
+
+    def times(self, factor: float) -> "Signed":
+        """Multiplied by a factor of at least 0."""
+        return Signed(self.signs, self.logs + (math.log(factor) if factor else -math.inf))
+
+    def plus(self, values: Tensor) -> "Signed":
+        """With plain numbers (B, C) added; entries that gain 0 keep all of their digits."""
+        sums, kept = self.signs * self.logs.exp() + values, values == 0
+        return Signed(self.signs.where(kept, sums.sign()), self.logs.where(kept, sums.abs().log()))
 
 
 class Answer:
@@ -15,6 +31,14 @@ class Answer:
     def __init__(self, logits: Tensor, y: Tensor):
         """`logits` (B, C), float64; `y` (B,) int64, the class that each image is to have."""
         self.logits, self.y = logits, y
+
+    def smoothed(self, smoothing: float) -> Tensor:
+        """The target with this share of it given to all classes alike, (B, C)."""
+        return (1 - smoothing) * self.target + smoothing / self.num_classes
+
+    def at_temperature(self, temperature: float) -> "Answer":
+        """The answer of logits that are multiplied by this."""
+        return Answer(self.logits * temperature, self.y)
 
     @property
     def num_classes(self) -> int:
@@ -34,6 +58,11 @@ class Answer:
     def log_p_y(self) -> Tensor:
         """log p(y | x_t), (B,)."""
         return self.log_p.gather(-1, self.y[:, None]).squeeze(-1)
+
+    @cached_property
+    def p(self) -> Tensor:
+        """softmax(logits), (B, C)."""
+        return self.log_p.exp()
 
     @cached_property
     def log_entropy(self) -> Tensor:
@@ -71,4 +100,4 @@ def log_residual(logits: Tensor, y: Tensor) -> Signed:
     log_p = logits.log_softmax(dim=-1)
     log_not_y = log_p.scatter(-1, target, -torch.inf).logsumexp(dim=-1, keepdim=True)
     signs = torch.full_like(logits, -1.0).scatter(-1, target, 1.0)
-    return signs, log_p.scatter(-1, target, log_not_y)
+    return Signed(signs, log_p.scatter(-1, target, log_not_y))

@@ -18,7 +18,7 @@ image i of a run stays a function of (seed, i).
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,15 +38,20 @@ class Pull(NamedTuple):
     log_size: "Tensor"  # float64
 
 
-def _check_rising(timesteps: tuple[int, int]) -> tuple[int, int]:
-    if not 0 <= timesteps[0] <= timesteps[1]:
-        raise ValueError("write the lowest and the highest timestep, both included: [300, 900]")
-    return timesteps
+def _check_rising(timesteps: Any) -> Any:
+    match timesteps:
+        case [int(first), int(last)] if 0 <= first <= last:
+            return timesteps
+    raise ValueError("write the lowest and the highest timestep, both included: [300, 900]")
 
 
 # Kinds of parameters.
-Timesteps = Annotated[tuple[int, int], AfterValidator(_check_rising)]
+Timesteps = Annotated[tuple[int, int], BeforeValidator(_check_rising)]
+Positive = Annotated[int, Field(gt=0, lt=2**63)]
 TwoOrMore = Annotated[int, Field(ge=2, lt=2**63)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Rule(BaseModel):

@@ -18,8 +18,9 @@ import yaml
 from eddpm.config import paths
 from eddpm.config.assets import file_of, space_downloads, weights_file
 from eddpm.config.frozen import difference, frozen_parts, frozen_text, samples_identity
-from eddpm.config.project import TEMPERATURE_SCALED, Project
+from eddpm.config.project import Project
 from eddpm.config.samples import SampleConfig
+from eddpm.config.seeds import TEMPERATURE_SCALED
 from eddpm.config.settings import Settings, load_settings
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.checksums import Checksums
@@ -92,10 +93,9 @@ class Files:
         dataset = at(paths.DATASET)
         yield dataset, [at(paths.SETTINGS, part="dataset")], None
         for kind in ("denoisers", "classifiers"):
-            for name, entry in getattr(project, kind).items():
-                if entry.training:
-                    start = filter(None, [entry.training.init_from])
-                    yield weights(kind, name), [at(paths.SETTINGS, part=f"{kind}/{name}"), dataset, *start], None
+            for name, entry in project.trained[kind].items():
+                start = filter(None, [entry.training.init_from])
+                yield weights(kind, name), [at(paths.SETTINGS, part=f"{kind}/{name}"), dataset, *start], None
         for name in project.guiding_classifiers:
             if name.endswith(TEMPERATURE_SCALED):
                 levels = at(paths.SETTINGS, part=f"classifiers/{name}/levels")
@@ -107,15 +107,15 @@ class Files:
             *space_downloads(project).values(),
             *(weights("classifiers", name) for name in project.space_classifiers),
         ]
-        for run in project.all_runs:
+        for run, row in project.all_runs.items():
             shards = [at(paths.SAMPLES, run=run, shard=shard) for shard in project.shards(run)]
             origins = self._sampled_from(run)
             yield from ((shard, origins, None) for shard in shards)
             yield at(paths.METRICS, run=run), [*shards, *measured_by], partial(self._other_run, run)
-        for run, row in project.best_runs.items():
-            sweep = [at(paths.METRICS, run=scale) for scale in project.sweep_of(row.method)]
-            choice = at(paths.SETTINGS, part=f"runs/{run}/choice")
-            yield at(paths.RUN_SETTINGS, run=run), [choice, *sweep], partial(self._other_grid, run)
+            if row.scale == "best":
+                sweep = [at(paths.METRICS, run=each) for each in project.measured_sweep(row.method)]
+                choice = at(paths.SETTINGS, part=f"runs/{run}/choice")
+                yield at(paths.RUN_SETTINGS, run=run), [choice, *sweep], partial(self._other_grid, run)
 
     def _sampled_from(self, run: str) -> list[str]:
         """The settings of a run and the weights of its denoiser, and of its classifier if there is one."""
@@ -125,7 +125,7 @@ class Files:
 
     def _config(self, run: str) -> SampleConfig | None:
         """The settings of a run; None while its scale is not chosen."""
-        if run not in self._project.best_runs:
+        if self._project.all_runs[run].scale != "best":
             return self._project.sample(run)
         try:
             return load_settings(SampleConfig, Path(self.at(paths.RUN_SETTINGS, run=run)))
@@ -149,12 +149,12 @@ class Files:
         return other_identity(path, found.get("identity"), self.identity(run))
 
     def _other_grid(self, run: str, path: Path) -> str | None:
-        method, config = self._project.best_runs[run].method, self._config(run)
+        method, config = self._project.all_runs[run].method, self._config(run)
         if not config or config.scale not in self._project.sweep.grid(method):
             return f"{path}: its scale is not in the grid any more"
         # All metrics may have been cleared away; where only some are missing, the grid has grown since the choice.
-        measured = {self.metrics(scale).there for scale in self._project.sweep_of(method)}
-        return f"{path}: chosen before all scales of the grid were measured" if len(measured) == 2 else None
+        measured = {self.metrics(each).there for each in self._project.measured_sweep(method)}
+        return f"{path}: chosen before all runs of the sweep were measured" if len(measured) == 2 else None
 
 
 def other_identity(path: Path, named: str | None, wanted: str | None) -> str | None:

@@ -6,6 +6,7 @@ The cells of a table are text, with metrics by name ("pixels/fid") as columns. E
 import html
 import math
 import re
+import statistics
 from collections.abc import Sequence
 
 import pandas as pd
@@ -15,7 +16,7 @@ from eddpm.errors import ArtifactError
 
 NONE, MISSING = "—", "missing"  # cells without a number
 WIDTH = 120  # of a markdown table, in characters
-_OF_RUNS = ("run", "method", "scale", "seed", "num_images")  # the columns that are no metrics
+_OF_RUNS = ("run", "method", "scale", "seed", "num_images", "training_seeds")  # the columns that are no metrics
 _LATEX = str.maketrans(
     {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "—": "---"}
     | {"†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "§": r"$^{\S}$", "¶": r"$^{\P}$"}
@@ -54,9 +55,28 @@ for (const heading of document.querySelectorAll("th")) heading.onclick = () => {
 """
 
 
+def mean_row(runs: Sequence[dict]) -> dict:
+    """The contents of a row's metrics.json from those of its runs, which differ in the training seed alone.
+
+    Metrics are means, and standard errors cover images and trainings. The images of the runs share their noise, so the
+    mean need not have less of its error than one run: the mean square of the runs' errors stays. The variance between
+    the runs is that of trainings, divided by their number. Where runs have no errors, that is all.
+    """
+    if len(runs) == 1:
+        return runs[0]
+    metrics, errors = {}, {}
+    for name in runs[0]["metrics"]:
+        values = [run["metrics"].get(name, math.nan) for run in runs]
+        of_images = statistics.fmean(run["standard_errors"].get(name, 0.0) ** 2 for run in runs)
+        metrics[name] = statistics.fmean(values)
+        errors[name] = math.sqrt(of_images + statistics.variance(values) / len(runs))
+    return {**runs[0], "metrics": metrics, "standard_errors": errors, "training_seeds": len(runs)}
+
+
 def metrics_frame(runs: list[str], measured: dict[str, dict], methods: Sequence[str] = ()) -> pd.DataFrame:
     """A row for each of `runs`, from the contents of metrics.json files by run: columns run, method, scale, seed,
-    num_images, then the metrics by name. A run that is not among `measured` has empty numbers.
+    num_images, training_seeds where a row is the mean over several (`mean_row`), then the metrics by name. A run that
+    is not among `measured` has empty numbers.
 
     The standard error of `metric`, where it is known, is the column `metric_se`.
     `methods` are the names of the rows beside their scales: "UADM(25)-G at 4" is UADM(25)-G there.
@@ -67,17 +87,19 @@ def metrics_frame(runs: list[str], measured: dict[str, dict], methods: Sequence[
     rows = [{"run": run, "method": method, **_numbers(measured.get(run))} for run, method in names]
     frame = pd.DataFrame(rows)
     numbers = dict.fromkeys(frame.columns.drop(["run", "method"]), "float")
-    return frame.astype(numbers | {"seed": "Int64", "num_images": "Int64"})
+    frame = frame.astype(numbers | dict.fromkeys(["seed", "num_images", "training_seeds"], "Int64"))
+    return frame if (frame["training_seeds"] > 1).any() else frame.drop(columns="training_seeds")
 
 
 def _numbers(contents: dict | None) -> dict[str, float]:
     """The columns of a run; without contents, those that every run has, empty."""
     if contents is None:
-        return {"scale": math.nan, "seed": pd.NA, "num_images": pd.NA}
+        return {"scale": math.nan, "seed": pd.NA, "num_images": pd.NA, "training_seeds": pd.NA}
     return {
         "scale": contents["run"]["scale"],
         "seed": contents["run"]["seed"],
         "num_images": contents["num_images"],
+        "training_seeds": contents.get("training_seeds", 1),
         **contents["metrics"],
         **{f"{name}_se": error for name, error in contents["standard_errors"].items()},
     }

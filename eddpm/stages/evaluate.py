@@ -19,7 +19,7 @@ from eddpm.evaluation.metrics import Reference
 from eddpm.models.device import pick_device
 from eddpm.reporting.tables import scores
 from eddpm.stages.features import features_of
-from eddpm.stages.measure import measure_in_spaces, named, num_replicates
+from eddpm.stages.measure import measure_in_spaces, named, num_replicates, standard_errors
 from eddpm.stages.references import ReferenceFile, spread_evenly
 
 logger = logging.getLogger(__name__)
@@ -69,8 +69,8 @@ def evaluate(
         logger.info(f"{samples}: no labels, so no accuracy")
     _log_bias(found, references)
     with named(str(samples)):
-        values, errors = measure_in_spaces(found, references, labels, nearest_neighbours, replicates)
-    print(scores(values, errors))
+        values, on_halves = measure_in_spaces(found, references, labels, nearest_neighbours, replicates)
+    print(scores(values, standard_errors(on_halves, len(batch))))
 
 
 def _log_images(batch: Images, against: ReferenceFile) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 from eddpm.config.schema import MeasureConfig, SpaceConfig
 from eddpm.config.settings import load_settings
 from eddpm.data.imagesets import Images, open_images
-from eddpm.errors import ArtifactError, ConfigError
+from eddpm.errors import ArtifactError
 from eddpm.evaluation.extractors import open_space
 from eddpm.evaluation.features import Extractor, FeatureCollector, Features, FeatureSet
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.log import progress
 from eddpm.models.device import pick_device
-from eddpm.stages import OptionalFiles
+from eddpm.stages import OptionalFiles, check_count
 
 
 def extract_features(settings: Path, samples: Path, weights: OptionalFiles, features: Path) -> None:
@@ -86,9 +86,3 @@ def open_spaces(spaces: Iterable[SpaceConfig], weights: list[Path]) -> list[Extr
     check_count("--weights", weights, sum(space.has_weights for space in spaces), "feature spaces with weights")
     files = iter(weights)
     return [open_space(space, next(files) if space.has_weights else None, device) for space in spaces]
-
-
-def check_count(option: str, given: list[Path], wanted: int, of: str) -> None:
-    """ConfigError unless an option names one file for each of so many."""
-    if len(given) != wanted:
-        raise ConfigError(f"{option}: {len(given)} given for {wanted} {of}; name one for each")

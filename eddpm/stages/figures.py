@@ -48,7 +48,7 @@ def _first_images(path: Path) -> np.ndarray:
     return next(ImageFile(path).batches(20))
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def read_csv(path: Path) -> pd.DataFrame:
     refuse_impostor(path, text=True)
     try:
         return pd.read_csv(path)
@@ -67,4 +67,4 @@ def _read_levels(path: Path) -> pd.DataFrame:
     return frame
 
 
-_READERS = {"samples": _first_images, "traces": _read_csv, "noise_levels": _read_levels, "sweep": _read_csv}
+_READERS = {"samples": _first_images, "traces": read_csv, "noise_levels": _read_levels, "sweep": read_csv}

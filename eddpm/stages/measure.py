@@ -1,6 +1,7 @@
 """Measuring samples of runs within the pipeline."""
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,17 +17,18 @@ from eddpm.config.settings import load_settings
 from eddpm.config.spaces import classifier_of
 from eddpm.data.imagesets import Joined, refuse_unlike
 from eddpm.errors import ArtifactError
-from eddpm.evaluation.bootstrap import MOST_IMAGES, REPLICATES, half_samples
+from eddpm.evaluation.bootstrap import MOST_IMAGES, REPLICATES, half_samples, standard_error
 from eddpm.evaluation.features import Extractor, FeatureSet
-from eddpm.evaluation.metrics import Pair, Reference, measure, standard_errors
+from eddpm.evaluation.metrics import Pair, Reference, measure, measure_halves
 from eddpm.io.arrays import read_npz
 from eddpm.io.batches import ImageFile
 from eddpm.io.files import atomic, sha256, write_json, write_text
 from eddpm.io.provenance import provenance
 from eddpm.models.device import device_name, pick_device
-from eddpm.stages import OptionalFiles
-from eddpm.stages.features import check_count, features_of, open_spaces, read_features
+from eddpm.stages import OptionalFiles, check_count
+from eddpm.stages.features import features_of, open_spaces, read_features
 from eddpm.stages.references import ReferenceFile
+from eddpm.stages.sample import seconds_file
 from eddpm.stages.sampler import COSTS, TRACED
 
 logger = logging.getLogger(__name__)
@@ -42,16 +44,19 @@ def measure_samples(
     weights: OptionalFiles,
     references: list[Path],
     metrics: list[Path],
+    replicates: list[Path],
     traces: list[Path],
     grids: list[Path],
 ) -> None:
-    """Write each run's metrics with their standard errors, its trace along the steps, and a grid of its first images.
+    """Write each run's metrics with their standard errors, the metrics of the halves of its images that the errors are
+    from, its trace along the steps, and a grid of its first images.
 
     `runs` are the settings of runs. `samples` are the shards of a single run, or one shard for each of several;
     `features` are theirs where they have been extracted. `weights` and `references` go with the spaces in order.
     """
     config = load_settings(MeasureConfig, settings)
-    for option, paths in (("--metrics", metrics), ("--traces", traces), ("--grids", grids)):
+    outputs = {"--metrics": metrics, "--replicates": replicates, "--traces": traces, "--grids": grids}
+    for option, paths in outputs.items():
         check_count(option, paths, len(runs), "runs")
     measured = [
         _Run(load_settings(SampleConfig, run), paths, extracted)
@@ -70,8 +75,8 @@ def measure_samples(
         space.name: {"extractor": space.identity, "reference": {"name": str(path), "sha256": sha256(path)}}
         for space, path in zip(spaces, references, strict=True)
     }
-    for run, *outputs in zip(measured, metrics, traces, grids, strict=True):
-        _measure_run(run, config, spaces, against, described, *outputs)
+    for run, *files in zip(measured, *outputs.values(), strict=True):
+        _measure_run(run, config, spaces, against, described, *files)
 
 
 class _Run:
@@ -81,6 +86,7 @@ class _Run:
         self.config, self.features = config, features
         self.shards = _read_shards(paths)
         self.images = Joined(paths[0].parent, [ImageFile(path) for path in paths])
+        self.cost = _cost(paths, self.shards[0]["cost"], len(self.images.labels))
         identities = {str(shard["identity"]) for shard in self.shards if "identity" in shard}
         if len(identities) > 1:
             raise ArtifactError(
@@ -104,17 +110,19 @@ def _measure_run(
     against: dict[str, Reference],
     described: dict[str, dict],
     metrics: Path,
+    replicates: Path,
     trace: Path,
     grid: Path,
 ) -> None:
     labels = run.images.labels
-    replicates = num_replicates(config.replicates, len(labels), config.nearest_neighbours)
+    count = num_replicates(config.replicates, len(labels), config.nearest_neighbours)
     if run.features:
-        found = read_features(run.features, spaces, len(labels), keep_spatial=replicates > 0)
+        found = read_features(run.features, spaces, len(labels), keep_spatial=count > 0)
     else:
-        found = features_of(run.images, spaces, keep_spatial=replicates > 0)
+        found = features_of(run.images, spaces, keep_spatial=count > 0)
     with named(run.config.name):
-        values, errors = measure_in_spaces(found, against, labels, config.nearest_neighbours, replicates)
+        values, on_halves = measure_in_spaces(found, against, labels, config.nearest_neighbours, count)
+    write_text(replicates, pd.DataFrame(on_halves, columns=list(values)).to_csv(index=False))
     _write_trace(trace, run.shards, len(labels))
     _write_grid(grid, next(run.images.batches(GRID_IMAGES)))
     # The networks follow from the settings beside the run; a table shows the rest.
@@ -125,9 +133,9 @@ def _measure_run(
             "run": row,
             "identity": run.identity,
             "num_images": len(labels),
-            "cost": _cost(run.shards, len(labels)),
+            "cost": run.cost,
             "metrics": values,
-            "standard_errors": errors,
+            "standard_errors": standard_errors(on_halves, len(labels)),
             "features": described,
             "provenance": {**provenance(), "device": device_name(pick_device())},
         },
@@ -141,19 +149,30 @@ def _read_shards(paths: list[Path]) -> list[dict[str, np.ndarray]]:
     for path, shard in zip(paths, shards, strict=True):
         trace, timesteps = shard["trace"], shard["timesteps"]
         is_trace = trace.shape[1:] == (len(TRACED), 2) and timesteps.ndim == 1 and len(trace) <= len(timesteps)
-        alike = trace.shape == shards[0]["trace"].shape and np.array_equal(timesteps, shards[0]["timesteps"])
+        is_trace = is_trace and shard["cost"].shape == (len(COSTS),) and shard["cost"].dtype.kind == "i"
+        alike = trace.shape == shards[0]["trace"].shape and all(
+            np.array_equal(shard[name], shards[0][name]) for name in ("timesteps", "cost")
+        )
         if not (is_trace and alike) or trace.dtype.kind != "f":
             raise ArtifactError(
-                f"{path}: trace {trace.dtype} {trace.shape} and timesteps {timesteps.shape} are not those of a run's"
-                f" shard, or unlike those of {paths[0]}; name the shards of one run"
+                f"{path}: trace {trace.dtype} {trace.shape}, timesteps {timesteps.shape} and cost"
+                f" {shard['cost'].shape} are not those of a run's shard, or unlike those of {paths[0]}; name the shards"
+                " of one run"
             )
     return shards
 
 
-def _cost(shards: list[dict[str, np.ndarray]], num_images: int) -> dict[str, float]:
-    """Of an image: the evaluations of each network, and the seconds of its sampling, loading of networks left out."""
-    evaluations = dict(zip(COSTS, map(int, shards[0]["cost"]), strict=False))
-    return {**evaluations, "seconds": sum(float(shard["cost"][-1]) for shard in shards) / num_images}
+def _cost(paths: list[Path], evaluations: np.ndarray, num_images: int) -> dict[str, float | None]:
+    """Of an image: the evaluations of each network, and the seconds of its sampling, loading of networks left out.
+
+    The seconds are none where the file that tells them is lost.
+    """
+    try:
+        seconds = sum(float(seconds_file(path).read_text()) for path in paths) / num_images
+    except (OSError, ValueError):
+        seconds = math.nan
+    evaluated = dict(zip(COSTS, evaluations.tolist(), strict=True))
+    return {**evaluated, "seconds": seconds if math.isfinite(seconds) else None}
 
 
 def num_replicates(asked: int | None, num_images: int, k: int) -> int:
@@ -180,9 +199,12 @@ def measure_in_spaces(
     labels: np.ndarray | None,
     k: int,
     replicates: int,
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Metrics by name and their standard errors; the first classifier among the spaces judges the labels."""
-    values, errors = {}, {}
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Metrics by name, and their values (replicates,) on random halves of the images, if there are to be any.
+
+    The first classifier among the spaces judges the labels.
+    """
+    values, on_halves = {}, {}
     halves = half_samples(len(next(iter(found.values())).pooled), replicates)
     judge = next(filter(classifier_of, found), None)
     for space, features in found.items():
@@ -190,8 +212,13 @@ def measure_in_spaces(
             pair = Pair(features, references[space], k, labels if space == judge else None, pick_device())
             values |= {full_name(space, name): value for name, value in measure(pair).items()}
             if replicates:
-                errors |= {full_name(space, name): error for name, error in standard_errors(pair, halves).items()}
-    return values, errors
+                on_halves |= {full_name(space, name): each for name, each in measure_halves(pair, halves).items()}
+    return values, on_halves
+
+
+def standard_errors(on_halves: dict[str, np.ndarray], num_images: int) -> dict[str, float]:
+    """The standard error of each metric of num_images images, from its values on halves of them."""
+    return {name: float(standard_error(values, num_images)) for name, values in on_halves.items()}
 
 
 def _write_trace(path: Path, shards: list[dict[str, np.ndarray]], num_images: int) -> None:

@@ -18,8 +18,8 @@ from eddpm.evaluation.frechet import Gaussian
 from eddpm.evaluation.metrics import Reference
 from eddpm.io.arrays import Arrays, open_arrays
 from eddpm.io.batches import ImageFile, StatisticsAlone, write_sample_batch
-from eddpm.stages import OptionalFiles
-from eddpm.stages.features import check_count, features_of, open_spaces
+from eddpm.stages import OptionalFiles, check_count
+from eddpm.stages.features import features_of, open_spaces
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from eddpm.diffusion.schedule import NoiseSchedule
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.arrays import memory, read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
-from eddpm.io.files import sha256
+from eddpm.io.files import sha256, write_text
 from eddpm.io.log import progress
 from eddpm.models.device import device_name
 from eddpm.stages.sampler import GuidedSampler
@@ -67,6 +67,11 @@ def _refuse_large_shard(config: SampleConfig, count: int) -> None:
             f"{config.name}: {count:,} images are more than the memory of this machine holds; sample them in several"
             " shards"
         )
+
+
+def seconds_file(samples: Path) -> Path:
+    """Beside a shard, the seconds that it took: not within, since its bytes are the same each time it is made."""
+    return samples.with_suffix(".seconds")
 
 
 def _unfinished(samples: Path) -> Path:
@@ -123,7 +128,7 @@ def _finished_batches(folder: Path, identity: str, span: range) -> tuple[list[di
     batches, missing = [], np.ones(len(span), bool)
     for path in sorted(folder.glob("*.npz")):
         try:
-            batch = read_npz(path, "identity", "images", "labels", "index", "trace", "cost")
+            batch = read_npz(path, "identity", "images", "labels", "index", "trace", "cost", "seconds")
         except ArtifactError:
             logger.info(f"{path}: is damaged; its images are sampled again")
             path.unlink(missing_ok=True)
@@ -143,7 +148,7 @@ def _write_shard(path: Path, batches: list[dict[str, np.ndarray]], schedule: Noi
     assert (np.diff(index) == 1).all(), f"{path}: images are missing, or there twice"
     trace = np.sum([batch["trace"] for batch in batches], axis=0)
     timesteps = schedule.timesteps.flip(0).numpy()
-    costs = np.array([batch["cost"] for batch in batches])
-    cost = np.append(costs[0, :-1], costs[:, -1].sum())
-    extras = {"index": index, "trace": trace, "timesteps": timesteps, "cost": cost, "identity": np.array(identity)}
+    extras = {"index": index, "trace": trace, "timesteps": timesteps}
+    extras |= {"cost": batches[0]["cost"], "identity": np.array(identity)}
+    write_text(seconds_file(path), f"{sum(batch['seconds'].item() for batch in batches):.3f}\n")
     write_samples(path, Samples(images, labels, extras))

@@ -66,7 +66,7 @@ class GuidedSampler:
 
     def sample(self, index: np.ndarray) -> dict[str, np.ndarray]:
         """Images of these numbers: `images` uint8, `labels`, `index`, the `trace` sums (steps, quantities, 2), and the
-        `cost`: evaluations of COSTS for each image, and the seconds of the batch."""
+        `cost`: evaluations of COSTS for each image; and the `seconds` of the batch."""
         config, started = self.config, time.perf_counter()
         self._evaluations.clear()
         labels = image_labels(index, config.num_classes, config.seed if config.labels == "random" else None)
@@ -91,8 +91,14 @@ class GuidedSampler:
         self._refuse_non_finite(limits.fault(), index)
         self._cuts.append(limits.cut())
         images = to_uint8(x0)  # waits for the device
-        cost = np.array([*(self._evaluations[name] for name in COSTS), time.perf_counter() - started])
-        return {"images": images, "labels": labels, "index": index, "trace": trace.sums(), "cost": cost}
+        return {
+            "images": images,
+            "labels": labels,
+            "index": index,
+            "trace": trace.sums(),
+            "cost": np.array([self._evaluations[name] for name in COSTS]),
+            "seconds": np.array(time.perf_counter() - started),
+        }
 
     def _refuse_non_finite(self, fault: Fault | None, index: np.ndarray) -> None:
         """As bytes, nan would be an ordinary black pixel."""

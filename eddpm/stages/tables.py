@@ -1,24 +1,30 @@
 """Tables of an experiment, from metrics that lie on disk: whole ones, or what is measured so far."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 
 from eddpm.config import paths
-from eddpm.config.outputs import PUBLISHED_CAPTION, tables_of
+from eddpm.config.outputs import PUBLISHED_CAPTION, matched_methods, tables_of
+from eddpm.config.project import Project
 from eddpm.config.projectfile import load_project
+from eddpm.config.runs import row_name
 from eddpm.config.settings import read_yaml
-from eddpm.errors import ArtifactError, ConfigError
+from eddpm.errors import ArtifactError
+from eddpm.evaluation.matched import matched_frame
 from eddpm.io.files import read_json, write_text
+from eddpm.reporting.matched import matched_cells
 from eddpm.reporting.outdated import Files
 from eddpm.reporting.published import COMPARED, comparison_cells, comparison_frame, read_published
-from eddpm.reporting.tables import metrics_cells, metrics_frame, to_html, to_latex, to_markdown
-from eddpm.stages import Caption, Measured, ProjectFile
+from eddpm.reporting.tables import mean_row, metrics_cells, metrics_frame, to_html, to_latex, to_markdown
+from eddpm.stages import Caption, Measured, OptionalFiles, ProjectFile, check_count
+from eddpm.stages.matched import read_level, read_sweeps
 from eddpm.stages.status import print_outdated
 
-Names = Annotated[list[str], "the name of each row, in order"]
+Names = Annotated[list[str], "the name of each run, in order: a row, or ROW with training_seed SEED"]
 Page = Annotated[Path | None, "a page whose rows sort by a click"]
 
 
@@ -30,19 +36,20 @@ def make_table(
     md: Path,
     tex: Path,
     html: Page = None,
-    methods: Annotated[Sequence[str], "the name of each row beside its scale (the run's)"] = (),
-    scales: Annotated[Sequence[str], "the scale of each row, shown while the run is missing"] = (),
+    methods: Annotated[Sequence[str], "the name of each run's row beside its scale (the row's)"] = (),
+    scales: Annotated[Sequence[str], "the scale of each run, shown while its row is missing"] = (),
 ) -> None:
-    """Write one table of `runs` in each format; the csv has every digit and column.
+    """Write one table in each format; the csv has every digit and column.
 
-    `metrics` are the metrics.json of the measured runs; the others are rows that say so.
+    A row is one of `runs`, or the mean over those of several training seeds. `metrics` are the metrics.json of the
+    measured runs; a row with another run says that it is missing.
     """
     for option, given in (("--methods", methods), ("--scales", scales)):
-        if given and len(given) != len(runs):
-            raise ConfigError(f"{option}: {len(given)} for {len(runs)} runs; give one for each, or none")
-    measured = _measured(runs, metrics)
-    frame = metrics_frame(runs, measured, methods)
-    text = (metrics_cells(frame, scales), f"{caption} {_origin(runs, measured)}", {})
+        check_count(option, given or runs, len(runs), "runs")
+    members, measured = _members(runs), _measured(runs, metrics)
+    methods, scales = (_of_rows(runs, given) for given in (methods, scales))
+    frame = metrics_frame(list(members), _means(members, measured), methods)
+    text = (metrics_cells(frame, scales), f"{caption} {_origin(members, measured)}", {})
     _write(frame, text, csv, md, tex, html)
 
 
@@ -60,14 +67,44 @@ def compare_published(
 
     `metrics` are the metrics.json of the runs measured so far, `published` is a table as config/*/published.tsv.
     """
-    measured = _measured(runs, metrics)
+    members, measured = _members(runs), _measured(runs, metrics)
     for path, row in zip(metrics, measured.values(), strict=True):
         if not row["metrics"].keys() >= set(COMPARED):
             raise ArtifactError(f"{path}: has no metrics of the space inception; add it to evaluation.spaces")
     sources = read_published(published)
-    cells, notes = comparison_cells(runs, measured, sources)
-    frame = comparison_frame(runs, measured, sources)
-    _write(frame, (cells, f"{caption} {_origin(runs, measured)}", notes), csv, md, tex, html)
+    ours = list(members), _means(members, measured), sources
+    cells, notes = comparison_cells(*ours)
+    text = (cells, f"{caption} {_origin(members, measured)}", notes)
+    _write(comparison_frame(*ours), text, csv, md, tex, html)
+
+
+def match_methods(
+    runs: Names,
+    methods: Annotated[list[str], "the name of each row beside its scale"],
+    denoisers: Annotated[list[str], "the denoiser of each row"],
+    metrics: Measured,
+    replicates: Annotated[OptionalFiles, "the replicates.csv of each of --metrics"],
+    levels: Annotated[list[str], "METRIC=LEVEL, such as accuracy=0.95"],
+    caption: Caption,
+    csv: Path,
+    md: Path,
+    tex: Path,
+    html: Page = None,
+    trainings: Annotated[Sequence[int], "the training seed of each row (0)"] = (),
+) -> None:
+    """Write the methods of a sweep at given levels of metrics, interpolated along their scales, in each format.
+
+    `runs` are the rows of the sweep, `metrics` the metrics.json of the measured ones. A method needs all of its rows.
+    """
+    columns = {"method": methods, "denoiser": denoisers, "training": trainings or [0] * len(runs)}
+    for name, given in columns.items():
+        check_count(f"--{name}s", given, len(runs), "runs")
+    check_count("--replicates", replicates, len(metrics), "files of --metrics")
+    measured = _measured(runs, metrics)
+    sweeps, names = read_sweeps(pd.DataFrame({"run": runs, **columns}), measured, replicates)
+    frame = matched_frame(sweeps, names, [read_level(text, names) for text in levels])
+    cells, notes = matched_cells(frame, names)
+    _write(frame, (cells, f"{caption} {_origin(_members(runs), measured)}", notes), csv, md, tex, html)
 
 
 def _write(frame: pd.DataFrame, text: tuple[pd.DataFrame, str, dict[str, str]], *paths: Path | None) -> None:
@@ -91,18 +128,49 @@ def _measured(runs: list[str], metrics: list[Path]) -> dict[str, dict]:
     return measured
 
 
-def _origin(runs: list[str], measured: dict[str, dict]) -> str:
-    """The images, commit, torch and device of the rows, each named once, and the number of missing runs."""
-    absent = len(set(runs) - measured.keys())
+def _members(runs: list[str]) -> dict[str, list[str]]:
+    """The runs of each row."""
+    members: dict[str, list[str]] = {}
+    for run in dict.fromkeys(runs):
+        members.setdefault(row_name(run), []).append(run)
+    return members
+
+
+def _of_rows(runs: list[str], given: Sequence[str]) -> list[str]:
+    """What is given for each run, for each row; or nothing."""
+    return list(dict(zip(map(row_name, runs), given, strict=False)).values())
+
+
+def _means(members: dict[str, list[str]], measured: dict[str, dict]) -> dict[str, dict]:
+    """The contents of each row's metrics.json, where all of its runs are measured."""
+    whole = {row: runs for row, runs in members.items() if measured.keys() >= set(runs)}
+    return {row: mean_row([measured[run] for run in runs]) for row, runs in whole.items()}
+
+
+def _origin(members: dict[str, list[str]], measured: dict[str, dict]) -> str:
+    """The images, trainings, commit, torch and device of the rows, each named once, and the number of missing runs."""
+    runs = {run for of_row in members.values() for run in of_row}
+    absent = len(runs - measured.keys())
     missing = f"Missing: {absent} of {len(runs)} runs." if absent else ""
     if not measured:
         return missing
     rows = measured.values()
-    counts = " or ".join(f"{count:,}" for count in sorted({row["num_images"] for row in rows}))
+    images = _counts(row["num_images"] for row in rows)
     commit, torch, device = (
         ", ".join(dict.fromkeys(row["provenance"][key] for row in rows)) for key in ("commit", "torch", "device")
     )
-    return f"{counts} images per row; commit {commit}; torch {torch}; measured on {device}. {missing}".rstrip()
+    origin = f"commit {commit}; torch {torch}; measured on {device}."
+    if len(runs) == len(members):
+        return f"{images} images per row; {origin} One training seed. {missing}".rstrip()
+    covered = "images and trainings" if any(row["standard_errors"] for row in rows) else "trainings alone"
+    counts = set(map(len, members.values()))
+    where = ", where there are several" if 1 in counts else ""
+    means = f"mean over {_counts(counts)} training seeds; errors cover {covered}{where}"
+    return f"{images} images per row and training; {means}; {origin} {missing}".rstrip()
+
+
+def _counts(numbers: Iterable[int]) -> str:
+    return " or ".join(f"{number:,}" for number in sorted(set(numbers)))
 
 
 def tables(config: ProjectFile) -> None:
@@ -113,30 +181,46 @@ def tables(config: ProjectFile) -> None:
     """
     project = load_project(read_yaml(config), str(config))
     files, results = Files(project), Path(paths.RESULTS.format(experiment=project.experiment), "tables")
-    outdated = {}
+    printed, outdated = {}, {}
     for name, table in tables_of(project).items():
-        names = [row.run for row in table.runs.values()]
+        names = [run.run for run in table.runs.values()]
         states = {run: state for run in table.runs if (state := files.metrics(run)).there}
         measured = [state.path for state in states.values() if not state.fault]
         faults = {run: state.fault for run, state in states.items() if state.fault}
         outdated |= faults
         note = f" Outdated, and so missing: {', '.join(table.runs[run].run for run in faults)}." if faults else ""
-        finished = len(measured) == len(names)
-        folder = results if finished else results / "unfinished"
-        caption, columns = table.caption + note, {"methods": table.methods, "scales": table.scales}
-        make_table(names, measured, caption, **_formats(folder, name), **columns)
-        made = [name]
-        if name == "main":
-            main = folder / "main.md"
-            if project.published:
-                published, formats = Path(project.published), _formats(folder, "published")
-                compare_published(names, measured, published, PUBLISHED_CAPTION + note, **formats)
-                made.append("published")
-        if finished:
-            for old in (file for name in made for file in _formats(results / "unfinished", name).values()):
-                old.unlink(missing_ok=True)
-    print(main.read_text(encoding="utf-8"))
+        columns = {"methods": table.methods, "scales": table.scales}
+        make = partial(make_table, names, measured, caption=table.caption + note, **columns)
+        printed[name] = _make_file(make, results, name, finished=len(measured) == len(names))
+        if name == "main" and project.published:
+            caption, published = PUBLISHED_CAPTION + note, Path(project.published)
+            make = partial(compare_published, names, measured, published=published, caption=caption)
+            _make_file(make, results, "published", finished=len(measured) == len(names))
+        if name == "sweep" and project.sweep.matched:
+            _match(project, measured, results, note)
+    print(printed["main"].read_text(encoding="utf-8"))
     print_outdated(outdated)
+
+
+def _match(project: Project, measured: list[Path], results: Path, note: str) -> None:
+    """Methods at matched strength, from the metrics of the sweep that have replicates beside them."""
+    beside = {path: path.with_name(Path(paths.REPLICATES).name) for path in measured}
+    whole = {path: replicates for path, replicates in beside.items() if replicates.exists()}
+    options = matched_methods(project)
+    options["caption"] += note
+    make = partial(match_methods, **options, metrics=list(whole), replicates=list(whole.values()))
+    _make_file(make, results, "matched", finished=len(whole) == len(options["runs"]))
+
+
+def _make_file(make: Callable[..., None], results: Path, name: str, finished: bool) -> Path:
+    """Make a table in each format, and remove the unfinished one once it is finished. Gives its markdown."""
+    unfinished = _formats(results / "unfinished", name)
+    made = _formats(results, name) if finished else unfinished
+    make(**made)
+    if finished:
+        for old in unfinished.values():
+            old.unlink(missing_ok=True)
+    return made["md"]
 
 
 def _formats(folder: Path, name: str) -> dict[str, Path]:

@@ -1,5 +1,7 @@
 """A small experiment, complete in seconds: each kind of job but training with several seeds, and what it leaves."""
 
+import hashlib
+import json
 import shutil
 import signal
 import subprocess
@@ -70,13 +72,22 @@ class Experiment(Workspace):
     def digests(self) -> dict[str, str]:
         """The SHA-256 of each result, by its path.
 
-        TensorBoard's events and the tables of checksums hold times; logs and benchmarks, which do too, lie elsewhere.
-        Files that were put aside are no results.
+        TensorBoard's events, the tables of checksums and the files beside shards hold times, and so do metrics, whose
+        seconds are left out; logs and benchmarks, which do too, lie elsewhere. Files put aside are no results.
         """
         files = [path for name in ("resources", "results") for path in (self.folder / name).rglob("*")]
         kept = [path for path in files if path.is_file() and not (_TIMED & {path.name, path.parent.name})]
-        kept = [path for path in kept if not {".changed", ".damaged"} & {*path.suffixes}]
-        return {str(path.relative_to(self.folder)): sha256(path) for path in kept}
+        kept = [path for path in kept if not {".changed", ".damaged", ".seconds"} & {*path.suffixes}]
+        return {str(path.relative_to(self.folder)): _digest(path) for path in kept}
+
+
+def _digest(path: Path) -> str:
+    """The SHA-256 of a file; of metrics, without the seconds that they took."""
+    if path.name != "metrics.json":
+        return sha256(path)
+    values = json.loads(path.read_text())
+    assert values["cost"].pop("seconds") > 0
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def end(driver: subprocess.Popen, programs: Path, number: signal.Signals) -> None:

@@ -25,7 +25,7 @@ METRICS = {
 }
 GIVEN = {"start": ["0"], "stop": ["2"], "batch-size": ["2"], "caption": ["A caption"], "figure": ["fronts"]}
 GIVEN |= {"labels": [], "resize": ["clean"], "nearest-neighbours": ["3"], "replicates": ["2"]}
-GIVEN |= {"methods": [], "scales": [], "workers": ["1"], "microbatch": ["2"], "threads": ["1"]}
+GIVEN |= {"trainings": ["0"], "scales": [], "workers": ["1"], "microbatch": ["2"], "threads": ["1"]}
 GIVEN |= {"weights-sha256": ["0" * 64]}
 FORMATS = ["--csv=a", "--md=a", "--tex=a"]
 SETTINGS = [verb for verb in VERBS if "settings" in inspect.signature(stage_of(verb)).parameters]
@@ -201,7 +201,7 @@ STATUS = ["status", "--config", "config/digits/config.yaml"]
 
 def test_help_and_tables_need_no_torch(tmp_path):
     write_json(tmp_path / "a.json", METRICS)
-    argv = command("make-table", tmp_path, runs=["A", "B"], metrics=[str(tmp_path / "a.json")])
+    argv = command("make-table", tmp_path, runs=["A", "B"], methods=[], metrics=[str(tmp_path / "a.json")])
     heavy = "print(*({'torch', 'numpy', 'pandas'} & set(sys.modules)))"
     program = f"import sys; from eddpm.cli import build_parser, main; build_parser(); {heavy}; main({argv!r}); {heavy}"
     help_needs, table_needs = started(["-c", program]).stdout.decode().splitlines()

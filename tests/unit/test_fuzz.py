@@ -24,8 +24,10 @@ from fuzz_files import READERS, pt, read_store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pictures import config_of, prepare, save_classes
+from tiny import tiny_values
 from zoo.weights import RIGHT
 
+from eddpm.config.methods import RULES
 from eddpm.errors import EddpmError
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
@@ -227,10 +229,22 @@ def described(draw: st.DrawFn, record: dict) -> bytes:
     return text.encode()
 
 
+PARAMETERS = st.sampled_from(sorted({name for rule in RULES.values() for name in rule.model_fields}))
+METHODS = st.dictionaries(PARAMETERS, VALUES | st.lists(st.integers(0, 999), max_size=3), max_size=3).flatmap(
+    lambda rule: st.sampled_from([*RULES, "entrpy", 3]).map(lambda name: {"rule": name, **rule})
+)
+
+
 MADE: dict[str, tuple[list[str], st.SearchStrategy[bytes]]] = {
     "arrays": (["npz of images", "npz", "numbers", "statistics", "features", "data set as npz"], arrays()),
     "JSON": (["JSON"], VALUES.map(lambda value: json.dumps(value).encode())),
     "YAML": (["settings", "project"], VALUES.map(lambda value: yaml.safe_dump(value).encode())),
+    "methods": (
+        ["project"],
+        (VALUES | METHODS | st.lists(METHODS, max_size=3)).map(
+            lambda method: yaml.safe_dump(tiny_values() | {"guidance": {"mine": method}}).encode()
+        ),
+    ),
     "tables": (
         ["runs", "published"],
         st.lists(st.lists(st.text(max_size=9)), max_size=4).map(

@@ -26,14 +26,15 @@ def test_a_fresh_project_plans_every_job(workspace):
     jobs = {rule: len(outputs) for rule, outputs in workspace.planned("all").items()}
     # 3 runs and 2 best ones, one of them of 2 shards; the sweep of 2 guided methods shares a job for each.
     assert jobs["sample_shard"] == 5 + 1
-    assert jobs["measure_samples"] == 5 * 3
+    assert jobs["measure_samples"] == 5 * 4
     assert jobs["sample_sweep"] == 2 * 2
-    assert jobs["measure_sweep"] == 2 * 2 * 3
+    assert jobs["measure_sweep"] == 2 * 2 * 4
     assert jobs["choose_scale"] == 2
     assert jobs["train_denoiser"] == 2 * 2
     assert jobs["train_classifier"] == 3 * 2
     assert jobs["measure_classifier"] == 2
     assert jobs["make_table"] == 3 * 4
+    assert jobs["match_methods"] == 4
     assert jobs["plot_figure"] == 6 * 2
 
 
@@ -140,8 +141,22 @@ def test_a_sweep_too_large_for_one_shard_has_a_job_per_shard(workspace):
     workspace.write_config(sweep=workspace.values["sweep"] | {"num_images": 24})
     jobs = {rule: len(outputs) for rule, outputs in workspace.planned("all").items()}
     assert jobs["sample_shard"] == 5 + 1 + 4 * 3
-    assert jobs["measure_samples"] == 9 * 3
+    assert jobs["measure_samples"] == 9 * 4
     assert "sample_sweep" not in jobs
+
+
+def test_scales_share_a_job_in_methods_of_different_grids_too_with_what_a_profile_says_of_it(workspace):
+    grids = {"UADM(5)-G": [2, 4], "CADM(5)-G+EDS+ECT": [0.5, 1, 2]}
+    workspace.write_config(sweep=workspace.values["sweep"] | {"scales": grids, "best": None})
+    printed = workspace.snakemake("--dry-run", "--set-resources", "sample_sweep:gpu=1", "--", "ablation_scale").stdout
+    for rule, run, scales in (("sample_sweep", "uadm5-g", (2, 4)), ("sample_sweep_2", "cadm5-g-eds-ect", (0.5, 1, 2))):
+        shards = ", ".join(f"results/digits/runs/{run}-at-{scale}/samples/0000.npz" for scale in scales)
+        job = re.search(rf"^rule {rule}:\n(?:    .*\n)+", printed, re.MULTILINE)[0]
+        assert f"    output: {shards}\n" in job
+        assert ", gpu=1" in job
+    assert re.search(r"^measure_sweep_2 +1$", printed, re.MULTILINE)
+    assert "rule sample_shard" not in printed
+    assert "rule choose_scale" not in printed
 
 
 def test_features_of_shards_are_extracted_one_by_one_and_a_single_shard_needs_no_such_job(workspace):
@@ -183,6 +198,21 @@ def test_changing_one_scale_remakes_that_run_and_what_shows_it(finished):
         f"results/digits/figures/{name}.{kind}" for name in ("samples", "trace") for kind in ("png", "pdf")
     }
     assert jobs == {}
+
+
+def test_a_further_training_seed_trains_and_samples_beside_what_is_there(finished):
+    jobs = finished.planned("all", "--config", "training_seeds=[0, 1]")
+    found = {rule: {path.split("/")[3] for path in outputs} for rule, outputs in jobs.items()}
+    assert found["train_denoiser"] == {"uadm+seed1", "cadm+seed1"}
+    assert found["train_classifier"] == {"ce+seed1", "ect+seed1"}  # the judge stays the one
+    rows = {"uadm5", "uadm5-g", "cadm5-g-eds-ect"}
+    best = {f"{row}-at-best" for row in rows - {"uadm5"}}  # by the mean over both, and so chosen anew
+    member = "-with-training-seed-1"
+    assert found["sample_shard"] == best | {f"{run}{member}" for run in rows | best}
+    assert found["sample_sweep"] == {f"{row}-at-{scale}{member}" for row in rows - {"uadm5"} for scale in (1, 4)}
+    assert found["measure_sweep"] == found["sample_sweep"]
+    assert "measure_classifier" not in jobs  # a figure shows the first seed
+    assert finished.planned("results/digits/runs/uadm5-g/metrics.json", "--config", "training_seeds=[1]") == {}
 
 
 @pytest.mark.parametrize(

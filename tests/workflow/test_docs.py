@@ -65,8 +65,12 @@ def test_links_in_the_documents_lead_somewhere():
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_key_of_a_config_is_explained(experiment):
-    explained = (REPO / "config/README.md").read_text()
+    explained, of_rules = ((REPO / name).read_text() for name in ("config/README.md", "docs/guidance.md"))
     config = yaml.safe_load((REPO / f"config/{experiment}/config.yaml").read_text())
+    for method in config.get("guidance", {}).values():
+        for rule in method if isinstance(method, list) else [method]:
+            for name in (rule["rule"], *rule.keys() - {"rule"}):
+                assert f"`{name}`" in of_rules, name
     for key in set(keys(config)):
         assert key in explained, key
 
@@ -80,7 +84,7 @@ def keys(values) -> Iterator[str]:
         if key in ("denoisers", "classifiers", "ablations"):
             for entry in value.values():
                 yield from keys(entry)
-        elif key not in ("at_least", "scales", "vary"):
+        elif key not in ("at_least", "guidance", "matched", "scales", "vary"):
             yield from keys(value)
 
 

@@ -24,6 +24,9 @@ def test_all_makes_tables_and_figures(finished):
     assert {"accuracy", "pixels/fid", "classifier:clean/sfid", "classifier:clean/inception_score"} <= set(main.columns)
     best = pd.read_csv(results / "tables/best_scale.csv")
     assert set(best["scale"]) <= {1, 4}
+    matched = pd.read_csv(results / "tables/matched.csv")
+    assert matched["run"].tolist() == ["UADM(5)-G", "CADM(5)-G+EDS+ECT"] * 3
+    assert (matched["fault"].notna() | matched["pixels/fid_se"].notna()).all()
     for name in ("samples", "trace", "fronts", "scales"):
         assert (results / f"figures/{name}.png").stat().st_size > 5000
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")

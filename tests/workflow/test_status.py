@@ -36,8 +36,9 @@ def test_a_finished_project_has_every_image_and_nothing_left_to_do(finished):
         (RUNS.replace("none\t\t0\t16", "none\t\t0\t12"), {}),
         (RUNS, {"diffusion": {"noise_schedule": "linear"}}),
         (RUNS, {"evaluation": {"spaces": ["classifier:clean", "pixels"], "nearest_neighbours": 2}}),
+        (RUNS, {"training_seeds": [1, 0]}),
     ],
-    ids=["scale", "classifier", "fewer images", "noise schedule", "nearest neighbours"],
+    ids=["scale", "classifier", "fewer images", "noise schedule", "nearest neighbours", "training seeds"],
 )
 def test_what_status_and_tables_call_outdated_a_dry_run_makes_again(finished, monkeypatch, runs, change):
     monkeypatch.chdir(finished.folder)
@@ -48,10 +49,11 @@ def test_what_status_and_tables_call_outdated_a_dry_run_makes_again(finished, mo
         project = load_project(yaml.safe_load((finished.folder / "config.yaml").read_text()), "config.yaml")
         files = Files(project)
         sampled = {run for run, row in project.all_runs.items() if progress(project, files, run).done < row.num_images}
-        measured = {run for run in project.all_runs if files.metrics(run).fault}
+        states = {run: files.metrics(run) for run in project.all_runs}
     finally:
         finished.write_runs(RUNS)
         finished.write_config()
     assert sampled == {match[1] for file in outputs if (match := re.search("/runs/([^/]+)/samples/", file))}
+    measured = {run for run, state in states.items() if state.fault or not state.there}
     assert measured == {match[1] for file in outputs if (match := re.search("/runs/([^/]+)/metrics.json", file))}
     assert measured

@@ -1,22 +1,17 @@
 # Functions that name a rule's inputs, and its demands.
+import itertools
 import re
-
 
 from eddpm.config import outputs, paths
 from eddpm.config.assets import assets, file_of, space_files, weights_file
 from eddpm.config.frozen import frozen_parts, frozen_text
 from eddpm.config.jobs import sampling_job
 from eddpm.config.resources import MOST_MINUTES
-from eddpm.config.runs import slug
+from eddpm.config.runs import member_name, row_name, slug
 
 
 def this_environment(wildcards):
     """No environment to make: jobs run in that of snakemake. The linter wants each rule to name one."""
-
-
-def trained(entries):
-    """The networks that are trained here, by name."""
-    return [name for name, entry in entries.items() if entry.training]
 
 
 SETTINGS = frozen_parts(project)
@@ -56,13 +51,30 @@ FIGURES = [
 ]
 
 
-# The methods whose scales share a job, and the runs that have jobs of their own.
-SWEPT_METHODS = [
-    slug(row.method) for row in project.best_runs.values() if project.sweep_shares_jobs
-]
+# Of a rule, all jobs have as many outputs: the scales of a method share a job by a rule for each grid, whose name ends
+# with this. What a profile says of the first is for all.
+GRIDS = {
+    f"_{number}" if number > 1 else "": (scales, list(map(slug, methods)))
+    for number, (scales, methods) in enumerate(project.shared_sweeps.items(), 1)
+}
+for rule_name, grid in itertools.product(("sample_sweep", "measure_sweep"), GRIDS):
+    for settings in (
+        workflow.resource_settings.overwrite_resources,
+        workflow.resource_settings.overwrite_threads,
+    ):
+        if rule_name in settings:
+            settings.setdefault(f"{rule_name}{grid}", settings[rule_name])
+# The runs that have jobs of their own.
 LONE_RUNS = [
-    run for run in project.all_runs if not (SWEPT_METHODS and run in project.sweep_runs)
+    run
+    for run, row in project.all_runs.items()
+    if slug(row_name(row.run)) not in project.shared_runs
 ]
+SWEPT_RUNS = [
+    run for row in project.sweep_runs for run in project.members(row).values()
+]
+MEMBERS = [slug(member_name("", seed)) for seed in project.training_seeds]
+TRAINED = project.trained  # with the networks of other training seeds
 
 
 def one_of(names):
@@ -73,8 +85,9 @@ def one_of(names):
 wildcard_constraints:
     experiment=project.experiment,
     run=one_of(project.all_runs),
-    denoiser=one_of(project.denoisers),
-    classifier=one_of(project.classifiers),
+    member=f"(?:-(?:{one_of(MEMBERS)}))?",
+    denoiser=one_of(project.denoisers | TRAINED["denoisers"]),
+    classifier=one_of(project.classifiers | TRAINED["classifiers"]),
     guide=one_of(project.guiding_classifiers),
     part=one_of(SETTINGS),
     shard=r"\d{4,6}",
@@ -98,19 +111,33 @@ def images_at_once(entry):
 # Of runs.
 
 
+def swept(wildcards):
+    """The runs of a job that samples all scales of the method {run}, with the networks of {member}."""
+    return [
+        f"{run}{wildcards.member}"
+        for run in project.sweep_of(project.table_runs[wildcards.run].run)
+    ]
+
+
+def sampled_run(wildcards):
+    """The run of a job that samples; the first of several, which have the same networks."""
+    several = "member" in wildcards.keys()
+    return project.all_runs[swept(wildcards)[0] if several else wildcards.run]
+
+
 def run_denoiser(wildcards):
-    return weights_file(project, "denoisers", project.all_runs[wildcards.run].denoiser)
+    return weights_file(project, "denoisers", sampled_run(wildcards).denoiser)
 
 
 def run_classifier(wildcards):
     """The classifier that guides a run: no file, or one."""
-    name = project.all_runs[wildcards.run].classifier
+    name = sampled_run(wildcards).classifier
     return weights_file(project, "classifiers", name) if name else []
 
 
 def run_other_denoiser(wildcards):
     """The second denoiser of a pair: no file, or one."""
-    name = project.other_denoiser(project.all_runs[wildcards.run])
+    name = project.other_denoiser(sampled_run(wildcards))
     return weights_file(project, "denoisers", name) if name else []
 
 
@@ -127,10 +154,9 @@ def run_features(wildcards):
     )
 
 
-def of_each_scale(pattern):
-    """That file of each run in the sweep of the method {run}; only methods of one common grid share a job."""
-    scales = [slug(f"{scale:g}") for scale in project.sweep.grids[0]]
-    runs = [f"{{run}}-at-{scale}" for scale in scales]
+def of_each_scale(pattern, scales):
+    """That file of each run in such a job."""
+    runs = [f"{{run}}-at-{slug(f'{scale:g}')}{{member}}" for scale in scales]
     return expand(pattern, run=runs, shard="0000", allow_missing=True)
 
 
@@ -140,7 +166,7 @@ def metrics_of(runs):
 
 def sweep_metrics(wildcards):
     """The metrics of the sweep that a run at the best scale is chosen from."""
-    return metrics_of(project.sweep_of(project.best_runs[wildcards.run].method))
+    return metrics_of(project.measured_sweep(project.all_runs[wildcards.run].method))
 
 
 # Of tables and figures.
@@ -151,7 +177,7 @@ def table_metrics(wildcards):
 
 
 def table_names(wildcards):
-    return [row.run for row in TABLES[wildcards.table].runs.values()]
+    return [run.run for run in TABLES[wildcards.table].runs.values()]
 
 
 def table_caption(wildcards):
@@ -176,7 +202,7 @@ def figure_denoisers(wildcards):
 
 
 def figure_caption(wildcards):
-    return outputs.FIGURES[wildcards.figure].caption
+    return outputs.figure_caption(project, wildcards.figure)
 
 
 # Time and memory to ask a cluster for.
@@ -197,5 +223,4 @@ def shard_minutes(wildcards, attempt):
 
 
 def sweep_minutes(wildcards, attempt):
-    first = project.sweep_of(project.table_runs[wildcards.run].run)[0]
-    return sampling_job(project, first, "0000").minutes(attempt)
+    return sampling_job(project, swept(wildcards)[0], "0000").minutes(attempt)

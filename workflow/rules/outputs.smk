@@ -33,7 +33,7 @@ rule make_table:
 
 rule compare_published:
     input:
-        metrics=metrics_of(project.table_runs),
+        metrics=metrics_of(TABLES["main"].runs),
     output:
         csv=paths.TABLE.replace("{table}", "published") + ".csv",
         md=paths.TABLE.replace("{table}", "published") + ".md",
@@ -50,7 +50,7 @@ rule compare_published:
     conda:
         this_environment
     params:
-        runs=[row.run for row in project.runs],
+        runs=[run.run for run in TABLES["main"].runs.values()],
         caption=outputs.PUBLISHED_CAPTION,
         published=project.published or [],
         contents=checksums(
@@ -61,6 +61,39 @@ rule compare_published:
     shell:
         "python -m eddpm compare-published --runs {params.runs:q} --metrics {input.metrics}"
         " --published={params.published:q} --caption={params.caption:q}"
+        " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
+
+
+rule match_methods:
+    input:
+        metrics=metrics_of(SWEPT_RUNS),
+        replicates=expand(paths.REPLICATES, run=SWEPT_RUNS, allow_missing=True),
+    output:
+        csv=paths.TABLE.replace("{table}", "matched") + ".csv",
+        md=paths.TABLE.replace("{table}", "matched") + ".md",
+        tex=paths.TABLE.replace("{table}", "matched") + ".tex",
+        html=report(
+            paths.TABLE.replace("{table}", "matched") + ".html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "matched"},
+        ),
+    log:
+        "logs/{experiment}/match_methods.log",
+    localrule: True
+    conda:
+        this_environment
+    params:
+        **outputs.matched_methods(project),
+        code=checksums(
+            REPO / "eddpm/evaluation/matched.py",
+            REPO / "eddpm/reporting/matched.py",
+            REPO / "eddpm/reporting/tables.py",
+        ),
+    shell:
+        "python -m eddpm match-methods --runs {params.runs:q} --methods {params.methods:q}"
+        " --denoisers {params.denoisers:q} --trainings {params.trainings} --levels {params.levels:q}"
+        " --metrics {input.metrics} --replicates {input.replicates} --caption={params.caption:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 
 

@@ -1,6 +1,15 @@
 # Guided sampling: a job per shard of a run, or, of a small sweep, a job per method.
 
 
+SAMPLE = (
+    "python -m eddpm sample-shard --settings {input.settings}"
+    " --denoiser {input.denoiser:q} --classifier {input.classifier:q}"
+    " --other-denoiser {input.other_denoiser:q}"
+    " --start {params.start} --stop {params.stop} --batch-size {resources.batch_size}"
+    " --samples {output.samples} > {log} 2>&1 || leave_word $? {log}"
+)
+
+
 rule sample_shard:
     input:
         settings=paths.RUN_SETTINGS,
@@ -27,32 +36,37 @@ rule sample_shard:
         start=lambda wildcards: project.shards(wildcards.run)[wildcards.shard][0],
         stop=lambda wildcards: project.shards(wildcards.run)[wildcards.shard][1],
     shell:
-        "python -m eddpm sample-shard --settings {input.settings}"
-        " --denoiser {input.denoiser:q} --classifier {input.classifier:q}"
-        " --other-denoiser {input.other_denoiser:q}"
-        " --start {params.start} --stop {params.stop} --batch-size {resources.batch_size}"
-        " --samples {output.samples} > {log} 2>&1 || leave_word $? {log}"
+        SAMPLE
 
 
 # To start a process takes as long as to sample a scale of a small sweep.
-use rule sample_shard as sample_sweep with:
-    input:
-        settings=of_each_scale(paths.RUN_SETTINGS),
-        denoiser=run_denoiser,
-        classifier=run_classifier,
-        other_denoiser=run_other_denoiser,
-    output:
-        samples=of_each_scale(paths.SAMPLES),
-    log:
-        "logs/{experiment}/sample_sweep/{run}.log",
-    benchmark:
-        "benchmarks/{experiment}/sample_sweep/{run}.tsv"
-    wildcard_constraints:
-        run=one_of(SWEPT_METHODS),
-    resources:
-        batch_size=project.sampling.batch_size,
-        runtime=sweep_minutes,
-        mem_mb=megabytes,
-    params:
-        start=0,
-        stop=project.sweep.num_images,
+for grid, (scales, methods) in GRIDS.items():
+
+    rule:
+        name:
+            f"sample_sweep{grid}"
+        input:
+            settings=of_each_scale(paths.RUN_SETTINGS, scales),
+            denoiser=run_denoiser,
+            classifier=run_classifier,
+            other_denoiser=run_other_denoiser,
+        output:
+            samples=of_each_scale(paths.SAMPLES, scales),
+        log:
+            "logs/{experiment}/sample_sweep/{run}{member}.log",
+        benchmark:
+            "benchmarks/{experiment}/sample_sweep/{run}{member}.tsv"
+        wildcard_constraints:
+            run=one_of(methods),
+        conda:
+            this_environment
+        threads: 1
+        resources:
+            batch_size=project.sampling.batch_size,
+            runtime=sweep_minutes,
+            mem_mb=megabytes,
+        params:
+            start=0,
+            stop=project.sweep.num_images,
+        shell:
+            SAMPLE

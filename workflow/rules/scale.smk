@@ -10,7 +10,7 @@ rule choose_scale:
     log:
         "logs/{experiment}/choose_scale/{run}.log",
     wildcard_constraints:
-        run=one_of(project.best_runs),
+        run=one_of(run for run, row in project.all_runs.items() if row.scale == "best"),
     localrule: True
     conda:
         this_environment

@@ -6,7 +6,7 @@ rule train_denoiser:
         settings="results/{experiment}/denoisers/{denoiser}/settings.yaml",
         dataset=paths.DATASET,
         shards=SHARDS,
-        init_from=lambda wildcards: start_of(project.denoisers[wildcards.denoiser]),
+        init_from=lambda wildcards: start_of(TRAINED["denoisers"][wildcards.denoiser]),
     output:
         model="results/{experiment}/denoisers/{denoiser}/model.safetensors",
         history="results/{experiment}/denoisers/{denoiser}/log.jsonl",
@@ -15,7 +15,7 @@ rule train_denoiser:
     benchmark:
         "benchmarks/{experiment}/train_denoiser/{denoiser}.tsv"
     wildcard_constraints:
-        denoiser=one_of(trained(project.denoisers)),
+        denoiser=one_of(TRAINED["denoisers"]),
     priority: 1
     conda:
         this_environment
@@ -26,7 +26,7 @@ rule train_denoiser:
         runtime=MOST_MINUTES,
         mem_mb=megabytes,
         microbatch=lambda wildcards: images_at_once(
-            project.denoisers[wildcards.denoiser]
+            TRAINED["denoisers"][wildcards.denoiser]
         ),
     shell:
         "launch {resources.gpu} python -m eddpm train-denoiser --settings {input.settings}"
@@ -40,7 +40,9 @@ rule train_classifier:
         settings="results/{experiment}/classifiers/{classifier}/settings.yaml",
         dataset=paths.DATASET,
         shards=SHARDS,
-        init_from=lambda wildcards: start_of(project.classifiers[wildcards.classifier]),
+        init_from=lambda wildcards: start_of(
+            TRAINED["classifiers"][wildcards.classifier]
+        ),
     output:
         model="results/{experiment}/classifiers/{classifier}/model.safetensors",
         history="results/{experiment}/classifiers/{classifier}/log.jsonl",
@@ -49,7 +51,7 @@ rule train_classifier:
     benchmark:
         "benchmarks/{experiment}/train_classifier/{classifier}.tsv"
     wildcard_constraints:
-        classifier=one_of(trained(project.classifiers)),
+        classifier=one_of(TRAINED["classifiers"]),
     conda:
         this_environment
     threads: 1
@@ -59,7 +61,7 @@ rule train_classifier:
         runtime=MOST_MINUTES,
         mem_mb=megabytes,
         microbatch=lambda wildcards: images_at_once(
-            project.classifiers[wildcards.classifier]
+            TRAINED["classifiers"][wildcards.classifier]
         ),
     shell:
         "launch {resources.gpu} python -m eddpm train-classifier --settings {input.settings}"

@@ -7,6 +7,7 @@ from tiny import tiny_project
 from eddpm.config.frozen import difference, frozen_parts, frozen_text, samples_identity
 from eddpm.config.samples import SampleConfig
 from eddpm.config.settings import load_settings, parse_settings
+from eddpm.guidance.rules.entropy import Entropy
 
 
 def test_frozen_settings_read_back_as_they_were(tmp_path):
@@ -17,9 +18,9 @@ def test_frozen_settings_read_back_as_they_were(tmp_path):
 
 def test_samples_keep_their_identity_and_those_of_other_settings_or_weights_have_another():
     config = parse_settings(SampleConfig, SAMPLE, "here")
-    made = "71ab0b6dba8d24c80507b2a941bae0daec238d194a23ddd64305e1683b58cae0"
+    made = "28aa9e8508cd57828849c6033c30b9f172bcce63e149517315f584d7402dfe81"
     assert samples_identity(config, ["a"]) == made
-    other = config.model_copy(update={"guidance": "entropy"})
+    other = config.model_copy(update={"guidance": (Entropy(),)})
     identities = {
         samples_identity(settings, digests)
         for settings in (config, other)

@@ -40,6 +40,17 @@ def test_all_scales_of_a_sweep_share_a_job_where_they_fit_in_it(sampling, shares
     assert made.seconds == len(made.runs) * 60 * 25
 
 
+def test_scales_of_a_method_share_a_job_by_the_grid_and_the_time_of_each_method():
+    grids = {"UADM(25)-G": [1, 4], "UADM(25)-G+EDS": [4, 1], "CADM(25)-G": [1, 4], "CADM(25)-G+EDS": [1, 2, 4]}
+    sweep = tiny_values()["sweep"] | {"num_images": 60, "scales": grids}
+    sampling = {"batch_size": 3, "speed": SPEED, "target_minutes_per_shard": 51}  # two scales take 50
+    project = tiny_project(sampling=sampling, sweep=sweep)
+    assert project.shared_sweeps == {(1, 4): ["UADM(25)-G", "CADM(25)-G"], (4, 1): ["UADM(25)-G+EDS"]}
+    assert sampling_job(project, "uadm25-g-eds-at-4", "0000").runs == ["uadm25-g-eds-at-1", "uadm25-g-eds-at-4"]
+    assert sampling_job(project, "cadm25-g-eds-at-2", "0000").runs == ["cadm25-g-eds-at-2"]
+    assert project.shared_runs == {run for run in project.sweep_runs if not run.startswith("cadm25-g-eds-at")}
+
+
 @pytest.mark.parametrize(
     ("steps", "guided", "per_second"), [("250", True, 0.07), ("250", False, 0.12), ("ddim25", True, 0.7)]
 )

@@ -3,12 +3,22 @@
 import pytest
 from projects import EDS, ROW, UNGUIDED, load
 
-from eddpm.config.outputs import FIGURES, figure_inputs, runs_of, tables_of, targets_of
+from eddpm.config.outputs import (
+    FIGURES,
+    figure_caption,
+    figure_inputs,
+    matched_methods,
+    runs_of,
+    tables_of,
+    targets_of,
+)
 from eddpm.errors import ConfigError
 
 SCALE = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
+BEST = {"minimise": "pixels/fid"}
+MATCHED = {"accuracy": [0.9, 0.95], "pixels/fid": [2]}
 ABLATIONS = {
-    "steps": {"rows": ["UADM(25)-G"], "vary": {"steps": ["5", "10"]}, "note": "Fewer steps."},
+    "steps": {"rows": ["UADM(25)-G"], "vary": {"steps": ["ddim5", "ddim10"]}, "note": "Fewer steps."},
     "both": {"rows": ["UADM(25)-G", "UADM(25)-G+EDS"], "vary": {"scale": [4, 5], "labels": ["random"]}},
 }
 
@@ -46,13 +56,61 @@ def test_guidance_is_traced_for_guided_rows_alone(project):
     assert figure_inputs(project(), "trace") == traces
 
 
+def test_with_training_seeds_tables_have_all_runs_of_a_row_and_figures_of_runs_the_first(project):
+    made = project(training_seeds=[1, 0], sweep__scales=[2])
+    member = "-with-training-seed-1"
+    main, sweep = (tables_of(made)[name] for name in ("main", "sweep"))
+    rows = [row["run"] for row in (ROW, EDS, UNGUIDED)]
+    assert list(main.runs)[:2] == [f"uadm25-g{member}", "uadm25-g"]
+    assert main.methods == [row for row in rows for _ in range(2)]
+    assert next(zip(sweep.runs, sweep.methods, sweep.scales, strict=True)) == (
+        f"uadm25-g-at-2{member}",
+        rows[0],
+        "2",
+    )
+    assert set(runs_of(made, "all")) == {run for row in made.rows for run in made.members(row).values()}
+    assert figure_inputs(made, "samples")[rows[0]] == f"runs/uadm25-g{member}/samples/0000.npz"
+    assert figure_inputs(made, "trace")[rows[0]] == f"runs/uadm25-g{member}/trace.csv"
+    assert figure_inputs(made, "noise_levels") == {"ce": "classifiers/ce+seed1/noise_levels.jsonl"}
+    assert figure_caption(made, "trace").endswith(" Networks that are trained here are those of training seed 1.")
+    assert figure_caption(made, "fronts").endswith(" are means over 2 training seeds.")
+    for plain in (project(), project(training_seeds=[1])):
+        assert figure_caption(plain, "trace") == FIGURES["trace"].caption
+
+
 # Targets ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("best", "matched"), [(None, None), (None, MATCHED), (BEST, None), (BEST, MATCHED)])
+def test_a_sweep_has_the_best_scales_and_the_matched_methods_that_it_is_asked_for(project, best, matched):
+    made = project(sweep__best=best, sweep__matched=matched)
+    chosen = ["tables/best_scale.csv"] * bool(best) + ["tables/matched.csv"] * bool(matched)
+    assert targets_of(made)["ablation_scale"] == [*chosen, *SCALE[1:], "figures/fronts.png"]
+    assert set(chosen) <= set(targets_of(made)["all"])
+    assert ("best_scale" in tables_of(made)) == bool(best)
+    assert [row.scale for row in made.all_runs.values()].count("best") == (2 if best else 0)
+    assert runs_of(made, "ablation_scale") == [*made.best_runs, *made.sweep_runs]
+
+
+def test_methods_are_matched_at_each_level_and_the_caption_tells_their_images(project):
+    made = matched_methods(project(sweep__matched=MATCHED, sweep__scales=[1, 2], sweep__num_images=5000))
+    assert made["levels"] == ["accuracy=0.9", "accuracy=0.95", "pixels/fid=2"]
+    assert made["runs"] == [f"{row['run']} at {scale}" for row in (ROW, EDS) for scale in (1, 2)]
+    assert made["methods"] == [row["run"] for row in (ROW, ROW, EDS, EDS)]
+    assert made["denoisers"] == ["uadm"] * 4
+    assert "5,000 images of seed 1;" in made["caption"]
+
+
+def test_methods_are_matched_in_all_their_trainings_by_the_denoiser_of_the_row(project):
+    made = matched_methods(project(ROW, sweep__matched=MATCHED, sweep__scales=[2], training_seeds=[1, 0]))
+    assert made["runs"] == [f"{ROW['run']} at 2 with training_seed 1", f"{ROW['run']} at 2"]
+    assert (made["denoisers"], made["trainings"]) == (["uadm"] * 2, [1, 0])
 
 
 @pytest.mark.parametrize("in_all", [True, False])
 def test_all_is_the_table_with_or_without_the_sweep_and_ablations_are_the_others(project, in_all):
-    made = project(sweep__in_all=in_all, ablations=ABLATIONS)
-    targets, scale = targets_of(made), [*SCALE, "figures/fronts.png"]
+    made = project(sweep__in_all=in_all, sweep__matched=MATCHED, ablations=ABLATIONS)
+    targets, scale = targets_of(made), [SCALE[0], "tables/matched.csv", *SCALE[1:], "figures/fronts.png"]
     table = ["tables/main.csv", "figures/samples.png", "figures/noise_levels.png", "figures/trace.png"]
     ablations = ["tables/steps.csv", "tables/both.csv", *scale]
     assert targets == {
@@ -62,8 +120,8 @@ def test_all_is_the_table_with_or_without_the_sweep_and_ablations_are_the_others
         "ablation_scale": scale,
         "ablations": ablations,
     }
-    outputs = {*(f"tables/{name}.csv" for name in tables_of(made)), *(f"figures/{name}.png" for name in FIGURES)}
-    assert outputs == {*table, *ablations}
+    tables = {f"tables/{name}.csv" for name in (*tables_of(made), "matched")}
+    assert tables | {f"figures/{name}.png" for name in FIGURES} == {*table, *ablations}
     runs, swept = list(made.table_runs), [*made.best_runs, *made.sweep_runs]
     assert runs_of(made, "all") == (runs + swept if in_all else runs)
     assert runs_of(made, "ablation_scale") == swept

@@ -6,6 +6,7 @@ from projects import DIGITS, EDS, ROW, UNGUIDED, load, published
 from eddpm.config.frozen import frozen_parts
 from eddpm.config.project import Project
 from eddpm.errors import ConfigError
+from eddpm.guidance.rules.constant import Constant
 
 CADM = {**ROW, "run": "CADM(25)-G+EDS+ECT", "denoiser": "cadm", "classifier": "ect"}
 
@@ -76,7 +77,7 @@ def test_the_settings_of_a_run_are_its_row_and_its_networks(table):
     project = load(table, {**CADM, "scale": "0.5", "seed": "3", "labels": "random"}, UNGUIDED)
     config = project.sample("cadm25-g-eds-ect")
     assert (config.name, config.scale, config.seed, config.labels) == (CADM["run"], 0.5, 3, "random")
-    assert (config.sampler, config.steps, config.guidance) == ("ddim", "ddim25", "constant")
+    assert (config.sampler, config.steps, config.guidance) == ("ddim", "ddim25", (Constant(),))
     assert config.denoiser == project.train_denoiser("cadm").network
     assert config.classifier == project.train_classifier("ect").network
     assert config.denoiser.num_classes == config.classifier.num_classes == 10

@@ -1,10 +1,11 @@
 """Mistakes in the project file and its table of runs: one line, with place, value and remedy, before anything runs."""
 
+import math
 import re
 from pathlib import Path
 
 import pytest
-from projects import DIGITS, EDS, HEADER, PUBLISHED, ROW, load, published, refusal
+from projects import DIGITS, HEADER, PUBLISHED, ROW, load, published, refusal
 from tiny import REPO
 
 from eddpm.config.projectfile import DEFAULT, find, load_project
@@ -24,7 +25,6 @@ CE, ECT = (DIGITS["classifiers"][name] for name in ("ce", "ect"))
         ({"scale": "best"}, "scale 'best' is for generated rows; give a number"),
         ({"run": "()"}, "run: value '()': a name needs a letter or digit"),
         ({"run": "UADM(25)-G at 4"}, "run: value 'UADM(25)-G at 4': a name needs a letter or digit, and no ' at '"),
-        ({"classifier": ""}, "guidance 'constant' needs a classifier; name one or write none"),
         ({"num_image": "9"}, "num_image: unknown key; did you mean 'num_images'?"),
     ],
 )
@@ -42,7 +42,8 @@ def test_a_bad_cell_is_named_by_file_line_column_and_value(table, cells, message
         ({"num_images": "3"}, "3 images are too few for nearest_neighbours; ask for more"),
         ({"steps": "2000"}, "steps '2000': section 0 has 1000 timesteps, fewer"),
         ({"seed": str(DIGITS["sweep"]["seed"])}, f"seed {DIGITS['sweep']['seed']} is the sweep's"),
-        ({**EDS, "run": "A", "eds_timesteps": "500-1000"}, "eds_timesteps '500-1000' lies beyond the last timestep"),
+        ({"classifier": ""}, "guidance by constant needs a classifier; name one, or write none"),
+        ({"steps": "25"}, "steps '25' keep t = 999, where alpha_bar is 2e-09: there DDIM would move the image"),
         ({"run": "uadm25 g"}, "would share its folder with 'UADM(25)-G'; rename one"),
         ({"run": "UADM(25)-G-at-1"}, "would share its folder with a generated row; rename it"),
     ],
@@ -53,6 +54,10 @@ def test_a_row_that_does_not_go_with_the_project_or_other_rows_is_named(table, r
 
 
 MINUTES, SPEED = {"batch_size": 4, "target_minutes_per_shard": 5}, {"guided": 1, "unguided": 1}
+MOVED = (
+    ": column '{0}' is a parameter of a rule; write NAME: {{rule: entropy, {0}: ...}} in `guidance` of the project"
+    " file, and NAME as a row's guidance"
+)
 HEAD, CELLS = "\t".join(HEADER), "\t".join(ROW.values())
 
 
@@ -62,6 +67,8 @@ HEAD, CELLS = "\t".join(HEADER), "\t".join(ROW.values())
         (f"{HEAD}\n\n", ": has no rows; add one line per run"),
         (f"{HEAD}\tscale\n{CELLS}\t6\n", " line 1: column 'scale' is there 2 times; drop all but one"),
         (f"{HEAD}\tmethod\n{CELLS}\tA\n", ": column 'method' is of generated rows; remove it"),
+        (f"{HEAD}\tentropy_classes\n{CELLS}\t\n", MOVED.format("entropy_classes")),
+        (f"{HEAD}\teds_timesteps\n{CELLS}\t500-999\n", MOVED.format("eds_timesteps")),
         (f"{HEAD}\n{CELLS}\tx\n", " line 2: has more or fewer cells than the header"),
         (f"{HEAD}\n{CELLS.rpartition(chr(9))[0]}\n", " line 2: has more or fewer cells than the header"),
         (f"{HEAD}\n{CELLS}\n".replace("\t", ","), " line 2: run,denoiser,"),
@@ -195,6 +202,16 @@ NUMBERS = str(REPO / "config/imagenet256/published.tsv")
         ({"sampling": MINUTES}, "run `eddpm measure-speed"),
         ({"sweep__num_images": 3}, "sweep.num_images: too few"),
         ({"sweep__best": {"minimise": "vgg/fid"}}, "sweep.best: metric 'vgg/fid' is not measured; known: accuracy"),
+        ({"sweep__matched": {"vgg/fid": [1]}}, "sweep.matched: metric 'vgg/fid' is not measured; known: accuracy"),
+        ({"sweep__matched": {}}, "sweep.matched: value {}: mapping should have at least 1 item"),
+        ({"sweep__matched": {"accuracy": []}}, "sweep.matched.accuracy: value []: list should have at least 1 item"),
+        ({"sweep__matched": {"accuracy": 0.9}}, "sweep.matched.accuracy: value 0.9: input should be a valid list"),
+        ({"sweep__matched": {"accuracy": [0.95, 0.9]}}, "levels rise, and each comes once; sort them"),
+        ({"sweep__matched": {"accuracy": [0.9, 0.9]}}, "levels rise, and each comes once; sort them"),
+        ({"sweep__matched": {"accuracy": [math.nan]}}, "sweep.matched.accuracy.0: value nan: input should be a finite"),
+        ({"sweep__matched": {"accuracy": [0.9, 95]}}, "sweep.matched.accuracy: level 95 is never reached; give one"),
+        ({"sweep__matched": {"pixels/recall": [0]}}, "sweep.matched.pixels/recall: level 0 is never reached; give one"),
+        ({"sweep__matched": {"pixels/fid": [-1]}}, "level -1 is never reached; give one above 0"),
         ({"classifiers__ce__training__random_crop": True}, "set dataset.uncropped: true"),
         ({"diffusion__noise_schedule": "linear", "diffusion__diffusion_steps": 20}, "take more than 20"),
         ({"classifiers__Big": CE}, "classifiers.Big: value 'Big': string should match"),

@@ -7,6 +7,8 @@ from projects import EDS, ROW, UNGUIDED, load, refusal
 
 from eddpm.config.frozen import frozen_parts
 from eddpm.config.runs import Run, slug
+from eddpm.guidance.rules.entropy import Entropy
+from eddpm.guidance.rules.none import Unguided
 
 
 def test_a_run_is_filed_under_its_name_made_path_safe():
@@ -71,9 +73,9 @@ def test_a_variant_is_named_by_what_differs_from_its_row_in_one_order_of_columns
         "UADM(25)-G with scale 0.5",
         "UADM(25)-G with guidance entropy, scale 0.5",
     ]
-    vary = {"labels": ["random"], "num_images": [9], "guidance": ["entropy"], "entropy_classes": [5], "steps": ["10"]}
+    vary = {"labels": ["random"], "num_images": [9], "guidance": ["entropy"], "steps": ["10"], "guided_x0": ["clipped"]}
     (run,) = variants(table, classifier=["ect"], **vary)
-    changes = "classifier ect, steps 10, guidance entropy, num_images 9, entropy_classes 5, labels random"
+    changes = "classifier ect, steps 10, guidance entropy, num_images 9, labels random, guided_x0 clipped"
     assert run.run == f"UADM(25)-G with {changes}"
 
 
@@ -87,12 +89,17 @@ def test_a_combination_that_changes_nothing_is_the_row_itself_and_others_are_sha
 
 
 def test_the_settings_of_a_variant_have_its_values_and_null_clears_a_cell(table):
-    vary = {"eds_timesteps": [None, "500-999"], "labels": ["random"]}
-    before = load(table, {**EDS, "eds_timesteps": "500-999"})
-    project = load(table, ablations=ablate(EDS["run"], **vary))
+    vary = {"guidance": ["none"], "classifier": [None, "ce"], "labels": ["random"]}
+    methods = {"guidance__noisy": {"rule": "entropy", "eds_timesteps": [500, 999]}}
+    before = load(table, {**EDS, "guidance": "noisy"}, **methods)
+    project = load(table, ablations=ablate(EDS["run"], **vary), **methods)
     cleared, kept = project.ablation_runs["x"].values()
-    assert cleared.run == "UADM(25)-G+EDS with eds_timesteps null, labels random"
-    assert [project.sample(run.slug).eds_timesteps for run in (cleared, kept)] == [None, "500-999"]
+    assert cleared.run == "UADM(25)-G+EDS with classifier null, guidance none, labels random"
+    assert [project.sample(run.slug).classifier for run in (cleared, kept)] == [None, project.encoder("ce")]
+    assert [project.sample(run).guidance for run in ("uadm25-g-eds", kept.slug)] == [
+        (Entropy(eds_timesteps=(500, 999)),),
+        (Unguided(),),
+    ]
     assert project.sample(kept.slug).labels == "random"
     old, new = frozen_parts(before), frozen_parts(project)
     assert {name: new[name] for name in old} == old

@@ -3,6 +3,7 @@
 import pytest
 from least_values import CLASSIFIER, DATASET, DENOISER, SAMPLE, UNET, changed, refusal
 
+from eddpm.config.methods import RULES
 from eddpm.config.networks import UNetConfig
 from eddpm.config.samples import Criterion, SampleConfig
 from eddpm.config.schema import DatasetConfig, EvaluationConfig, TrainClassifierConfig, TrainDenoiserConfig
@@ -11,10 +12,11 @@ from eddpm.config.settings import parse_settings
 NAN, INF = float("nan"), float("inf")
 EVALUATION = {"spaces": ["pixels", "inception"], "inception": {}}
 CRITERION = {"minimise": "pixels/fid", "at_least": {}}
-EDS = {**SAMPLE, "guidance": "entropy"}
+EDS = {**SAMPLE, "guidance": {"rule": "entropy"}}
 TWO_TARGETS = {"label_smoothing": 0.1, "focal_gamma": 2}
+RISING, BEYOND = "write the lowest and the highest timestep", "lie beyond the last timestep; end them at 999"
 RESPACINGS = ["abc", "", "0", "ddim0", "25.5", "-25", "10,,5", "ddim10,5", " 25", "25\n"]
-RANGES = ["", "500", "999-500", "500-", "-999", "1-2-3", " 5-9", "5-9\n", [5, 9]]
+RANGES = ["", "500-999", 500, [], [500], [999, 500], [-999, 5], [1, 2, 3], [1.5, 9], [None, 9], ["5", "9"]]
 
 
 @pytest.mark.parametrize(
@@ -32,9 +34,11 @@ RANGES = ["", "500", "999-500", "500-", "-999", "1-2-3", " 5-9", "5-9\n", [5, 9]
         (SampleConfig, SAMPLE, "scale", [-1e-9, NAN, INF, "abc", None]),
         (SampleConfig, SAMPLE, "steps", RESPACINGS),
         (SampleConfig, SAMPLE, "sampler", ["DDIM"]),
-        (SampleConfig, SAMPLE, "guidance", ["entrpy"]),
-        (SampleConfig, EDS, "entropy_classes", [1, 2.5]),
-        (SampleConfig, EDS, "eds_timesteps", RANGES),
+        (SampleConfig, SAMPLE, "guidance", ["entropy", 3, None, [], ["entropy"]]),
+        (SampleConfig, SAMPLE, "guided_x0", ["bounded"]),
+        (RULES["entropy"], {}, "entropy_classes", [1, 2.5]),
+        (RULES["entropy"], {}, "eds_timesteps", RANGES),
+        (RULES["interval"], {}, "timesteps", [*RANGES, None]),
         (SampleConfig, SAMPLE, "gradient_at", ["mu"]),
         (SampleConfig, SAMPLE, "labels", ["uniform"]),
         (DatasetConfig, DATASET, "validation_fraction", [1.0, 0.0, NAN]),
@@ -54,9 +58,33 @@ def test_an_impossible_value_is_named_with_its_key(cls, least, path, values):
     ("cls", "values", "message"),
     [
         (SampleConfig, {**SAMPLE, "steps": "x"}, "steps: value 'x': write ADM's respacing: '250', 'ddim25' or"),
-        (SampleConfig, {**EDS, "eds_timesteps": "9"}, "eds_timesteps: value '9': write the lowest and the highest"),
-        (SampleConfig, {**EDS, "eds_timesteps": "50-1000"}, "eds_timesteps '50-1000' lies beyond the last timestep"),
-        (SampleConfig, {**SAMPLE, "entropy_classes": 9}, "entropy_classes and eds_timesteps need guidance 'entropy'"),
+        (
+            SampleConfig,
+            changed(EDS, "guidance.eds_timesteps", "9"),
+            f"guidance: entropy: eds_timesteps: value '9': {RISING}",
+        ),
+        (
+            SampleConfig,
+            changed(EDS, "guidance.eds_timesteps", [50, 1000]),
+            f"guidance: eds_timesteps [50, 1000] {BEYOND}",
+        ),
+        (SampleConfig, changed(EDS, "guidance.timesteps", [50, 1000]), f"guidance: timesteps [50, 1000] {BEYOND}"),
+        (
+            SampleConfig,
+            changed(SAMPLE, "guidance.entropy_classes", 9),
+            "guidance: constant: entropy_classes: unknown key; known: timesteps",
+        ),
+        (SampleConfig, {**SAMPLE, "entropy_classes": 9}, "entropy_classes: unknown key; did you mean"),
+        (
+            SampleConfig,
+            {**SAMPLE, "classifier": None},
+            "guidance by constant needs a classifier; name one, or write none",
+        ),
+        (
+            SampleConfig,
+            {**SAMPLE, "sampler": "ddpm", "guided_x0": "clipped"},
+            "guided_x0 'clipped' is of sampler 'ddim' alone; set that, or leave it out",
+        ),
         (SampleConfig, {**SAMPLE, "gradient_at": "mean"}, "gradient_at 'mean' is derived for sampler 'ddpm' alone"),
         (TrainClassifierConfig, {**CLASSIFIER, "loss": TWO_TARGETS}, "loss: label_smoothing and focal_gamma"),
         (EvaluationConfig, {"spaces": ["pixels", "vgg"]}, "spaces.1: value 'vgg': "),
@@ -70,13 +98,13 @@ def test_a_value_that_does_not_go_with_another_is_answered_with_a_way_out(cls, v
 @pytest.mark.parametrize(
     "options",
     [
-        {"steps": "10,5,5", "labels": "random"},
-        {"guidance": "entropy", "eds_timesteps": "0-0", "entropy_classes": 1000},
-        {"guidance": "entropy", "eds_timesteps": "0-999", "gradient_at": "mean", "sampler": "ddpm"},
+        {"steps": "10,5,5", "labels": "random", "guided_x0": "clipped"},
+        {"guided_x0": "thresholded"},
+        {"gradient_at": "mean", "sampler": "ddpm"},
     ],
 )
 def test_options_are_taken_as_they_are_and_others_as_published(options):
-    published = {"entropy_classes": None, "eds_timesteps": None, "gradient_at": "x_t", "labels": "balanced"}
+    published = {"gradient_at": "x_t", "labels": "balanced", "guided_x0": "unbounded"}
     config = parse_settings(SampleConfig, SAMPLE | options, "here").model_dump()
     assert config.items() >= (published | options).items()
     assert parse_settings(EvaluationConfig, EVALUATION, "here").inception.resize == "legacy_tensorflow"

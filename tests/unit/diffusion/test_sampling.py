@@ -2,12 +2,14 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from golden_cases import CASES, load_case, relative_error
 
 from eddpm.config.methods import RULES
-from eddpm.diffusion.sampling import sample_ddim, sample_ddpm
+from eddpm.diffusion.process import predict_eps
+from eddpm.diffusion.sampling import clipped, sample_ddim, sample_ddpm, thresholded
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule, respace
 from eddpm.guidance.guide import Guidance, classifier_guidance
 
@@ -212,3 +214,72 @@ def test_guidance_shifts_the_mean_of_gaussian_data_as_bayes_rule_does(schedule):
     x_T = torch.randn(20_000, 1, 1, 1, **DOUBLE)
     found = sample_ddim(gaussian_denoiser(schedule), schedule, x_T, guide_fn=gaussian_guide(schedule))
     assert found.mean().item() == pytest.approx(VARIANCE * PULL, rel=0.1)
+
+
+# The state of a step ----------------------------------------------------------------------------------------------
+
+
+def states_after(sampler, schedule, at: int, learned: bool, push=0.0, x0_push=0.0):
+    """The image after step `at`, where the gradient is `push` and x0 is moved by `x0_push`, and the state there."""
+    torch.manual_seed(3)
+    x_T, noise = torch.randn(2, 1, 2, 2, **DOUBLE), torch.randn(2, 1, 2, 2, **DOUBLE)
+    full, after, states = make_schedule("linear"), {}, {}
+
+    def denoise_fn(x_t, t):
+        x0 = 0.5 * x_t.tanh() + (x0_push if t[0] == schedule.timesteps[len(schedule) - 1 - at] else 0.0)
+        eps = predict_eps(full, x_t, t, x0)
+        return torch.cat([eps, x_t.cos()], dim=1) if learned else eps
+
+    def guide_fn(x_t, t, state):
+        states[state.k] = state
+        return Guidance(torch.full_like(x_t, push if state.k == at else 0.0), *[torch.zeros(len(x_t))] * 5)
+
+    sampler(denoise_fn, schedule, x_T, lambda k: noise, guide_fn, lambda step: after.update({step.k: step.x_t}))
+    return after[at], states[at]
+
+
+@pytest.mark.parametrize("at", [0, 1, 12, 24])
+@pytest.mark.parametrize(("sampler", "learned"), [*((name, False) for name in SAMPLERS), ("ddpm", True)])
+def test_the_state_of_a_step_says_how_far_a_gradient_and_a_change_of_x0_move_the_next_image(sampler, learned, at):
+    schedule, tiny = respace(make_schedule("linear"), "25"), 1e-3
+    sample = partial(states_after, SAMPLERS[sampler], schedule, at, learned)
+    plain, state = sample()
+    exact = {"rtol": 1e-6, "atol": 1e-12}
+    torch.testing.assert_close(sample(push=tiny)[0] - plain, torch.ones_like(plain) * state.gain * tiny, **exact)
+    torch.testing.assert_close(sample(x0_push=tiny)[0] - plain, torch.ones_like(plain) * state.x0_gain * tiny, **exact)
+    assert (state.k, state.num_steps, state.timestep) == (at, 25, int(schedule.timesteps[24 - at]))
+    assert state.x0.abs().max() <= 1
+    assert state.x_t.shape == state.x0.shape == plain.shape
+
+
+# Guidance without signal ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("pull", [1.0, 1e30])
+def test_bounded_x0_keeps_ddim_finite_where_guidance_moves_x0_thousands_of_times_as_far(dtype, pull):
+    schedule = respace(make_schedule("cosine"), "25")
+    x_T, sizes = torch.randn(2, 1, 4, 4, dtype=dtype), []
+
+    def guide_fn(x_t, t, state):
+        return Guidance(pull * x_t.sin(), *[torch.zeros(len(x_t))] * 5) if state.timestep == 999 else None
+
+    for bound in (None, clipped, thresholded):
+        after: list[torch.Tensor] = []
+        watch = lambda step, after=after: after.append(step.x_t)  # noqa: E731
+        sample_ddim(lambda x, t: 0.5 * x, schedule, x_T, None, guide_fn, watch, guided_x0=bound)
+        sizes.append(after[0].abs().max().item())
+        assert after[-1].isfinite().all()
+    assert sizes[0] > 300 * pull
+    assert max(sizes[1:]) < 1.1 * x_T.abs().max()
+
+
+def test_dynamic_thresholding_divides_by_the_percentile_of_each_image_where_that_is_above_1():
+    torch.manual_seed(0)
+    x0 = torch.randn(3, 1, 20, 20, **DOUBLE) * torch.tensor([0.1, 1.0, 50.0]).view(3, 1, 1, 1)
+    found = thresholded(x0)
+    assert torch.equal(found[0], x0[0])
+    for image, wanted in zip(found[1:].numpy(), x0[1:].numpy(), strict=True):
+        bound = np.percentile(np.abs(wanted), 99.5)
+        np.testing.assert_allclose(image, np.clip(wanted, -bound, bound) / bound, rtol=1e-6)
+    assert torch.equal(clipped(x0), x0.clamp(-1, 1))

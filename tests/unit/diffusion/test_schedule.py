@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from eddpm.diffusion.respacing import noise_alpha_bars, noise_betas
 from eddpm.diffusion.schedule import make_schedule, respace
 
 
@@ -21,6 +22,25 @@ def test_cosine_alpha_bar_follows_the_squared_cosine():
     f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
     torch.testing.assert_close(alpha_bar[:998], f / math.cos(0.008 / 1.008 * math.pi / 2) ** 2)
     assert make_schedule("cosine").betas.max().item() == 0.999
+
+
+@pytest.mark.parametrize("total", [1, 21, 1000, 4000])
+def test_schedules_in_plain_numbers_are_those_of_torch(total):
+    exact = {"rtol": 1e-12, "atol": 0}
+    linear = torch.linspace(0.1 / total, 20 / total, total, dtype=torch.float64)
+    u = torch.arange(total + 1, dtype=torch.float64) / total
+    f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+    for name, betas in (("linear", linear), ("cosine", (1 - f[1:] / f[:-1]).clamp_max(0.999))):
+        torch.testing.assert_close(
+            torch.tensor(noise_betas(name, total), dtype=torch.float64), betas, rtol=1e-9, atol=0
+        )
+        schedule = make_schedule(name, total)
+        assert schedule.betas.tolist() == noise_betas(name, total)
+        bars = torch.tensor(noise_alpha_bars(name, total), dtype=torch.float64)
+        torch.testing.assert_close(bars, schedule.alpha_bar, **exact)
+        assert len(bars) == total
+    with pytest.raises(ValueError, match="noise_schedule must be 'linear' or 'cosine', not 'sigmoid'"):
+        noise_betas("sigmoid", total)
 
 
 @pytest.mark.parametrize(

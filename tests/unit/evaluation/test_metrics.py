@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from eddpm.errors import ArtifactError
-from eddpm.evaluation.bootstrap import half_samples
+from eddpm.evaluation.bootstrap import half_samples, standard_error
 from eddpm.evaluation.features import FeatureCollector, Features, FeatureSet
 from eddpm.evaluation.frechet import Gaussian, GaussianStats
 from eddpm.evaluation.inception_score import inception_score
 from eddpm.evaluation.manifold import precision_recall
-from eddpm.evaluation.metrics import Pair, Reference, correct, measure, standard_errors
+from eddpm.evaluation.metrics import Pair, Reference, correct, measure, measure_halves
 
 SIX = ["fid", "sfid", "kid", "inception_score", "precision", "recall"]
 
@@ -56,8 +56,10 @@ def test_statistics_alone_give_what_needs_no_images(samples, reference, spatial)
     found, whole = (measure(Pair(samples, against, k=3)) for against in (alone, reference))
     assert list(found) == ["fid", *["sfid"] * spatial, "inception_score"]
     assert found == {name: whole[name] for name in found}
-    errors, errors_of_all = (standard_errors(Pair(samples, a, 3), half_samples(40, 8)) for a in (alone, reference))
-    assert errors == {name: errors_of_all[name] for name in found}
+    on_halves, all_on_halves = (measure_halves(Pair(samples, a, 3), half_samples(40, 8)) for a in (alone, reference))
+    assert list(on_halves) == list(found)
+    for name, values in on_halves.items():
+        np.testing.assert_array_equal(values, all_on_halves[name])
 
 
 def test_features_of_different_spaces_are_refused(samples, reference):
@@ -74,11 +76,11 @@ def test_standard_errors_are_the_spread_over_independent_samples(reference):
     labels = np.arange(120) % 4
     pairs = [Pair(feature_set(120, seed=100 + k), reference, 3, labels) for k in range(60)]
     values = [measure(pair) for pair in pairs]
-    errors = [standard_errors(pair, half_samples(120, 30)) for pair in pairs[:12]]
-    assert list(values[0]) == list(errors[0]) == ["accuracy", *SIX]
+    on_halves = [measure_halves(pair, half_samples(120, 30)) for pair in pairs[:12]]
+    assert list(values[0]) == list(on_halves[0]) == ["accuracy", *SIX]
     for name in values[0]:
         spread = np.std([value[name] for value in values], ddof=1)
-        assert np.mean([error[name] for error in errors]) == pytest.approx(spread, rel=0.35), name
+        assert np.mean([standard_error(each[name], 120) for each in on_halves]) == pytest.approx(spread, rel=0.35), name
 
 
 @pytest.mark.parametrize(

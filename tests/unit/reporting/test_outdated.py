@@ -192,3 +192,20 @@ def test_a_published_network_and_a_reference_batch_outdate_by_their_age(values):
     outputs.at(reference, "network")
     outputs.at(weights, "later")
     assert outdated(project) == (OF_CE, OF_CE)
+
+
+def test_runs_of_another_training_seed_follow_from_networks_of_their_own_and_scales_from_those_of_all_seeds(values):
+    project = changed(values, "training_seeds", [0, 1])
+    outputs = Outputs(project)
+    assert outdated(project) == (set(), set())
+    members = {run: set(project.members(run).values()) for run in OF_CE}
+    weights = outputs.results / "classifiers/ce+seed1/model.safetensors"
+    outputs.at(weights, "later")
+    of_the_seed = {f"{run}-with-training-seed-1" for run in OF_CE} | members["uadm5-g-at-best"]
+    assert outdated(project) == (of_the_seed, of_the_seed)
+    outputs.at(weights, "network")
+    later = changed(values | {"training_seeds": [0, 1]}, "classifiers.ce.training.lr", 0.5)
+    assert outdated(later) == (set().union(*members.values()),) * 2
+    more = changed(values, "training_seeds", [0, 1, 2])  # which choose the scales with the others
+    bests = {run for best in BEST for run in project.members(best).values()}
+    assert outdated(more) == (bests, bests)

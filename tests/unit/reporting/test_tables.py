@@ -11,6 +11,7 @@ import pytest
 from eddpm.config import metrics
 from eddpm.errors import ArtifactError
 from eddpm.reporting.tables import (
+    mean_row,
     metric_columns,
     metrics_cells,
     metrics_frame,
@@ -49,6 +50,39 @@ def tables(text: str) -> list[list[list[str]]]:
     """The cells of each pipe table, header first, without the rule below the header."""
     found = [block.splitlines() for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)]
     return [[[cell.strip() for cell in line.strip("|").split("|")] for line in (b[0], *b[2:])] for b in found]
+
+
+# Rows -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_of_one_run_is_that_run():
+    row = contents("A", 1.0, accuracy=0.1)
+    assert mean_row([row]) == row
+
+
+def test_a_row_is_the_mean_of_its_runs_and_its_error_covers_images_and_trainings():
+    runs = [
+        contents("A", 1.0, {"accuracy": value, "pixels/fid": 2.0}, accuracy=error, **{"pixels/fid": 0.3})
+        for value, error in ((0.5, 0.01), (0.6, 0.02), (0.7, 0.02))
+    ]
+    row = mean_row(runs)
+    assert row["metrics"] == pytest.approx({"accuracy": 0.6, "pixels/fid": 2.0})
+    images, trainings = (0.01**2 + 2 * 0.02**2) / 3, 0.1**2 / 3  # 0.1: the standard deviation of the three values
+    assert row["standard_errors"] == pytest.approx({"accuracy": math.sqrt(images + trainings), "pixels/fid": 0.3})
+    assert (row["training_seeds"], row["num_images"], row["run"]) == (3, 1000, runs[0]["run"])
+
+
+def test_where_images_have_no_errors_those_of_trainings_are_given():
+    runs = [contents("A", 1.0, {"accuracy": value}) for value in (0.5, 0.7)]
+    assert mean_row(runs)["standard_errors"] == pytest.approx({"accuracy": 0.1})
+
+
+def test_a_frame_counts_training_seeds_where_a_row_has_several():
+    several = mean_row([contents("A", 1.0), contents("A", 1.0)])
+    frame = frame_of(several, contents("B", 1.0))
+    assert list(frame)[4:6] == ["num_images", "training_seeds"]
+    assert frame["training_seeds"].tolist() == [2, 1]
+    assert metric_columns(frame) == list(METRICS)
 
 
 # Frames -----------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def printed(capsys, samples, reference, spaces, weights="none.pt", k=3, replicat
 def test_any_pair_is_measured_as_in_the_pipeline(tiny, references, samples, capsys, tmp_path):
     clean = write_settings(tmp_path / "clean/settings.yaml", tiny.project.train_classifier("clean")).parent
     (clean / "model.safetensors").symlink_to(tiny.weights["clean"])
-    outputs = [[tmp_path / f"0.{kind}"] for kind in ("json", "csv", "png")]
+    outputs = [[tmp_path / f"0.{kind}"] for kind in ("json", "replicates.csv", "csv", "png")]
     shard, run = samples
     measure_samples(references[0], [run], [shard], [], [tiny.weights["clean"]], references[1], *outputs)
     metrics = json.loads(outputs[0][0].read_text())["metrics"]

@@ -11,23 +11,28 @@ from samples import read_samples
 from tiny import write_settings
 
 from eddpm.errors import ArtifactError, ConfigError
+from eddpm.evaluation.bootstrap import standard_error
+from eddpm.guidance.rules.interval import Interval
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
 from eddpm.stages.features import extract_features
 from eddpm.stages.measure import measure_samples, num_replicates
-from eddpm.stages.sample import TRACED, sample_shard
+from eddpm.stages.sample import sample_shard
+from eddpm.stages.sampler import COSTS, TRACED
 
 RUN = "uadm25-g-eds"
 
 
 @pytest.fixture(scope="module")
 def measure(tiny, references, tmp_path_factory):
-    """Measures shards of some runs against references of both spaces; gives metrics, traces and grids."""
+    """Measures shards of some runs against references of both spaces; gives metrics, replicates, traces and grids."""
     folder = tmp_path_factory.mktemp("measured")
 
     def measure(runs, samples, features=(), against=references[1]):
         settings = [write_settings(folder / f"{run}.yaml", tiny.project.sample(run)) for run in runs]
-        outputs = [[folder / f"{len(runs)}-{run}.{kind}" for run in runs] for kind in ("json", "csv", "png")]
+        outputs = [
+            [folder / f"{len(runs)}-{run}.{kind}" for run in runs] for kind in ("json", "replicates.csv", "csv", "png")
+        ]
         weights = [tiny.weights["clean"]]
         measure_samples(references[0], settings, samples, list(features), weights, against, *outputs)
         return outputs
@@ -54,16 +59,21 @@ def metrics_of(measured):
 
 
 def test_a_run_has_metrics_named_by_their_space_a_trace_from_noise_to_image_and_a_grid(measure, shards):
-    (metrics,), (trace,), (grid,) = measure([RUN], shards)
+    (metrics,), (replicates,), (trace,), (grid,) = measure([RUN], shards)
     metrics = json.loads(metrics.read_text())
     networks = ["fid", "sfid", "kid", "inception_score", "precision", "recall"]
     names = ["accuracy", *(f"classifier:clean/{name}" for name in networks)]
     names += [f"pixels/{name}" for name in ("fid", "kid", "precision", "recall")]
     assert list(metrics["metrics"]) == list(metrics["standard_errors"]) == names
     assert all(math.isfinite(value) for value in metrics["metrics"].values())
-    assert (metrics["num_images"], metrics["run"]["guidance"]) == (16, "entropy")
+    assert (metrics["num_images"], metrics["run"]["guidance"][0]["rule"]) == (16, "entropy")
     assert set(metrics["features"]) == {"pixels", "classifier:clean"}
     assert {metrics["identity"]} == {str(read_npz(path)["identity"]) for path in shards}
+
+    halves = pd.read_csv(replicates)
+    assert (list(halves), len(halves)) == (names, 50)
+    errors = {name: standard_error(values.to_numpy(), 16) for name, values in halves.items()}
+    assert errors == pytest.approx(metrics["standard_errors"], rel=1e-12)
 
     rows = pd.read_csv(trace)
     assert rows["t"].tolist() == list(range(960, -1, -40))
@@ -81,7 +91,7 @@ def test_a_run_has_metrics_named_by_their_space_a_trace_from_noise_to_image_and_
 
 def test_training_images_are_at_no_distance_from_themselves(tiny, measure, tmp_path):
     samples = read_samples(tiny.train)
-    trace = {"trace": np.zeros((0, len(TRACED), 2)), "timesteps": np.arange(25)}
+    trace = {"trace": np.zeros((0, len(TRACED), 2)), "timesteps": np.arange(25), "cost": np.zeros(len(COSTS), int)}
     write_samples(tmp_path / "train.npz", Samples(samples.images, samples.labels, trace))
     metrics = metrics_of(measure(["uadm25"], [tmp_path / "train.npz"]))["metrics"]
     for space in ("pixels", "classifier:clean"):
@@ -118,7 +128,7 @@ def test_there_are_standard_errors_up_to_10_000_images_above_on_request_and_neve
 @pytest.mark.filterwarnings("error")
 def test_a_scale_of_0_leaves_empty_cells_in_the_trace(tiny, measure, tmp_path):
     config = tiny.project.sample(RUN).model_copy(update={"scale": 0.0})
-    _, (trace,), _ = measure([RUN], sample_two(tiny, tmp_path, config))
+    _, _, (trace,), _ = measure([RUN], sample_two(tiny, tmp_path, config))
     assert not {"nan", "inf", "-inf"} & set(trace.read_text().replace("\n", ",").split(","))
     frame = pd.read_csv(trace)
     assert frame[["log10_scale", "log10_scale_std"]].isna().all(axis=None)
@@ -126,10 +136,45 @@ def test_a_scale_of_0_leaves_empty_cells_in_the_trace(tiny, measure, tmp_path):
     assert frame.drop(columns=["log10_scale", "log10_scale_std"]).notna().all(axis=None)
 
 
+def test_steps_that_a_method_leaves_unguided_are_empty_in_the_trace_and_cost_no_evaluation(tiny, measure, tmp_path):
+    entropy = tiny.project.sample(RUN).guidance
+    config = tiny.project.sample(RUN).model_copy(update={"guidance": (*entropy, Interval(timesteps=(300, 900)))})
+    paths = sample_two(tiny, tmp_path, config)
+    measured = measure([RUN], paths)
+    frame = pd.read_csv(measured[2][0])
+    guided = frame["t"].between(300, 900)
+    assert guided.sum() == 15
+    assert frame[guided].notna().all(axis=None)
+    assert (frame[guided]["guidance_norm"] > 0).all()
+    rest = frame[~guided].drop(columns=["t", "guidance_norm", "guidance_norm_std"])
+    assert rest.isna().all(axis=None)
+    assert (frame[~guided][["guidance_norm", "guidance_norm_std"]] == 0).all(axis=None)
+    cost = metrics_of(measured)["cost"]
+    seconds = sum(float(path.with_suffix(".seconds").read_text()) for path in paths)
+    assert 0 < cost.pop("seconds") == pytest.approx(seconds / 16)
+    assert cost == {"denoiser": 25, "classifier_forward": 15, "classifier_backward": 15}
+
+
+@pytest.mark.parametrize("left", [None, "", "damaged", b"\xff", "nan"])
+def test_metrics_have_the_evaluations_of_an_image_and_no_seconds_where_their_file_is_lost(
+    measure, shards, tmp_path, left
+):
+    for path in shards:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+        if left is not None:
+            (tmp_path / path.name).with_suffix(".seconds").write_bytes(
+                left if isinstance(left, bytes) else left.encode()
+            )
+    cost = metrics_of(measure([RUN], [tmp_path / path.name for path in shards]))["cost"]
+    assert cost == {"denoiser": 25, "classifier_forward": 25, "classifier_backward": 25, "seconds": None}
+
+
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
         ({"trace": np.zeros((30, len(TRACED), 2))}, r"1\.npz: .* are not those of a run's shard"),
+        ({"cost": np.zeros(4)}, r"1\.npz: .* and cost \(4,\) are not those of a run's shard"),
+        ({"cost": np.array([25, 24, 24])}, r"1\.npz: .* or unlike those of .*0\.npz"),
         ({"timesteps": np.arange(24)}, r"1\.npz: .* or unlike those of .*0\.npz"),
         ({"arr_1": np.zeros(8)}, r"1\.npz: .*not one integer label for each of 8 images"),
         ({"arr_0": np.zeros((8, 16, 16, 1), np.uint8)}, r"1\.npz: images are \(16, 16, 1\), those of .*0\.npz"),

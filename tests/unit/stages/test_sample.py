@@ -13,6 +13,7 @@ from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.files import sha256
 from eddpm.stages import sample as stage
+from eddpm.stages import sampler
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def sample_killed(sample, monkeypatch):
 )
 def test_images_do_not_depend_on_shards_and_batches(tiny, sample, monkeypatch, run, changes):
     config, floats = tiny.project.sample(run).model_copy(update=changes), []
-    monkeypatch.setattr(stage, "to_uint8", lambda x: floats.append(x.clone()) or to_uint8(x))
+    monkeypatch.setattr(sampler, "to_uint8", lambda x: floats.append(x.clone()) or to_uint8(x))
     whole = read_npz(sample(run, 0, 8, 8, "whole", config=config))
     wanted = floats.pop()
     assert (whole["arr_1"] != np.arange(8)).any() == (changes.get("labels") == "random")
@@ -89,12 +90,13 @@ def sample_with(tiny, sample):
 
 def log10_scale(arrays: dict[str, np.ndarray]) -> np.ndarray:
     """Mean over the four images at each step: (steps,)."""
-    return arrays["trace"][:, stage.TRACED.index("log10_scale"), 0] / 4
+    return arrays["trace"][:, sampler.TRACED.index("log10_scale"), 0] / 4
 
 
 def test_eds_at_all_timesteps_is_eds_and_at_none_constant(sample_with):
-    eds, constant = sample_with(), sample_with(guidance="constant")
-    everywhere, nowhere = sample_with(eds_timesteps="0-999"), sample_with(eds_timesteps="1-39")  # steps lie 40 apart
+    eds, constant = sample_with(), sample_with(guidance={"rule": "constant"})
+    ranges = ([0, 999], [1, 39])  # steps lie 40 apart
+    everywhere, nowhere = (sample_with(guidance={"rule": "entropy", "eds_timesteps": each}) for each in ranges)
     for one, other in ((everywhere, eds), (nowhere, constant)):
         for name in ("arr_0", "arr_1", "trace"):
             np.testing.assert_array_equal(one[name], other[name])
@@ -102,19 +104,20 @@ def test_eds_at_all_timesteps_is_eds_and_at_none_constant(sample_with):
 
 
 def test_the_class_count_of_the_entropy_moves_the_scale_and_that_of_the_classifier_changes_nothing(sample_with):
-    eds, ten, thousand = sample_with(), sample_with(entropy_classes=10), sample_with(entropy_classes=1000)
+    of_classes = [sample_with(guidance={"rule": "entropy", "entropy_classes": count}) for count in (10, 1000)]
+    eds, ten, thousand = sample_with(), *of_classes
     np.testing.assert_array_equal(ten["trace"], eds["trace"])
     at_x_T = log10_scale(thousand)[0] - log10_scale(eds)[0]  # which is the same
     assert at_x_T == pytest.approx(np.log10(3))
 
 
 def test_the_gradient_at_the_mean_asks_the_classifier_one_step_later(sample_with, monkeypatch):
-    guidance, asked = stage.classifier_guidance, []
+    guidance, asked = sampler.classifier_guidance, []
 
     def watched(classifier_fn, *arguments):
         return guidance(lambda x, t: asked.append(t.unique().item()) or classifier_fn(x, t), *arguments)
 
-    monkeypatch.setattr(stage, "classifier_guidance", watched)
+    monkeypatch.setattr(sampler, "classifier_guidance", watched)
     at_x_t = sample_with(sampler="ddpm", steps="10")
     assert asked == at_x_t["timesteps"].tolist()
     asked.clear()
@@ -129,7 +132,7 @@ def test_shard_holds_adms_arrays_its_image_numbers_and_the_identity_of_settings_
     assert arrays["arr_1"].tolist() == [6, 7, 8, 9, 0, 1, 2, 3]
     assert arrays["index"].tolist() == list(range(6, 14))
     assert arrays["timesteps"].tolist() == list(range(960, -1, -40))
-    assert arrays["trace"].shape == (25, len(stage.TRACED), 2)
+    assert arrays["trace"].shape == (25, len(sampler.TRACED), 2)
     assert np.isfinite(arrays["trace"]).all()
     digests = [sha256(tiny.weights[name]) for name in ("uadm", "ce")]
     assert str(arrays["identity"]) == samples_identity(tiny.project.sample("uadm25-g"), digests)
@@ -235,21 +238,21 @@ def test_a_batch_too_large_for_the_memory_is_halved_until_it_fits_or_ends_in_one
 
 def test_the_first_step_that_is_not_finite_is_named_and_nothing_is_written(sample, tmp_path, monkeypatch):
     """The guidance of one image of three breaks in the fourth step."""
-    guidance, calls = stage.classifier_guidance, []
+    guidance, calls = sampler.classifier_guidance, []
 
     def breaking(*arguments):
         guide_fn = guidance(*arguments)
 
-        def broken(x_t, t):
+        def broken(x_t, t, state):
             calls.append(t)
-            found = guide_fn(x_t, t)
+            found = guide_fn(x_t, t, state)
             if len(calls) == 4:
                 found.gradient[1] = float("inf")
             return found
 
         return broken
 
-    monkeypatch.setattr(stage, "classifier_guidance", breaking)
+    monkeypatch.setattr(sampler, "classifier_guidance", breaking)
     named = r"image 3 and 0 more are not finite, from step 4 of 25 \(t = 840\) at scale 6"
     with pytest.raises(ArtifactError, match=named):
         sample("uadm25-g", 2, 5, 3)

@@ -5,6 +5,8 @@ import torch
 from tiny import write_settings
 
 from eddpm.errors import ArtifactError, ConfigError
+from eddpm.guidance.rules.entropy import Entropy
+from eddpm.guidance.rules.none import Unguided
 from eddpm.io.files import load_checkpoint, save_model
 from eddpm.models.encoder import EncoderClassifier
 from eddpm.stages.sample import sample_shard
@@ -38,7 +40,7 @@ OUTPUT, LOGITS = (
     [
         ({}, "uadm", OUTPUT),
         ({}, "ce", LOGITS),
-        ({"guidance": "none", "scale": 0.0}, "ce", LOGITS),
+        ({"guidance": (Unguided(),), "scale": 0.0}, "ce", LOGITS),
         ({"precision": "float16"}, "uadm", f"{OUTPUT}, or sample in float32"),
         ({"precision": "bfloat16"}, "uadm", OUTPUT),
         ({"scale": 1e30}, None, "the denoiser's output, of an image that has grown to 9e+24; lower the scale"),
@@ -58,10 +60,10 @@ def test_cut_guidance_is_counted_by_images_and_steps(sample, monkeypatch, capsys
     """Of a classifier that is certain of class 3, where EDS grows without bound for every other class."""
     certain = torch.eye(10)[3] * 200
     monkeypatch.setattr(EncoderClassifier, "forward", lambda self, x, t: certain + 0 * x.flatten(1)[:, :10])
-    sample(2, 7, guidance="entropy")
+    sample(2, 7, guidance=(Entropy(),))
     told = "the guidance of 4 images was cut to the most that float32 can use, in 25 of 25 steps"
     assert told in capsys.readouterr().err
-    sample(3, 4, guidance="entropy")
+    sample(3, 4, guidance=(Entropy(),))
     assert "was cut" not in capsys.readouterr().err
 
 

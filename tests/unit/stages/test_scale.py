@@ -44,6 +44,21 @@ def test_choose_scale_completes_the_settings_of_its_run(tiny, tmp_path):
     assert chosen.name == "UADM(25)-G at best"
 
 
+def test_the_scale_is_that_of_the_best_mean_over_training_seeds(tiny, tmp_path):
+    settings = write_settings(tmp_path / "choice.yaml", tiny.project.choice("uadm25-g-at-best"))
+    # Of each seed alone, scale 1 is the best of the first, and 4 of the second.
+    of_seeds = [
+        rows((1, 0.1, 0.95), (2, 0.3, 0.95), (4, 0.8, 0.95)),
+        rows((1, 0.9, 0.95), (2, 0.3, 0.95), (4, 0.2, 0.95)),
+    ]
+    paths = []
+    for k, row in enumerate(of_seeds[0] + of_seeds[1]):
+        paths.append(tmp_path / f"{k}.json")
+        write_json(paths[-1], row | {"standard_errors": {}})
+    choose_scale(settings, paths, tmp_path / "settings.yaml")
+    assert load_settings(SampleConfig, tmp_path / "settings.yaml").scale == 2.0
+
+
 def test_unknown_metric_of_the_criterion_is_named():
     with pytest.raises(ArtifactError, match="'pixel/fid'; known: pixels/fid, accuracy"):
         best_row(ROWS, "pixel/fid", {})

@@ -10,6 +10,8 @@ from tiny import tiny_values
 from eddpm.config.projectfile import load_project
 from eddpm.config.settings import read_yaml
 from eddpm.errors import ConfigError
+from eddpm.guidance.rules.entropy import Entropy
+from eddpm.guidance.rules.none import Unguided
 from eddpm.stages import speed as stage
 
 RUN = "uadm25-g-eds"
@@ -47,7 +49,7 @@ def test_speed_is_images_times_steps_per_second_after_a_warm_up(config, clock, c
     stage.measure_speed(config, RUN)
     assert capsys.readouterr().out.splitlines()[-1] == "speed: {guided: 0.333, unguided: 1}"
     size = load_project(read_yaml(config), "config").sampling.batch_size
-    assert [(used.guidance, count) for used, count in clock] == [("entropy", size)] * 2 + [("none", size)] * 2
+    assert [(used.guidance, count) for used, count in clock] == [((Entropy(),), size)] * 2 + [((Unguided(),), size)] * 2
 
 
 def test_the_printed_lines_make_the_config_give_shards_in_minutes(config, capsys):

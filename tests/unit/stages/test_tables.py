@@ -1,6 +1,7 @@
 """Tables of measured runs, and of an experiment that is not finished."""
 
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -58,6 +59,32 @@ def test_a_table_has_every_run_in_every_format_with_its_origin_and_counts_missin
         assert (f"9 images per row; commit {'0' * 40}; torch 2.4; measured on cpu." in text) == (count > 0)
         assert text.count("missing") == 2 - count
         assert (f"Missing: {2 - count} of 2 runs." in text) == (count < 2)
+
+
+def test_a_row_of_several_runs_is_their_mean_or_missing_while_one_of_them_is(folder, outputs):
+    runs = ["A", "A with training_seed 1", "B with training_seed 1", "C"]
+    paths = [of_run(folder / f"{k}.json", run, "pixels/fid") for k, run in enumerate(runs[:3])]
+    names = {"methods": ["M", "M", "N", "N"], "scales": ["2", "2", "3", "4"]}
+    make_table(runs, paths, "A caption.", **outputs, **names)
+    frame = pd.read_csv(outputs["csv"])
+    assert frame[["run", "method", "training_seeds"]].fillna(0).values.tolist() == [
+        ["A", "M", 2],
+        ["B", "N", 1],
+        ["C", "N", 0],
+    ]
+    text = outputs["md"].read_text()
+    means = "mean over 1 or 2 training seeds; errors cover trainings alone, where there are several;"
+    assert f"A caption. 9 images per row and training; {means} commit" in text
+    assert text.endswith("measured on cpu. Missing: 1 of 4 runs.\n")
+    make_table(runs, paths[1:], "", **outputs, **names)
+    assert pd.read_csv(outputs["csv"])["pixels/fid"].fillna(0).tolist() == [0, 1 / 3, 0]
+    assert "Missing: 2 of 4 runs." in outputs["md"].read_text()
+
+
+def test_a_table_of_one_training_for_each_row_says_so(folder, outputs):
+    make_table(["A"], [of_run(folder / "a.json", "A", "pixels/fid")], "", **outputs)
+    assert outputs["md"].read_text().endswith("measured on cpu. One training seed.\n")
+    assert "training_seeds" not in outputs["csv"].read_text()
 
 
 @pytest.mark.parametrize(
@@ -153,12 +180,29 @@ def test_they_are_the_tables_that_the_workflow_makes(project, measured, config, 
         assert path.read_bytes() == (made / f"published.{kind}").read_bytes()
 
 
+def test_with_training_seeds_ours_are_means_wherever_they_stand(values, config, made):
+    project = tiny_project(**values, training_seeds=[1, 0])
+    config.write_text(yaml.safe_dump(values | {"training_seeds": [1, 0]}))
+    for run in tables_of(project)["main"].runs:
+        row, path = project.all_runs[run], Path(f"results/digits/runs/{run}/metrics.json")
+        settings = {"name": row.run, "scale": row.scale, "seed": row.seed}
+        value = 0.5 if run in project.rows else 0.75
+        metrics_file(path, settings, row.num_images, "accuracy", "pixels/fid", *NAMES, value=value)
+    tables(config)
+    frame = pd.read_csv(made / "main.csv")
+    assert frame["run"].tolist() == [row.run for row in project.runs]
+    assert set(frame["accuracy"]) == {0.625}
+    published = pd.read_csv(made / "published.csv")
+    assert set(published["ours"]) == {0.625}
+    assert "mean over 2 training seeds" in (made / "published.md").read_text()
+
+
 def test_tables_are_made_before_anything_is_measured_and_leave_unfinished_once_they_are(
     project, measured, config, made, capsys
 ):
     tables(config)
     assert capsys.readouterr().out.count("missing") == 8
-    everything = {"main", "published", "best_scale", "sweep", "labels"}
+    everything = {"main", "published", "best_scale", "matched", "sweep", "labels"}
     assert {path.stem for path in (made / "unfinished").iterdir()} == everything
     for run in project.table_runs:
         measured(run)
