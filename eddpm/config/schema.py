@@ -162,6 +162,7 @@ class EvaluationConfig(Settings):
     reference: UserPath | None = None  # a reference batch as ADM publishes them; null: the training images
     reference_sha256: Sha256 | None = None  # null: recorded when the file comes, and asked of it from then on
     inception: InceptionConfig = InceptionConfig()
+    costs: bool = False  # columns in tables, no part of what is measured
 
 
 class SpaceConfig(Settings):
