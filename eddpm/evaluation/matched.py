@@ -48,9 +48,9 @@ class Match(NamedTuple):
 
 
 def matched_frame(sweeps: list[Sweep], metrics: list[str], levels: list[tuple[str, float]]) -> pd.DataFrame:
-    """A row for each level and sweep: run, denoiser, metric, level, fault, trainings, halves, halves_beyond, scale,
-    scale_se, difference_to, then each metric with its standard error `_se`, its `_difference` to the first sweep of the
-    same denoiser that reaches the level, and the error of that, `_difference_se`.
+    """A row for each level and sweep: run, denoiser, metric, level, fault, the numbers of training_seeds, halves and
+    halves_beyond, scale, scale_se, difference_to, then each metric with its standard error `_se`, its `_difference` to
+    the first sweep of the same denoiser that reaches the level, and the error of that, `_difference_se`.
 
     `metrics` are those of the sweeps, `levels` pairs of one of them and a level. What is not there is nan or empty.
     """
@@ -138,7 +138,7 @@ def _numbers(sweep: Sweep, match: Match, metrics: list[str], other: tuple[str, M
     scale = math.exp(value[-1])
     row = {
         "fault": match.fault,
-        "trainings": len(sweep.values),
+        "training_seeds": len(sweep.values),
         "halves": sweep.on_halves.shape[1] * len(sweep.values),
         "halves_beyond": match.beyond,
         "scale": scale,

@@ -101,6 +101,12 @@ def test_methods_are_matched_at_each_level_and_the_caption_tells_their_images(pr
     assert "5,000 images of seed 1;" in made["caption"]
 
 
+def test_methods_are_matched_in_all_their_trainings_by_the_denoiser_of_the_row(project):
+    made = matched_methods(project(ROW, sweep__matched=MATCHED, sweep__scales=[2], training_seeds=[1, 0]))
+    assert made["runs"] == [f"{ROW['run']} at 2 with training_seed 1", f"{ROW['run']} at 2"]
+    assert (made["denoisers"], made["trainings"]) == (["uadm"] * 2, [1, 0])
+
+
 @pytest.mark.parametrize("in_all", [True, False])
 def test_all_is_the_table_with_or_without_the_sweep_and_ablations_are_the_others(project, in_all):
     made = project(sweep__in_all=in_all, sweep__matched=MATCHED, ablations=ABLATIONS)

@@ -133,7 +133,7 @@ def test_the_error_of_a_mean_over_trainings_is_that_over_images_and_the_spread_o
     expected = np.hypot(one["pixels/fid_se"], shifts.std(ddof=1) / np.sqrt(3))
     assert three["pixels/fid_se"] == pytest.approx(expected)
     assert three["scale_se"] == pytest.approx(one["scale_se"])
-    assert (one["trainings"], three["trainings"]) == (1, 3)
+    assert (one["training_seeds"], three["training_seeds"]) == (1, 3)
     # With the same shifts in both, a difference has no spread; to a method of one training, it has that of the three.
     for first, spread in ((several, 0), (sweep, shifts.std(ddof=1) / np.sqrt(3))):
         row = matched_frame([first, several._replace(method="B")], METRICS, LEVEL).iloc[1]

@@ -112,7 +112,7 @@ def test_a_method_has_the_mean_over_its_trainings_which_are_those_of_every_metho
         metrics, replicates = write_run(tmp_path / run, run, scale, 0.65 + RISE[row["methods"]] * SCALES.index(scale))
         sweep.append(row | {"runs": run, "trainings": 7, "metrics": metrics, "replicates": replicates})
     frame = match(sweep, outputs)
-    assert frame["trainings"].tolist() == [2, 2, 1]
+    assert frame["training_seeds"].tolist() == [2, 2, 1]
     assert [float(scale) for scale in frame["scale"][:2]] == pytest.approx([2**1.75, 2 ** (7 / 6)])
     with pytest.raises(ArtifactError, match="--trainings: methods have different ones; "):
         match(sweep, outputs, trainings=[*[0] * 12, *[7] * 4, *[8] * 4])
