@@ -40,7 +40,7 @@ class Experiment(Workspace):
             denoisers={"uadm": values["denoisers"]["uadm"]},
             classifiers={"ce": values["classifiers"]["ce"]},
             evaluation={"spaces": ["pixels"]},
-            sweep=values["sweep"] | {"best": {"minimise": "pixels/fid"}},
+            sweep=values["sweep"] | {"best": {"minimise": "pixels/fid"}, "matched": None},
             ablations={"steps": {"rows": ["UADM(5)-G+EDS"], "vary": {"steps": ["ddim5", "ddim3"]}}},
         )
 
