@@ -64,7 +64,8 @@ def test_a_checkpoint_is_linked_and_not_trained_whatever_its_file_is_called(work
     assert (workspace.folder / asset).read_bytes() == b"\0weights"
     assert (workspace.folder / f"{asset}.sha256").read_text().endswith(f"  {name}\n")
     assert not workspace.planned(samples).keys() & {"fetch_asset", "train_classifier"}
-    assert f"--classifier {shlex.quote(asset)} --start" in workspace.snakemake("--dry-run", "-p", samples).stdout
+    printed = workspace.snakemake("--dry-run", "-p", samples).stdout
+    assert f"--classifier {shlex.quote(asset)} --other-denoiser" in printed
 
 
 def test_secrets_of_an_address_are_neither_printed_nor_kept(workspace):
@@ -192,7 +193,8 @@ def test_changing_one_scale_remakes_that_run_and_what_shows_it(finished):
     run = "results/digits/runs/uadm5-g"
     assert jobs.pop("freeze_settings") == {f"{run}/settings.yaml"}
     assert jobs.pop("sample_shard") == {f"{run}/samples/0000.npz"}
-    assert jobs.pop("measure_samples") == {f"{run}/metrics.json", f"{run}/trace.csv", f"{run}/grid.png"}
+    names = ("metrics.json", "replicates.csv", "trace.csv", "grid.png")
+    assert jobs.pop("measure_samples") == {f"{run}/{name}" for name in names}
     assert jobs.pop("make_table") == {f"results/digits/tables/main.{kind}" for kind in ("csv", "md", "tex", "html")}
     assert jobs.pop("plot_figure") == {
         f"results/digits/figures/{name}.{kind}" for name in ("samples", "trace") for kind in ("png", "pdf")

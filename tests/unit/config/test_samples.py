@@ -67,7 +67,8 @@ class Other(Pair):
 )
 def test_a_pair_of_denoisers_goes_with_nothing_of_a_classifier(monkeypatch, changes, message):
     monkeypatch.setitem(RULES, "other", Other)
-    values = {**SAMPLE, "sampler": "ddpm", "classifier": None, "guidance": {"rule": "other"}}
+    denoiser = {**SAMPLE["denoiser"], "num_classes": SAMPLE["num_classes"]}
+    values = {**SAMPLE, "denoiser": denoiser, "sampler": "ddpm", "classifier": None, "guidance": {"rule": "other"}}
     assert refusal(SampleConfig, values | changes).startswith(message)
     parse_settings(SampleConfig, values, "here")
     parse_settings(
