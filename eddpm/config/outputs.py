@@ -177,8 +177,11 @@ def targets_of(project: Project) -> dict[str, list[str]]:
     if project.sweep_runs:
         chosen = ["tables/best_scale.csv"] if project.best_runs else []
         matched = ["tables/matched.csv"] if project.sweep.matched else []
-        scale = [*chosen, *matched, "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
-        if {"accuracy", "pixels/fid"} <= set(project.metric_names):
+        scale = [*chosen, *matched, "tables/sweep.csv", "figures/scales.png"]
+        measured = set(project.metric_names)
+        if any({f"{space}/precision", f"{space}/recall"} <= measured for space in project.evaluation.spaces):
+            scale.append("figures/precision_recall.png")
+        if {"accuracy", "pixels/fid", "pixels/precision", "pixels/recall"} <= measured:
             scale.append("figures/fronts.png")
         ablations["ablation_scale"] = scale
         table += scale if project.sweep.in_all else []

@@ -8,7 +8,7 @@ from functools import cached_property
 from pydantic import Field
 
 from eddpm.config.methods import Method, rules_of
-from eddpm.config.metrics import of_labels, of_space
+from eddpm.config.metrics import METRICS, base_name, of_judge, of_space
 from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.resources import image_seconds, shard_size
 from eddpm.config.runs import Ablation, Run, Sweep
@@ -264,8 +264,9 @@ class Project(Settings):
     @property
     def metric_names(self) -> list[str]:
         """The metrics of every run, as in the tables."""
-        names = of_labels() if self.space_classifiers else []
-        return names + [f"{space}/{name}" for space in self.evaluation.spaces for name in of_space(space)]
+        names = of_judge() if self.space_classifiers else []
+        names += [f"{space}/{name}" for space in self.evaluation.spaces for name in of_space(space)]
+        return [name for name in names if base_name(name) in self.evaluation.metrics]
 
     @property
     def space_classifiers(self) -> list[str]:
@@ -274,10 +275,13 @@ class Project(Settings):
 
     def measure(self) -> MeasureConfig:
         evaluation = self.evaluation
+        has_density = {"density", "coverage"} & set(evaluation.metrics)
         return MeasureConfig(
             spaces=[self._space(name) for name in evaluation.spaces],
             nearest_neighbours=evaluation.nearest_neighbours,
             replicates=evaluation.replicates,
+            metrics=[name for name in METRICS if name in evaluation.metrics],
+            **({"density_neighbours": evaluation.density_neighbours} if has_density else {}),
         )
 
     def _space(self, name: str) -> SpaceConfig:

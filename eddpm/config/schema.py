@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from eddpm.config.metrics import DEFAULT_METRICS, METRICS
 from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.settings import (
     Fraction,
@@ -139,13 +140,16 @@ class InceptionConfig(Settings):
 
 
 Replicates = TwoOrMore | Literal[0]
+Metrics = Annotated[tuple[Literal[*METRICS], ...], Field(min_length=1)]
 
 
 class EvaluationConfig(Settings):
     """Feature spaces that samples are measured in; accuracy is judged by the first classifier among them."""
 
     spaces: tuple[Annotated[str, Field(pattern=PATTERN)], ...] = Field(min_length=1)
+    metrics: Metrics = DEFAULT_METRICS
     nearest_neighbours: Positive = 3
+    density_neighbours: Positive = 5  # for density and coverage
     replicates: Replicates | None = None  # of standard errors; null: by num_images
     reference: UserPath | None = None  # a reference batch as ADM publishes them; null: the training images
     reference_sha256: Sha256 | None = None  # null: recorded when the file comes, and asked of it from then on
@@ -177,3 +181,11 @@ class MeasureConfig(Settings):
     spaces: tuple[SpaceConfig, ...] = Field(min_length=1)
     nearest_neighbours: Positive = 3
     replicates: Replicates | None = None
+    metrics: Metrics = DEFAULT_METRICS
+    density_neighbours: Positive = 5
+
+    @model_serializer(mode="wrap")
+    def _named_where_others(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the defaults, as settings were frozen before there were these keys: measured runs stay."""
+        plain = {"metrics": self.metrics == DEFAULT_METRICS, "density_neighbours": self.density_neighbours == 5}
+        return {key: value for key, value in serialize(self).items() if not plain.get(key)}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from eddpm.config.assets import FOLDER
+from eddpm.config.metrics import DEFAULT_METRICS, METRICS
 from eddpm.config.schema import MeasureConfig, SpaceConfig, TrainClassifierConfig
 from eddpm.config.settings import load_settings, parse_settings
 from eddpm.config.spaces import CLASSIFIER, INCEPTION, NAMED, classifier_of, space_of
@@ -43,6 +44,7 @@ def evaluate(
     weights_sha256: Annotated[
         str | None, "SHA-256 of another Inception network, whose maker you trust: loading it can run code"
     ] = None,
+    metrics: Annotated[Sequence[str], f"of {', '.join(METRICS)} ({' '.join(DEFAULT_METRICS)})"] = DEFAULT_METRICS,
 ) -> None:
     """Print a table of the metrics of any images against any others, or against statistics of others.
 
@@ -50,27 +52,37 @@ def evaluate(
     said. A space is one of NAMED, or the folder of a classifier trained here. `weights` is the file of the Inception
     network, which is loaded only if its SHA-256 is the published one or, where that is given, `weights_sha256`.
     """
-    options = {"nearest_neighbours": nearest_neighbours, "replicates": replicates}
-    parse_settings(MeasureConfig, {"spaces": [{"name": "pixels"}], **options}, "options")
     inception = {"inception_resize": resize, "inception_sha256": weights_sha256 and weights_sha256.lower()}
     batch, against = open_images(samples), ReferenceFile(reference)
+    config = parse_settings(
+        MeasureConfig,
+        {
+            "spaces": [{"name": "pixels"}],
+            "nearest_neighbours": nearest_neighbours,
+            "replicates": replicates,
+            "metrics": metrics,
+        },
+        "options",
+    )
     _log_images(batch, against)
     _check_pair(batch, against, nearest_neighbours)
     opened = [_space(name, weights, inception) for name in spaces]
     if len({space.name for space in opened}) < len(opened):
         raise ConfigError(f"--spaces: two of {' '.join(spaces)} have one name; measure them one after the other")
     judged = any(classifier_of(space.name) for space in opened)
-    labels = batch.labels if judged else None
+    labels = batch.labels if judged or "vendi_per_class" in metrics else None
     rows = spread_evenly(len(against.images)) if isinstance(against.images, Store) else None  # as the workflow measures
     references = {space.name: against.in_space(space, rows) for space in opened}
     replicates = num_replicates(replicates, len(batch), nearest_neighbours)
     found = features_of(batch, opened, keep_spatial=replicates > 0)
     if judged and labels is None:
         logger.info(f"{samples}: no labels, so no accuracy")
+    if "vendi_per_class" in metrics and labels is None:
+        logger.info(f"{samples}: no labels, so no vendi_per_class")
     _log_bias(found, references)
     with named(str(samples)):
-        values, on_halves = measure_in_spaces(found, references, labels, nearest_neighbours, replicates)
-    print(scores(values, standard_errors(on_halves, len(batch))))
+        values, on_halves = measure_in_spaces(found, references, labels, config, replicates)
+    print(scores(values, standard_errors(values, on_halves, len(batch))))
 
 
 def _log_images(batch: Images, against: ReferenceFile) -> None:
