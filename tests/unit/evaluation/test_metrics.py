@@ -83,8 +83,8 @@ def test_standard_errors_are_the_spread_over_independent_samples(reference):
     assert list(values[0]) == list(on_halves[0]) == asked
     for name in values[0]:
         spread = np.std([value[name] for value in values], ddof=1)
-        # Coverage is nearly 1 here, and further from it on halves, where it varies more.
-        within = 0.8 if name == "coverage" else 0.35
+        # Coverage and the Vendi scores are near their largest values here. On halves they are less so, and vary more.
+        within = 0.8 if name in ("coverage", "vendi", "vendi_per_class") else 0.35
         found = np.mean([standard_error(each[name], 120) for each in on_halves])
         assert found == pytest.approx(spread, rel=within), name
 
