@@ -143,6 +143,15 @@ def test_fronts_and_published_numbers_are_shown_where_the_spaces_that_they_need_
     assert targets["ablation_scale"] == SCALE
 
 
+@pytest.mark.parametrize(
+    ("chosen", "figures"),
+    [(["fid", "precision"], []), (["precision", "recall"], SCALE[3:]), (["accuracy", "fid", "recall"], [])],
+)
+def test_figures_are_made_of_chosen_metrics_alone(project, chosen, figures):
+    made = project(evaluation__metrics=chosen, sweep__best=None)
+    assert targets_of(made)["ablation_scale"] == [*SCALE[1:3], *figures]
+
+
 def test_an_unknown_target_has_no_runs(project):
     with pytest.raises(ConfigError, match=r"^--targets main: no target of this project; name one of all, ablation_"):
         runs_of(project(), "main")

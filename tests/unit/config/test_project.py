@@ -3,7 +3,8 @@
 import pytest
 from projects import DIGITS, EDS, ROW, UNGUIDED, load, published
 
-from eddpm.config.frozen import frozen_parts
+from eddpm.config.frozen import frozen_parts, frozen_text
+from eddpm.config.metrics import DEFAULT_METRICS
 from eddpm.config.project import Project
 from eddpm.errors import ConfigError
 from eddpm.guidance.rules.constant import Constant
@@ -60,11 +61,26 @@ CHOICES = {"runs/uadm25-g-at-best/choice", "runs/cadm25-g-eds-ect-at-best/choice
         ({}, {"classifiers__ect__loss__ect_weight": 9}, {"classifiers/ect"}),
         ({}, {"denoisers__uadm__training__iterations": 3}, {"denoisers/uadm"}),
         ({}, {"sweep__best": {"minimise": "pixels/recall"}}, CHOICES),
+        ({}, {"evaluation__metrics": list(DEFAULT_METRICS)[::-1]}, set()),  # in another order
+        ({}, {"evaluation__density_neighbours": 7}, set()),  # of what is not measured
+        ({}, {"evaluation__metrics": ["fid", "vendi"]}, {"evaluation"}),
     ],
 )
 def test_a_change_reaches_the_settings_of_what_it_decides_alone(table, cell, changes, changed):
     before = load(table, UNGUIDED, ROW, CADM)
     assert changed_settings(before, load(table, UNGUIDED, {**ROW, **cell}, CADM, **changes)) == changed
+
+
+def test_chosen_metrics_are_those_of_every_space_that_has_them(table):
+    made = load(table, UNGUIDED, evaluation__metrics=["nearer", "fid", "accuracy", "sfid"], sweep__best=None)
+    clean = [f"classifier:clean/{name}" for name in ("fid", "sfid", "nearer")]
+    assert made.metric_names == ["accuracy", *clean, "pixels/fid", "pixels/nearer"]
+    text = frozen_text(made.measure())
+    assert "metrics:\n- accuracy\n- fid\n- sfid\n- nearer\n" in text
+    assert "density_neighbours" not in text
+    assert not {"metrics", "density_neighbours"} & set(load(table, UNGUIDED).measure().model_dump())
+    dense = load(table, UNGUIDED, sweep__best=None, evaluation__metrics=["density"], evaluation__density_neighbours=7)
+    assert dense.measure().density_neighbours == 7
 
 
 def test_changing_the_precision_changes_every_run_and_no_training(table):
