@@ -46,7 +46,7 @@ def extract_references(settings: Path, dataset: Path, weights: OptionalFiles, re
         write_sample_batch(
             path,
             (len(kept), *images.shape),
-            _chosen(images, kept),
+            chosen(images, kept),
             features=reference.pooled,
             extractor=np.array(json.dumps(space.identity)),
             **stats,
@@ -172,7 +172,7 @@ def spread_evenly(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, REFERENCE_IMAGES).round().astype(int))
 
 
-def _chosen(images: Images, kept: np.ndarray) -> Iterator[np.ndarray]:
+def chosen(images: Images, kept: np.ndarray) -> Iterator[np.ndarray]:
     """Images by their numbers, which rise, a few at a time."""
     if isinstance(images, Store):  # others are read from the first to the last
         yield from (images.read(kept[k : k + 100]) for k in range(0, len(kept), 100))
