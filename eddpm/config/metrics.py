@@ -20,6 +20,7 @@ class Metric(NamedTuple):
     needs: frozenset[str]
     bounds: tuple[float, float] = (0, math.inf)  # no value lies outside
     falls: bool = True  # while the guidance grows from a low scale
+    fitted: bool = False  # it has no values on halves of the samples
 
     @property
     def heading(self) -> str:
@@ -40,7 +41,7 @@ METRICS = {
     "nearer": Metric("nearer", LOWER, frozenset({"pooled", "images"}), (0, 1), falls=False),
     "vendi": Metric("Vendi", HIGHER, frozenset({"pooled"}), (1, math.inf)),
     "vendi_per_class": Metric("Vendi per class", HIGHER, frozenset({"pooled", "labels"}), (1, math.inf)),
-    "fid_infinity": Metric("FID∞", LOWER, frozenset({"pooled"}), (-math.inf, math.inf)),
+    "fid_infinity": Metric("FID∞", LOWER, frozenset({"pooled"}), (-math.inf, math.inf), fitted=True),
     "mmd": Metric("RBF-MMD", LOWER, frozenset({"pooled", "images"})),
 }
 DEFAULT_METRICS = ("accuracy", "fid", "sfid", "kid", "inception_score", "precision", "recall")

@@ -235,6 +235,8 @@ def _in_comparisons(project: Project, place: str) -> Iterator[str]:
         known = dict.fromkeys(project.metric_names)
         yield from _unknown(names, known, f"{place}: sweep.{key}: metric", "is not measured")
     for name, levels in (sweep.matched or {}).items():
+        if METRICS[base_name(name)].fitted:
+            yield f"{place}: sweep.matched.{name}: has no values on halves of the images; match another metric"
         low, high = METRICS[base_name(name)].bounds
         for level in levels:
             if not low < level < high:

@@ -197,6 +197,13 @@ NUMBERS = str(REPO / "config/imagenet256/published.tsv")
         ({"evaluation__spaces": ["pixels", "classifier:cleen"]}, "classifier 'cleen' is not in config.yaml; known: ce"),
         ({"evaluation__spaces": ["pixels", "pixels"]}, "comes twice; drop it"),
         ({"evaluation__metrics": ["fid", "fid"]}, "evaluation.metrics: one of ('fid', 'fid') comes twice; drop it"),
+        (
+            {
+                "evaluation__metrics": ["fid", "fid_infinity", "precision", "recall", "accuracy"],
+                "sweep__matched": {"pixels/fid_infinity": [2]},
+            },
+            "sweep.matched.pixels/fid_infinity: has no values on halves of the images; match another metric",
+        ),
         ({"evaluation__metrics": ["fids"]}, "evaluation.metrics.0: value 'fids': input should be 'accuracy', 'fid'"),
         ({"evaluation__metrics": []}, "evaluation.metrics: value []"),
         ({"evaluation__metrics": ["vendi"]}, "sweep.best: metric 'pixels/fid' is not measured"),

@@ -11,7 +11,7 @@ from tiny import write_settings
 
 from eddpm.config.schema import MeasureConfig, SpaceConfig
 from eddpm.errors import ConfigError
-from eddpm.io.arrays import write_npz
+from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.files import sha256
 from eddpm.stages import references as references_stage
 from eddpm.stages.evaluate import evaluate
@@ -28,9 +28,9 @@ def samples(tiny, tmp_path_factory):
     return folder / "0.npz", settings
 
 
-def printed(capsys, samples, reference, spaces, weights="none.pt", k=3, replicates=None, digest=None):
+def printed(capsys, samples, reference, spaces, weights="none.pt", k=3, replicates=None, digest=None, **more):
     """The table that `eddpm evaluate` prints: values by heading."""
-    evaluate(samples, reference, spaces, Path(weights), "legacy_tensorflow", k, replicates, digest)
+    evaluate(samples, reference, spaces, Path(weights), "legacy_tensorflow", k, replicates, digest, **more)
     rows = [line.strip("|").split("|") for line in capsys.readouterr().out.splitlines()[2:]]
     return {metric.strip(): value.strip() for metric, value in rows}
 
@@ -48,6 +48,18 @@ def test_any_pair_is_measured_as_in_the_pipeline(tiny, references, samples, caps
     assert "±" in table["FID ↓ (classifier:clean)"]
     assert "±" not in printed(capsys, shard, tiny.train, ["pixels"], replicates=0)["FID ↓ (pixels)"]
     assert printed(capsys, shard, references[1][1], ["pixels"])["KID ↓ (pixels)"] == table["KID ↓ (pixels)"]
+
+
+def test_metrics_are_chosen_and_those_that_lack_labels_say_so(tiny, samples, capsys, tmp_path, caplog):
+    caplog.set_level("INFO")
+    chosen = {"metrics": ["vendi_per_class", "fid_infinity", "density", "nearer"]}
+    table = printed(capsys, samples[0], tiny.train, ["pixels"], **chosen)
+    assert list(table) == [f"{name} (pixels)" for name in ("density ↑", "nearer ↓", "Vendi per class ↑", "FID∞ ↓")]
+    assert "±" in table["FID∞ ↓ (pixels)"]
+    np.savez(tmp_path / "bare.npz", arr_0=read_npz(samples[0])["arr_0"])
+    assert "no labels, so no vendi_per_class" not in caplog.text
+    assert len(printed(capsys, tmp_path / "bare.npz", tiny.train, ["pixels"], **chosen)) == 3
+    assert "no labels, so no vendi_per_class" in caplog.text
 
 
 def test_a_data_set_as_reference_counts_as_in_the_pipeline(tiny, samples, capsys, tmp_path, monkeypatch):
@@ -93,6 +105,7 @@ def test_pictures_give_the_numbers_of_their_npz(capsys, tmp_path, kind):
     ("options", "message"),
     [
         ({"k": 0}, "options: nearest_neighbours: value 0"),
+        ({"metrics": ["fids"]}, "options: metrics.0: value 'fids': input should be 'accuracy', 'fid', 'sfid'"),
         ({"replicates": 1}, "options: replicates"),
         ({"spaces": ["inception"], "digest": "abc"}, "options: inception_sha256: value 'abc'"),
         ({"spaces": ["pixels", "pixels"]}, "two of pixels pixels have one name"),
