@@ -48,9 +48,9 @@ def train_until(signal_at: tuple[int, int] | None, verb: str, options: dict) -> 
     """Call a stage of training, in which a signal comes with the batch of a step: (signal, step)."""
     original = train.training_batches
 
-    def batches(store, config, first_step, rows, workers):
+    def batches(store, config, first_step, *rest):
         steps = range(first_step, config.iterations)
-        for step, batch in zip(steps, original(store, config, first_step, rows, workers), strict=True):
+        for step, batch in zip(steps, original(store, config, first_step, *rest), strict=True):
             if signal_at and step == signal_at[1]:
                 os.kill(os.getpid(), signal_at[0])
             yield batch
@@ -64,8 +64,8 @@ def train_under_torchrun(step: int, verb: str, options: dict) -> None:
     show_log()
     original = train.training_batches
 
-    def batches(store, config, first_step, rows, workers):
-        for k, batch in enumerate(original(store, config, first_step, rows, workers), first_step):
+    def batches(store, config, first_step, rows, *rest):
+        for k, batch in enumerate(original(store, config, first_step, rows, *rest), first_step):
             if k == step and rows.start == 0:
                 os.kill(os.getppid(), signal.SIGTERM)
             if k >= step:

@@ -193,7 +193,7 @@ class Project(Settings):
 
     def unet(self, denoiser: str) -> UNetConfig:
         entry = entry_of(self.denoisers, denoiser)
-        num_classes = self.dataset.num_classes if entry.class_cond else None
+        num_classes = self.dataset.num_classes + bool(entry.label_dropout) if entry.class_cond else None
         values = {**entry.network.model_dump(), **self._images, "num_classes": num_classes}
         return parse_settings(UNetConfig, values, f"denoiser '{denoiser}'")
 
@@ -204,11 +204,9 @@ class Project(Settings):
         return parse_settings(EncoderConfig, values, f"classifier '{classifier}'")
 
     def train_denoiser(self, name: str) -> TrainDenoiserConfig:
-        parts = {
-            "network": self.unet(name),
-            "diffusion": self.diffusion,
-            "training": entry_of(self.denoisers, name).training,
-        }
+        entry = entry_of(self.denoisers, name)
+        parts = {"network": self.unet(name), "diffusion": self.diffusion}
+        parts |= {"training": entry.training, "label_dropout": entry.label_dropout}
         return parse_settings(TrainDenoiserConfig, parts, f"denoiser '{name}'")
 
     def train_classifier(self, name: str) -> TrainClassifierConfig:

@@ -10,7 +10,7 @@ from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.schema import DiffusionConfig, Precision, Respacing
 from eddpm.config.settings import NonNegative, Seed, Settings, TwoOrMore, in_order
 from eddpm.diffusion.respacing import kept_timesteps, noise_alpha_bars
-from eddpm.guidance.rule import Rule, is_guided, kind_of, neutral_scale
+from eddpm.guidance.rule import Pair, Rule, is_guided, kind_of, neutral_scale
 
 
 class RunColumns(Settings):
@@ -87,6 +87,22 @@ class SampleConfig(RunColumns):
             raise ValueError(f"gradient_at 'mean' is of a classifier, guidance by {rules} has none; set it to 'x_t'")
         if self.gradient_at == "mean" and any(type(rule).point is not Rule.point for rule in self.guidance):
             raise ValueError(f"gradient_at 'mean' and guidance by {rules} ask at two places; set gradient_at 'x_t'")
+        return self
+
+    @model_validator(mode="after")
+    def _denoisers_know_what_a_pair_asks(self):
+        pair = next((rule for rule in self.guidance if isinstance(rule, Pair)), None)
+        if pair is None:
+            return self
+        other, which = (self.other_denoiser, "the other") if self.other_denoiser else (self.denoiser, "its")
+        of_classes = pair.asks_for_no_class or other is self.denoiser or other.num_classes
+        if of_classes and not self.denoiser.num_classes:
+            raise ValueError(f"guidance by {pair.rule()} needs a denoiser that knows the classes; take one")
+        if pair.asks_for_no_class and other.num_classes == self.num_classes:
+            raise ValueError(
+                f"guidance by {pair.rule()} asks {which} denoiser for no class, which it has not learned; train it with"
+                " label_dropout, or name another denoiser as unconditional"
+            )
         return self
 
     @model_validator(mode="after")

@@ -99,9 +99,21 @@ class ClassifierLossConfig(Settings):
 
 
 class TrainDenoiserConfig(Settings):
-    network: UNetConfig
+    network: UNetConfig  # with label dropout, its last class means "no class"
     diffusion: DiffusionConfig
     training: TrainingConfig
+    label_dropout: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _labels_can_be_dropped(self):
+        if self.label_dropout and (self.network.num_classes or 0) < 2:
+            raise ValueError("label_dropout needs a class of network.num_classes for no label; set that, or drop it")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _dropping_where_some(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the 0, as settings were frozen before there was the key: trained networks stay."""
+        return {key: value for key, value in serialize(self).items() if key != "label_dropout" or value}
 
 
 class TrainClassifierConfig(Settings):
@@ -158,6 +170,7 @@ class EvaluationConfig(Settings):
     reference_sha256: Sha256 | None = None  # null: recorded when the file comes, and asked of it from then on
     inception: InceptionConfig = InceptionConfig()
     weights: dict[Literal[TRANSFORMERS], WeightsFile] = Field(default_factory=dict)
+    costs: bool = False  # columns in tables, no part of what is measured
 
     def origin(self, space: str) -> Download | None:
         """The file of weights that a space takes from outside: the published one, or that which the project names."""

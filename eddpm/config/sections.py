@@ -5,7 +5,7 @@ from pydantic import model_validator
 from eddpm.config.networks import EncoderArchitecture, UNetArchitecture
 from eddpm.config.resources import Speed
 from eddpm.config.schema import ClassifierLossConfig, Precision, TrainingConfig
-from eddpm.config.settings import Positive, PositiveFloat, Settings, Sha256
+from eddpm.config.settings import Fraction, Positive, PositiveFloat, Settings, Sha256
 from eddpm.config.userpaths import UserPath
 
 
@@ -30,7 +30,14 @@ class _Network(Settings):
 
 class Denoiser(_Network):
     class_cond: bool
+    label_dropout: Fraction = 0.0  # share of the training images without a label; above 0, the network answers without
     network: UNetArchitecture
+
+    @model_validator(mode="after")
+    def _labels_can_be_dropped(self):
+        if self.label_dropout and not self.class_cond:
+            raise ValueError(f"label_dropout {self.label_dropout:g} needs labels; set class_cond: true, or drop it")
+        return self
 
 
 class Classifier(_Network):

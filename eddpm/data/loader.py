@@ -1,7 +1,7 @@
 """Training batches of a prepared data set, read ahead by processes of their own.
 
-Row j of step k is a function of (seed, k, j) alone: which image, which crop of it, mirrored or not. So neither the
-number of training processes nor that of reading ones changes it, nor does a restart.
+Row j of step k is a function of (seed, k, j) alone: which image, which crop of it, mirrored or not, labelled or not.
+So neither the number of training processes nor that of reading ones changes it, nor does a restart.
 """
 
 import signal
@@ -19,6 +19,7 @@ from eddpm.config.schema import TrainingConfig
 from eddpm.data.store import Store
 from eddpm.data.transforms import random_crop
 from eddpm.diffusion.images import to_float
+from eddpm.diffusion.noise import row_fractions
 from eddpm.errors import ConfigError, writing
 
 SHARED = Path("/dev/shm")  # where reading processes leave batches
@@ -26,12 +27,13 @@ PIXELS = 2**20  # of a batch of `labelled_batches`, whose gradients may be held 
 
 
 def training_batches(
-    store: Store, config: TrainingConfig, first_step: int, rows: range, workers: int
+    store: Store, config: TrainingConfig, first_step: int, rows: range, workers: int, label_dropout: float = 0.0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of steps `first_step` to `config.iterations`, of each step those `rows` that one process trains on.
 
-    Images uint8 (len(rows), H, W, C) and labels int64 (len(rows),), pinned where there is CUDA. `workers` processes
-    read ahead; with 0 this one reads as it is asked. Raises ConfigError if there is nothing to crop at random, and
+    Images uint8 (len(rows), H, W, C) and labels int64 (len(rows),), pinned where there is CUDA. With probability
+    `label_dropout` a label is the number of classes, for none. `workers` processes read ahead; with 0 this one reads
+    as it is asked. Raises ConfigError if there is nothing to crop at random, and
     ArtifactError where there is no room for what is read ahead.
     """
     if config.random_crop and not store.uncropped:
@@ -39,7 +41,7 @@ def training_batches(
             "training.random_crop: the prepared images are centre crops already; set dataset.uncropped: true"
         )
     loader = DataLoader(
-        _Steps(store, config, rows),
+        _Steps(store, config, rows, label_dropout),
         batch_size=None,  # an item is a batch
         sampler=range(first_step, config.iterations),
         num_workers=workers,
@@ -68,13 +70,15 @@ def _read_ahead(batches: Iterator) -> Iterator:
 class _Steps(Dataset):
     """Item k is what one process sees of step k."""
 
-    def __init__(self, store: Store, config: TrainingConfig, rows: range):
-        self._store, self._config, self._rows = store, config, rows
+    def __init__(self, store: Store, config: TrainingConfig, rows: range, label_dropout: float):
+        self._store, self._config, self._rows, self._label_dropout = store, config, rows, label_dropout
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         store, config = self._store, self._config
         index = batch_indices(config.seed, step, config.batch_size, len(store))[list(self._rows)]
         labels = torch.from_numpy(store.labels[index])
+        if self._label_dropout:
+            labels[row_fractions(config.seed, step, self._rows) < self._label_dropout] = len(store.classes)
         if not (config.random_crop or config.random_flip):
             return torch.from_numpy(store.read(index)), labels
         # Four numbers of [0, 1) for each row: the crop, and whether to mirror it.

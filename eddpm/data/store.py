@@ -128,13 +128,16 @@ class Store:
             yield self.read(np.arange(start, min(start + size, len(self))))
 
 
-def open_store(dataset: Path, part: str, network: UNetConfig | EncoderConfig) -> Store:
-    """One part of a prepared data set, for a network. Raises ArtifactError if the network takes other images."""
+def open_store(dataset: Path, part: str, network: UNetConfig | EncoderConfig, spare: int = 0) -> Store:
+    """One part of a prepared data set, for a network. Raises ArtifactError if the network takes other images.
+
+    `spare` is the number of the network's classes that no image has.
+    """
     store = Store(dataset, part)
     wanted = (network.image_size, network.image_size, network.image_channels)
     if store.shape != wanted:
         raise ArtifactError(f"{dataset}: images are {store.shape}, the network takes {wanted}; prepare them again")
-    if network.num_classes not in (None, len(store.classes)):
+    if network.num_classes not in (None, len(store.classes) + spare):
         raise ArtifactError(
             f"{dataset}: has {len(store.classes)} classes, the network {network.num_classes}; prepare the data again"
         )

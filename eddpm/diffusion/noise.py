@@ -59,6 +59,13 @@ def draw(seed: int, step: int, rows: range, timesteps: range, like: Tensor) -> t
     return t.to(like.device, non_blocking=True), noise
 
 
+def row_fractions(seed: int, step: int, rows: range) -> Tensor:
+    """A uniform number in [0, 1) for each of `rows` of the batch of a step, float64: of row j by (seed, step, j)."""
+    # The words of `draw` have the same key. They count up from 0 and never come as far as 2^192.
+    words = np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64), counter=2**192))
+    return torch.from_numpy(words.random(rows.stop)[rows.start :])
+
+
 def torch_seed(*address: int) -> int:
     """64 bits for a torch generator: a hash, so that neighbouring addresses have unrelated streams."""
     return int(np.random.SeedSequence(address).generate_state(1, np.uint64)[0])

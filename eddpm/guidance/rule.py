@@ -104,6 +104,7 @@ class Pair(Rule):
     """
 
     kind, bounded = "pair", True
+    asks_for_no_class: ClassVar[bool] = False  # of the other denoiser
 
     @property
     def other(self) -> str | None:
@@ -112,7 +113,7 @@ class Pair(Rule):
 
     def labels(self, y: "Tensor", num_classes: int, draws: "Draws") -> "Tensor | None":
         """The labels (B,) that the other denoiser is asked for; none: it is asked for no class."""
-        return y
+        return None if self.asks_for_no_class else y
 
 
 def combined(rule: Rule | Sequence[Rule]) -> tuple[Rule, ...]:

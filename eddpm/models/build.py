@@ -55,6 +55,7 @@ PUBLISHED: dict[str, NetworkConfig] = {
 }
 
 # The beginnings of keys, and the networks that have such keys.
+_LABELS = "label_emb.weight"  # a row for each class
 _KINDS = {
     "output_blocks.": "a denoiser",
     "input_blocks.": "a classifier",
@@ -133,6 +134,8 @@ def _remedy(found: Shapes, config: NetworkConfig) -> str:
         return f"; it fits the published {name}"
     own = "a denoiser" if isinstance(config, UNetConfig) else "a classifier"
     kind = next((kind for start, kind in _KINDS.items() if any(f".{start}" in f".{key}" for key in found)), own)
+    if kind == own and config.num_classes and found.get(_LABELS, (0,))[0] == config.num_classes + 1:
+        return "; it has one class more, as label dropout gives it: set label_dropout"
     return f"; these are the weights of {kind}" if kind != own else ""
 
 
@@ -140,6 +143,8 @@ def _as_configured(key: str, value: object, instead_of: object) -> str:
     """A setting of a network as a project file names and writes it."""
     if key == "num_classes" and None in (value, instead_of):
         return f"class_cond {str(value is not None).lower()}"
+    if key == "num_classes" and isinstance(value, int) and instead_of == value + 1:
+        return f"label_dropout 0 or dataset.num_classes {value}"
     if key in ("image_size", "image_channels", "num_classes"):
         return f"dataset.{key} {value}"
     return f"{key} [{', '.join(f'{x:g}' for x in value)}]" if isinstance(value, tuple) else f"{key} {value}"

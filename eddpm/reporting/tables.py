@@ -17,6 +17,13 @@ from eddpm.errors import ArtifactError
 NONE, MISSING = "—", "missing"  # cells without a number
 WIDTH = 120  # of a markdown table, in characters
 _OF_RUNS = ("run", "method", "scale", "seed", "num_images", "training_seeds")  # the columns that are no metrics
+# Columns on request, and their titles.
+COSTS = {
+    "cost/denoiser": "denoiser evaluations",
+    "cost/classifier_forward": "classifier evaluations (forward)",
+    "cost/classifier_backward": "(backward)",
+    "cost/seconds": "seconds per image",
+}
 _LATEX = str.maketrans(
     {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "—": "---"}
     | {"†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "§": r"$^{\S}$", "¶": r"$^{\P}$"}
@@ -70,22 +77,35 @@ def mean_row(runs: Sequence[dict]) -> dict:
         of_images = statistics.fmean(run["standard_errors"].get(name, 0.0) ** 2 for run in runs)
         metrics[name] = statistics.fmean(values)
         errors[name] = math.sqrt(of_images + statistics.variance(values) / len(runs))
-    return {**runs[0], "metrics": metrics, "standard_errors": errors, "training_seeds": len(runs)}
+    numbers = {"metrics": metrics, "standard_errors": errors, "cost": _mean_cost(runs)}
+    return {**runs[0], **numbers, "training_seeds": len(runs)}
 
 
-def metrics_frame(runs: list[str], measured: dict[str, dict], methods: Sequence[str] = ()) -> pd.DataFrame:
+def _mean_cost(runs: Sequence[dict]) -> dict[str, float]:
+    """The cost of an image, nan where a run, measured before there were costs, does not say."""
+    names = [name.removeprefix("cost/") for name in COSTS]
+    return {name: statistics.fmean(run.get("cost", {}).get(name, math.nan) for run in runs) for name in names}
+
+
+def metrics_frame(
+    runs: list[str], measured: dict[str, dict], methods: Sequence[str] = (), costs: bool = False
+) -> pd.DataFrame:
     """A row for each of `runs`, from the contents of metrics.json files by run: columns run, method, scale, seed,
     num_images, training_seeds where a row is the mean over several (`mean_row`), then the metrics by name. A run that
     is not among `measured` has empty numbers.
 
     The standard error of `metric`, where it is known, is the column `metric_se`.
-    `methods` are the names of the rows beside their scales: "UADM(25)-G at 4" is UADM(25)-G there.
+    `methods` are the names of the rows beside their scales: "UADM(25)-G at 4" is UADM(25)-G there. With `costs`, those
+    of an image come last.
     """
     if not runs:
         raise ArtifactError("table: no runs given; name at least one")
     names = zip(runs, methods or runs, strict=True)
     rows = [{"run": run, "method": method, **_numbers(measured.get(run))} for run, method in names]
     frame = pd.DataFrame(rows)
+    of_cost = [column for column in COSTS if column in frame]
+    kept = frame.columns.drop(of_cost)
+    frame = frame[[*kept, *of_cost] if costs else kept]
     numbers = dict.fromkeys(frame.columns.drop(["run", "method"]), "float")
     frame = frame.astype(numbers | dict.fromkeys(["seed", "num_images", "training_seeds"], "Int64"))
     return frame if (frame["training_seeds"] > 1).any() else frame.drop(columns="training_seeds")
@@ -102,13 +122,14 @@ def _numbers(contents: dict | None) -> dict[str, float]:
         "training_seeds": contents.get("training_seeds", 1),
         **contents["metrics"],
         **{f"{name}_se": error for name, error in contents["standard_errors"].items()},
+        **{f"cost/{name}": value for name, value in _mean_cost([contents]).items()},
     }
 
 
 def metric_columns(frame: pd.DataFrame) -> list[str]:
     """The columns of metrics, without their standard errors."""
     errors = {f"{column}_se" for column in frame.columns}
-    return [column for column in frame.columns if column not in _OF_RUNS and column not in errors]
+    return [column for column in frame.columns if column not in {*_OF_RUNS, *COSTS, *errors}]
 
 
 def metrics_cells(frame: pd.DataFrame, scales: Sequence[str] = ()) -> pd.DataFrame:
@@ -122,11 +143,15 @@ def metrics_cells(frame: pd.DataFrame, scales: Sequence[str] = ()) -> pd.DataFra
     if len(cells.columns) == 2:  # nothing is measured yet
         cells["metrics"] = NONE
     cells.loc[frame["num_images"].isna(), cells.columns[2]] = MISSING
+    for column in filter(frame.columns.__contains__, COSTS):
+        cells[column] = [NONE if math.isnan(value) else f"{value:.4g}" for value in frame[column]]
     return cells
 
 
 def title(metric: str) -> str:
     """The heading of a metric: "pixels/fid" is "FID ↓ (pixels)"; one of another version keeps its own name."""
+    if metric in COSTS:
+        return COSTS[metric]
     space, _, name = metric.rpartition("/")
     heading = METRICS[name].heading if name in METRICS else name
     return f"{heading} ({space})" if space else heading
@@ -173,9 +198,10 @@ def _tables_by_space(cells: pd.DataFrame) -> str:
         groups.setdefault(name.rpartition("/")[0], []).append(name)
     rest = groups.pop("", [])
     parts = []
-    for space, names in sorted(groups.items(), key=lambda group: len(group[1])):
-        short = metrics[rest + names].rename(columns=lambda name: name.rpartition("/")[2])
-        parts.append(f"Feature space {space}:\n\n{pipe_table(cells[of_runs].join(short))}")
+    for space, names in sorted(groups.items(), key=lambda group: (group[0] == "cost", len(group[1]))):
+        short = metrics[rest + names].rename(columns=lambda name: name if name in COSTS else name.rpartition("/")[2])
+        heading = "Cost of an image" if space == "cost" else f"Feature space {space}"
+        parts.append(f"{heading}:\n\n{pipe_table(cells[of_runs].join(short))}")
         rest = []
     return "\n\n".join(parts) or pipe_table(cells)
 

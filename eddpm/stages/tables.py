@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pandas as pd
 
@@ -25,6 +25,7 @@ from eddpm.stages.matched import read_level, read_sweeps
 from eddpm.stages.status import print_outdated
 
 Names = Annotated[list[str], "the name of each run, in order: a row, or ROW with training_seed SEED"]
+Costs = Annotated[Literal["shown", "hidden"], "evaluations of networks, and seconds, for an image (hidden)"]
 Page = Annotated[Path | None, "a page whose rows sort by a click"]
 
 
@@ -38,6 +39,7 @@ def make_table(
     html: Page = None,
     methods: Annotated[Sequence[str], "the name of each run's row beside its scale (the row's)"] = (),
     scales: Annotated[Sequence[str], "the scale of each run, shown while its row is missing"] = (),
+    costs: Costs = "hidden",
 ) -> None:
     """Write one table in each format; the csv has every digit and column.
 
@@ -48,7 +50,7 @@ def make_table(
         check_count(option, given or runs, len(runs), "runs")
     members, measured = _members(runs), _measured(runs, metrics)
     methods, scales = (_of_rows(runs, given) for given in (methods, scales))
-    frame = metrics_frame(list(members), _means(members, measured), methods)
+    frame = metrics_frame(list(members), _means(members, measured), methods, costs == "shown")
     text = (metrics_cells(frame, scales), f"{caption} {_origin(members, measured)}", {})
     _write(frame, text, csv, md, tex, html)
 
@@ -189,7 +191,8 @@ def tables(config: ProjectFile) -> None:
         faults = {run: state.fault for run, state in states.items() if state.fault}
         outdated |= faults
         note = f" Outdated, and so missing: {', '.join(table.runs[run].run for run in faults)}." if faults else ""
-        columns = {"methods": table.methods, "scales": table.scales}
+        costs = "shown" if project.evaluation.costs else "hidden"
+        columns = {"methods": table.methods, "scales": table.scales, "costs": costs}
         make = partial(make_table, names, measured, caption=table.caption + note, **columns)
         printed[name] = _make_file(make, results, name, finished=len(measured) == len(names))
         if name == "main" and project.published:

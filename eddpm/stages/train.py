@@ -156,7 +156,9 @@ class _Job(NamedTuple):
 def _train(task_class: type[Task], job: _Job) -> None:
     config = load_settings(task_class.settings, job.settings)
     _check_options(config, job)
-    train, validation = (open_store(job.dataset, part, config.network) for part in ("train", "validation"))
+    label_dropout = config.label_dropout if isinstance(config, TrainDenoiserConfig) else 0.0
+    spare = int(label_dropout > 0)  # the class for no label
+    train, validation = (open_store(job.dataset, part, config.network, spare) for part in ("train", "validation"))
     watched = min(len(validation), VALIDATION_IMAGES)
     watched = np.arange(watched) * len(validation) // watched  # evenly spread over all
     identity, unfinished, events = job.identity(config), job.model.with_name(UNFINISHED), job.model.with_name("events")
@@ -172,7 +174,7 @@ def _train(task_class: type[Task], job: _Job) -> None:
             where = f"{world.size} x " * (world.size > 1) + device_name(world.device)
             logger.info(f"{len(train)} images, steps {trainer.step} to {config.training.iterations}, on {where}")
         workers = max(0, job.threads // world.local_size - 1) if world.device.type == "cuda" else 0
-        batches = training_batches(train, config.training, trainer.step, rows, workers)
+        batches = training_batches(train, config.training, trainer.step, rows, workers, label_dropout)
         with writing(events), _open_events(events, trainer) if world.leads else nullcontext() as writer:
             hooks = Hooks(
                 lambda network: task.evaluate(labelled_batches(validation, watched, world.device), network),

@@ -26,7 +26,7 @@ METRICS = {
 GIVEN = {"start": ["0"], "stop": ["2"], "batch-size": ["2"], "caption": ["A caption"], "figure": ["fronts"]}
 GIVEN |= {"labels": [], "resize": ["clean"], "nearest-neighbours": ["3"], "replicates": ["2"]}
 GIVEN |= {"trainings": ["0"], "scales": [], "workers": ["1"], "microbatch": ["2"], "threads": ["1"]}
-GIVEN |= {"weights-sha256": ["0" * 64]}
+GIVEN |= {"weights-sha256": ["0" * 64], "costs": ["shown"]}
 FORMATS = ["--csv=a", "--md=a", "--tex=a"]
 SETTINGS = [verb for verb in VERBS if "settings" in inspect.signature(stage_of(verb)).parameters]
 

@@ -1,7 +1,8 @@
-"""A guidance rule that a user adds as one file: configuration, sweep, tables and figures have it."""
+"""A guidance rule that a user adds as one file: configuration, sweep, tables and figures have it; and a pair."""
 
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -9,13 +10,18 @@ from forks import serving
 from tiny import REPO
 from workspace import Workspace
 
+from eddpm.io.arrays import read_npz
+
+ROWS = ("UADM(5)-G", "UADM(5)-G+early", "UADM(5)-G+half", "CADM(5)-CFG")
 RULE = REPO / "tests/data/rules/early.py"
 RUNS = """\
 run\tdenoiser\tclassifier\tsampler\tsteps\tguidance\tscale\tseed\tnum_images
 UADM(5)-G\tuadm\tce\tddim\tddim5\tconstant\t4\t0\t8
 UADM(5)-G+early\tuadm\tce\tddim\tddim5\tfirst-two\t4\t0\t8
 UADM(5)-G+half\tuadm\tce\tddim\tddim5\tearly\t4\t0\t8
+CADM(5)-CFG\tcadm\t\tddim\tddim5\tcfg\t2\t0\t8
 """
+METHODS = {"first-two": {"rule": "early", "share": 0.4}, "cfg": {"rule": "classifier_free", "unconditional": "uadm"}}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +34,7 @@ def workspace(tmp_path_factory):
     (folder / "programs").mkdir()
     with serving(folder / "programs", folder / "checkout") as programs:
         project = Workspace(folder / "project", RUNS, programs, folder / "checkout")
-        project.write_config(guidance={"first-two": {"rule": "early", "share": 0.4}})
+        project.write_config(guidance=METHODS)
         project.snakemake("all")
         yield project
 
@@ -39,7 +45,7 @@ def test_a_rule_is_ten_lines():
 
 def test_rows_sweep_and_figures_have_the_methods_of_the_new_rule(workspace):
     tables = workspace.folder / "results/digits/tables"
-    assert pd.read_csv(tables / "main.csv")["run"].tolist() == ["UADM(5)-G", "UADM(5)-G+early", "UADM(5)-G+half"]
+    assert pd.read_csv(tables / "main.csv")["run"].tolist() == list(ROWS)
     sweep = pd.read_csv(tables / "sweep.csv")
     assert sweep.groupby("method")["scale"].apply(list).to_dict()["UADM(5)-G+early"] == [1, 4]
     assert sweep["accuracy"].notna().all()
@@ -59,6 +65,15 @@ def test_the_parameters_are_kept_with_the_run_and_save_evaluations(workspace):
     assert workspace.metrics("uadm5-g-half")["cost"]["classifier_forward"] == 3
 
 
+def test_a_pair_of_denoisers_is_sampled_and_swept_without_a_classifier(workspace):
+    cost = workspace.metrics("cadm5-cfg")["cost"]
+    assert (cost["denoiser"], cost["classifier_forward"]) == (10, 0)
+    shards = [
+        workspace.folder / f"results/digits/runs/{run}/samples/0000.npz" for run in ("cadm5-cfg-at-1", "cadm5-cfg-at-4")
+    ]
+    assert not np.array_equal(*(read_npz(path, "arr_0")["arr_0"] for path in shards))
+
+
 @pytest.mark.parametrize(
     ("method", "line"),
     [
@@ -70,7 +85,7 @@ def test_the_parameters_are_kept_with_the_run_and_save_evaluations(workspace):
     ],
 )
 def test_its_parameters_are_checked_when_the_project_is_read(workspace, method, line):
-    workspace.write_config(guidance={"first-two": method})
+    workspace.write_config(guidance=METHODS | {"first-two": method})
     done = workspace.snakemake("--dry-run", "all", check=False)
     assert done.returncode != 0
     assert line in done.stdout + done.stderr

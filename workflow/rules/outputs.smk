@@ -24,10 +24,11 @@ rule make_table:
         methods=lambda wildcards: TABLES[wildcards.table].methods,
         scales=lambda wildcards: TABLES[wildcards.table].scales,
         caption=table_caption,
+        costs="shown" if project.evaluation.costs else "hidden",
         code=checksums(REPO / "eddpm/reporting/tables.py"),
     shell:
         "python -m eddpm make-table --runs {params.runs:q} --metrics {input.metrics} --caption={params.caption:q}"
-        " --methods {params.methods:q} --scales {params.scales:q}"
+        " --methods {params.methods:q} --scales {params.scales:q} --costs {params.costs}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 
 

@@ -10,11 +10,10 @@ class ClassifierFree(Pair):
     `timesteps` limit it to an interval (Kynkäänniemi et al., 2024), outside which the other denoiser costs nothing.
     """
 
+    asks_for_no_class = True
+
     unconditional: str | None = None
 
     @property
     def other(self):
         return self.unconditional
-
-    def labels(self, y, num_classes, draws):
-        return None

@@ -2,7 +2,7 @@
 
 import pytest
 from least_values import SAMPLE
-from tiny import tiny_project
+from tiny import tiny_project, tiny_values
 
 from eddpm.config.frozen import difference, frozen_parts, frozen_text, samples_identity
 from eddpm.config.samples import SampleConfig
@@ -40,3 +40,11 @@ def test_samples_keep_their_identity_and_those_of_other_settings_or_weights_have
 )
 def test_a_difference_is_told_by_its_first_key(old, new, told):
     assert difference(old, new) == told
+
+
+def test_costs_in_tables_measure_nothing_again():
+    values = tiny_values()
+    shown = tiny_project(evaluation=values["evaluation"] | {"costs": True})
+    assert shown.evaluation.costs
+    texts = ({part: frozen_text(each) for part, each in frozen_parts(each).items()} for each in (shown, tiny_project()))
+    assert next(texts) == next(texts)

@@ -21,9 +21,12 @@ def training(**values) -> TrainingConfig:
     return TrainingConfig(**{"iterations": 6, "batch_size": 12, "lr": 1.0, **values})
 
 
-def read(store, config: TrainingConfig, first_step: int = 0, rows: range | None = None, workers: int = 0) -> list:
+def read(
+    store, config: TrainingConfig, first_step: int = 0, rows: range | None = None, workers: int = 0, drop: float = 0.0
+) -> list:
     """The batches, as arrays."""
-    batches = training_batches(store, config, first_step, range(config.batch_size) if rows is None else rows, workers)
+    rows = range(config.batch_size) if rows is None else rows
+    batches = training_batches(store, config, first_step, rows, workers, drop)
     return [(images.numpy().copy(), labels.numpy().copy()) for images, labels in batches]
 
 
@@ -84,6 +87,22 @@ def test_processes_that_read_ahead_change_nothing_and_use_none_of_torchs_own_ran
     before = torch.get_rng_state()
     same(read(photographs.store, training(**values), workers=2), read(photographs.store, training(**values)))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@EACH
+def test_dropped_labels_are_those_of_their_rows_in_every_process_reader_and_restart(photographs, values):
+    config = training(**values)
+    whole = read(photographs.store, config, 0, range(12), 0, 0.4)
+    dropped = np.array([labels == len(photographs.store.classes) for _, labels in whole])
+    assert 0 < dropped.sum() < dropped.size
+    for (images, labels), (plain_images, plain_labels), drop in zip(
+        whole, read(photographs.store, config), dropped, strict=True
+    ):
+        np.testing.assert_array_equal(images, plain_images)
+        np.testing.assert_array_equal(labels[~drop], plain_labels[~drop])
+    same(read(photographs.store, config, 0, range(12), 2, 0.4), whole)
+    same(read(photographs.store, config, 3, range(12), 0, 0.4), whole[3:])
+    same(read(photographs.store, config, 0, range(5, 9), 0, 0.4), [(x[5:9], y[5:9]) for x, y in whole])
 
 
 def test_signals_to_the_whole_job_leave_the_readers_to_the_trainer(photographs):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from eddpm.diffusion.noise import ImageNoise, draw, image_labels, torch_seed
+from eddpm.diffusion.noise import ImageNoise, draw, image_labels, row_fractions, torch_seed
 
 CPU = torch.device("cpu")
 
@@ -128,6 +128,16 @@ def test_noise_of_training_is_normal_and_unrelated_between_rows_and_to_the_times
     first = noise[:, 0, 0, 0]
     related = torch.corrcoef(torch.stack([first[1:], first[:-1], t[1:].float()]))
     assert related.fill_diagonal_(0).abs().max() < 0.07
+
+
+def test_fractions_of_rows_are_uniform_and_unrelated_between_rows_steps_and_to_the_timestep():
+    found = row_fractions(0, 3, range(4000)).numpy()
+    assert stats.kstest(found, "uniform").pvalue > 1e-4
+    np.testing.assert_array_equal(row_fractions(0, 3, range(700, 900)), found[700:900])
+    t = drawn(range(4000), step=3)[0].numpy()
+    others = [row_fractions(0, 4, range(4000)), row_fractions(1, 3, range(4000)), t, np.roll(found, 1)]
+    related = np.corrcoef([found, *others])
+    assert abs(related[0, 1:]).max() < 0.07
 
 
 def test_seeds_of_neighbouring_addresses_share_no_more_bits_than_chance():

@@ -104,6 +104,13 @@ def test_another_published_checkpoint_is_refused_with_what_to_change_in_the_proj
     assert sorted(re.split(r", (?=[a-z])", told)) == sorted(re.split(r", (?=[a-z])", remedy))
 
 
+def test_a_published_checkpoint_in_place_of_one_with_label_dropout_is_told_by_that_setting(monkeypatch):
+    config = imagenet(256, monkeypatch).unet("cadm")
+    network = on_meta(config.model_copy(update={"num_classes": 1001}))
+    told = "; it fits the published 256x256_diffusion: set label_dropout 0 or dataset.num_classes 1000"
+    assert refusal(network, published_weights("256x256_diffusion")).endswith(told)
+
+
 def test_published_weights_of_the_other_kind_are_recognised():
     message = refusal(build_classifier(SMALL_ENCODER), published_weights("256x256_diffusion_uncond"))
     assert message.endswith("; it fits the published 256x256_diffusion_uncond")

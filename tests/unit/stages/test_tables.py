@@ -10,7 +10,8 @@ from tiny import tiny_project, tiny_values
 
 from eddpm.config.outputs import PUBLISHED_CAPTION, tables_of
 from eddpm.errors import ArtifactError
-from eddpm.io.files import write_json
+from eddpm.io.files import read_json, write_json
+from eddpm.reporting.tables import COSTS, metric_columns
 from eddpm.stages.tables import compare_published, make_table, tables
 
 NAMES = [f"inception/{name}" for name in ("fid", "sfid", "inception_score", "precision", "recall")]
@@ -79,6 +80,30 @@ def test_a_row_of_several_runs_is_their_mean_or_missing_while_one_of_them_is(fol
     make_table(runs, paths[1:], "", **outputs, **names)
     assert pd.read_csv(outputs["csv"])["pixels/fid"].fillna(0).tolist() == [0, 1 / 3, 0]
     assert "Missing: 2 of 4 runs." in outputs["md"].read_text()
+
+
+def test_costs_are_columns_on_request_and_a_dash_where_metrics_are_older(folder, outputs):
+    runs = ["A", "A with training_seed 1", "B"]
+    paths = [of_run(folder / f"{k}.json", run, "pixels/fid") for k, run in enumerate(runs)]
+    make_table(runs, paths, "", **outputs)
+    before = {kind: path.read_text() for kind, path in outputs.items()}
+    for path, seconds in zip(paths[:2], (0.25, 0.75), strict=True):
+        cost = {"denoiser": 25, "classifier_forward": 20, "classifier_backward": 10, "seconds": seconds}
+        write_json(path, read_json(path) | {"cost": cost})
+    make_table(runs, paths, "", **outputs)
+    assert {kind: path.read_text() for kind, path in outputs.items()} == before
+    make_table(runs, paths, "", **outputs, costs="shown")
+    frame = pd.read_csv(outputs["csv"])
+    assert frame[list(COSTS)].iloc[0].tolist() == [25, 20, 10, 0.5]
+    assert frame[list(COSTS)].iloc[1].isna().all()
+    assert metric_columns(frame) == ["pixels/fid"]  # figures draw no costs
+    for kind in ("md", "tex", "html"):
+        text = outputs[kind].read_text()
+        assert all(text.count(title) == 1 for title in COSTS.values())
+        positions = [text.index(title) for title in COSTS.values()]
+        assert positions == sorted(positions)
+    *_, row = (line for line in outputs["md"].read_text().splitlines() if line.startswith("| B "))
+    assert [cell.strip() for cell in row.split("|")][-5:-1] == ["—"] * 4
 
 
 def test_a_table_of_one_training_for_each_row_says_so(folder, outputs):
