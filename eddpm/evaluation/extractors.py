@@ -115,7 +115,7 @@ def transformer(space: SpaceConfig, weights: Path, device: str | torch.device) -
     def extract(images: np.ndarray) -> Features:
         return Features(network(_rgb(images, space.name)))
 
-    return Extractor(space.name, {"weights": digest}, extract)
+    return Extractor(space.name, {"weights": digest, "resize": f"bicubic to {network.size}"}, extract)
 
 
 BUILDERS: dict[str, Builder] = {

@@ -71,7 +71,10 @@ def test_dinov2_is_timms_class_token_with_the_positions_of_its_own_code(tmp_path
     found = extract(IMAGES)
     assert np.abs(found.pooled - expected).max() < 1e-5 * np.abs(expected).max()
     assert (found.spatial, found.probabilities) == (None, None)
-    assert (extract.name, extract.identity) == (space, {"weights": sha256(path)})
+    assert (extract.name, extract.identity) == (
+        space,
+        {"weights": sha256(path), "resize": "bicubic to 224"},
+    )
 
 
 def test_a_file_of_timms_serves_and_grey_images_are_seen_as_rgb(tmp_path, monkeypatch):
