@@ -15,6 +15,7 @@ import pandas as pd
 
 from eddpm.config.outputs import FIGURES
 from eddpm.config.settings import read_yaml
+from eddpm.reporting.matched import matched_cells
 from eddpm.reporting.tables import metrics_cells, pipe_table
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +23,7 @@ RESULTS, DOCS = ROOT / "results/digits", ROOT / "docs/digits"
 CONFIG = ROOT / "config/digits/config.yaml"
 TABLES = ["main", "matched", "sweep"]
 README_COLUMNS = ["run", "scale", "accuracy", "pixels/fid", "pixels/recall"]
+README_LEVEL = 0.9  # of accuracy, in the table matched
 ABLATION_COLUMNS = ["run", "scale", "accuracy", "classifier:clean/fid", "pixels/fid"]
 ABLATION_COLUMNS += ["pixels/precision", "pixels/recall"]
 BROWSER = ("chromium", "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1400,650")
@@ -41,7 +43,10 @@ def main() -> None:
     shutil.copy(CONFIG, DOCS)
     shutil.copy(CONFIG.with_name("runs.tsv"), DOCS)
     fill(DOCS / "README.md", {table: (RESULTS / f"tables/{table}.md").read_text(encoding="utf-8") for table in TABLES})
-    fill(ROOT / "README.md", {"main": narrow("main", README_COLUMNS)})
+    fill(
+        ROOT / "README.md",
+        {"main": f"{cells_of('main', README_COLUMNS)}\n", "matched": matched(README_LEVEL, README_COLUMNS)},
+    )
     ablations = read_yaml(CONFIG)["ablations"]
     fill(ROOT / "docs/ablations.md", {name: narrow(name, ABLATION_COLUMNS) for name in ablations})
     if shutil.which(BROWSER[0]):
@@ -70,9 +75,24 @@ def fill(document: Path, tables: dict[str, str]) -> None:
 
 def narrow(table: str, columns: list[str]) -> str:
     """Some columns of a table, and its caption."""
-    cells = metrics_cells(pd.read_csv(RESULTS / f"tables/{table}.csv"))[columns]
-    caption = (RESULTS / f"tables/{table}.md").read_text(encoding="utf-8").strip().splitlines()[-1]
-    return f"{pipe_table(cells)}\n\n{caption}\n"
+    return f"{cells_of(table, columns)}\n\n{caption_of(table)}\n"
+
+
+def cells_of(table: str, columns: list[str]) -> str:
+    return pipe_table(metrics_cells(pd.read_csv(RESULTS / f"tables/{table}.csv"))[columns])
+
+
+def matched(level: float, columns: list[str]) -> str:
+    """Some columns of the methods that reach a level, and the caption."""
+    frame = pd.read_csv(RESULTS / "tables/matched.csv")
+    reached = frame[(frame["level"] == level) & frame["fault"].isna()].fillna({"fault": "", "difference_to": ""})
+    cells, notes = matched_cells(reached, columns[2:])
+    below = "".join(f"{mark} {note}\n\n" for mark, note in notes.items())
+    return f"{pipe_table(cells)}\n\n{below}{caption_of('matched')}\n"
+
+
+def caption_of(table: str) -> str:
+    return (RESULTS / f"tables/{table}.md").read_text(encoding="utf-8").strip().splitlines()[-1]
 
 
 if __name__ == "__main__":

@@ -40,12 +40,22 @@ def test_numbers_that_the_text_quotes_are_in_its_tables(document, least):
     assert set(quoted) <= cells
 
 
-def test_the_readme_claims_no_order_at_equal_accuracy_before_a_table_matches_it():
+def test_an_order_of_methods_is_told_where_a_table_matches_them_alone():
     """A lower FID beside a lower accuracy, or on a coarse grid, is none."""
     for document in ("README.md", "docs/digits/README.md", "docs/ablations.md"):
         text = " ".join((REPO / document).read_text().split())
         assert not re.search(r"at about (the same|equal) accuracy", text)
-        assert re.search(r"at (the same accuracy|equal accuracies)[^.]*(do not (show|tell)|not compared)", text)
+        not_compared = re.search(r"at (the same accuracy|equal accuracies)[^.]*(do not (show|tell)|not compared)", text)
+        assert "<!-- table: matched -->" in text or not_compared
+
+
+def test_the_readme_names_a_difference_and_its_error_as_the_matched_table_has_them():
+    text = (REPO / "README.md").read_text()
+    table = dict(BLOCK.findall(text))["matched"]
+    differences = re.findall(r"-?\d+\.\d+ ± \d+\.\d+", "\n".join(re.findall(r"^\|.*minus.*$", table, re.MULTILINE)))
+    told = re.findall(r"-?\d+\.\d+ ± \d+\.\d+", BLOCK.sub("", text))
+    assert len(told) >= 2
+    assert set(told) <= set(differences)
 
 
 def test_docs_hold_the_settings_that_made_them():
