@@ -26,7 +26,7 @@ from eddpm.config.schema import (
 from eddpm.config.sections import Classifier, Denoiser, Sampling
 from eddpm.config.seeds import TEMPERATURE_SCALED, TrainingSeeds, at_seed, entry_of, members_of, trained
 from eddpm.config.settings import Name, Settings, parse_settings
-from eddpm.config.spaces import INCEPTION, classifier_of
+from eddpm.config.spaces import classifier_of, space_of
 from eddpm.config.userpaths import UserPath
 from eddpm.guidance.rule import Pair, Rule, kind_of, neutral_scale
 
@@ -285,11 +285,14 @@ class Project(Settings):
     def _space(self, name: str) -> SpaceConfig:
         classifier = classifier_of(name)
         network = self.evaluation.inception if name == "inception" else None
+        published, origin = space_of(name).download, self.evaluation.origin(name)
+        sha256 = origin.sha256 if origin and origin.sha256 != published.sha256 else None
         return SpaceConfig(
             name=name,
             classifier=self.encoder(classifier) if classifier else None,
             inception_resize=network.resize if network else None,
-            inception_sha256=network.sha256 if network and network.sha256 != INCEPTION.sha256 else None,
+            inception_sha256=sha256 if network else None,
+            weights_sha256=None if network else sha256,
         )
 
 

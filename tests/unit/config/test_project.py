@@ -3,9 +3,11 @@
 import pytest
 from projects import DIGITS, EDS, ROW, UNGUIDED, load, published
 
+from eddpm.config.assets import assets
 from eddpm.config.frozen import frozen_parts, frozen_text
 from eddpm.config.metrics import DEFAULT_METRICS
 from eddpm.config.project import Project
+from eddpm.config.spaces import space_of
 from eddpm.errors import ConfigError
 from eddpm.guidance.rules.constant import Constant
 
@@ -113,6 +115,23 @@ def test_feature_spaces_keep_their_order_and_name_their_classifiers(table):
     assert other.spaces[-1].model_dump()["inception_sha256"] == "0" * 64
     assert [space.inception_sha256 for space in other.spaces[:-1]] == [None, None, None]
     assert project.metric_names[:5] == ["accuracy", "pixels/fid", "pixels/kid", "pixels/precision", "pixels/recall"]
+
+
+@pytest.mark.parametrize(
+    ("named", "digest"),
+    [({}, None), ({"source": "v.pth"}, None), ({"source": "v.pth", "sha256": "0" * 64}, "0" * 64)],
+)
+def test_a_network_of_a_space_is_the_published_one_or_has_its_digest_in_the_settings(table, named, digest):
+    weights = {"dinov2": named} if named else {}
+    project = load(table, ROW, evaluation__spaces=["pixels", "dinov2"], evaluation__weights=weights)
+    published = space_of("dinov2").download
+    (asset,) = assets(project)
+    assert asset.key == "evaluation.weights.dinov2"
+    assert (asset.source, asset.sha256) == (named.get("source", published.source), digest or published.sha256)
+    known = {} if digest is None else {"weights_sha256": digest}
+    pixels, dinov2 = (space.model_dump() for space in project.measure().spaces)
+    assert dinov2 == {"name": "dinov2", "classifier": None, "inception_resize": None, **known}
+    assert pixels == {"name": "pixels", "classifier": None, "inception_resize": None}
 
 
 def test_classifiers_that_guide_are_measured_by_noise_level_in_their_temperature_scaled_form_too(table):
