@@ -22,6 +22,7 @@ from torch import Tensor
 from eddpm.evaluation.balls import Balls, NearestBall, Neighbours
 from eddpm.evaluation.distances import Points, lower_bounds, nearest, point_sets
 
+Features = np.ndarray | Tensor  # (images, dimensions)
 BALL_METRICS = {"precision", "recall", "density", "coverage", "authpct", "nearer"}
 
 
@@ -44,20 +45,14 @@ class Radii(NamedTuple):
 RADII = Radii()
 
 
-def precision_recall(
-    reference: np.ndarray | Tensor, samples: np.ndarray | Tensor, k: int = 3, chunk: int = 2000
-) -> tuple[float, float]:
+def precision_recall(reference: Features, samples: Features, k: int = 3, chunk: int = 2000) -> tuple[float, float]:
     """Precision and recall, each in [0, 1], of samples (M, D) against reference (N, D), as `manifold_metrics`."""
     found = manifold_metrics(reference, samples, ("precision", "recall"), Radii(k), chunk)
     return found["precision"], found["recall"]
 
 
 def manifold_metrics(
-    reference: np.ndarray | Tensor,
-    samples: np.ndarray | Tensor,
-    names: Collection[str],
-    radii: Radii = RADII,
-    chunk: int = 2000,
+    reference: Features, samples: Features, names: Collection[str], radii: Radii = RADII, chunk: int = 2000
 ) -> dict[str, float]:
     """Those of the metrics that are named, by name, of samples (M, D) against reference (N, D).
 
@@ -98,7 +93,7 @@ class Closest(NamedTuple):
     radius: np.ndarray  # (M,), the distance of that reference to the nearest other one
 
 
-def closest(reference: np.ndarray | Tensor, samples: np.ndarray | Tensor, chunk: int = 2000) -> Closest:
+def closest(reference: Features, samples: Features, chunk: int = 2000) -> Closest:
     """The nearest reference of each sample, as in float64; of several at one distance, the first."""
     reference, samples = point_sets(reference, samples, (1, 0), chunk)
     found = NearestBall(Neighbours(reference, 1), samples, 1)
@@ -114,8 +109,8 @@ def closest(reference: np.ndarray | Tensor, samples: np.ndarray | Tensor, chunk:
 
 
 def manifold_replicates(
-    reference: np.ndarray | Tensor,
-    samples: np.ndarray | Tensor,
+    reference: Features,
+    samples: Features,
     subsets: np.ndarray,
     names: Collection[str],
     radii: Radii = RADII,
@@ -156,9 +151,16 @@ def manifold_replicates(
     of_each = {name: found.double() for name, (_, found) in inside.items()}
     of_each["density"] = counts / radii.density
     of_each["authpct"] = 100 * (near > squares[owner, radii.memorised]).double()
-    shares = {name: (members.double() @ values) / members.sum(dim=1) for name, values in of_each.items()}
-    shares |= {"recall": covered.double().mean(dim=1), "coverage": filled.double().mean(dim=1)}
-    return {name: values.cpu().numpy() for name, values in shares.items() if name in names}
+    return _of_subsets(members, of_each, {"recall": covered, "coverage": filled}, names)
+
+
+def _of_subsets(
+    members: Tensor, of_samples: dict[str, Tensor], of_reference: dict[str, Tensor], names: Collection[str]
+) -> dict[str, np.ndarray]:
+    """Means by subset: of a number of each sample (M,), and of one of each reference for each subset (B, N)."""
+    means = {name: (members.double() @ values) / members.sum(dim=1) for name, values in of_samples.items()}
+    means |= {name: values.double().mean(dim=1) for name, values in of_reference.items()}
+    return {name: values.cpu().numpy() for name, values in means.items() if name in names}
 
 
 def _member_radii(samples: Points, members: Tensor, k: int) -> Tensor:

@@ -76,14 +76,12 @@ def measure_memorisation(
     files = [ReferenceFile(path) for path in references]
     against = {space.name: file.in_space(space) for space, file in zip(spaces, files, strict=True)}
     training = files[0].images
-    controls = _controls(training, against, dataset, spaces)
-    rows = itertools.chain(_sampled(runs, samples, features, spaces), controls)
+    rows = itertools.chain(_sampled(runs, samples, features, spaces), _controls(training, against, dataset, spaces))
     frame = []
     for row, path in zip(rows, copies, strict=True):
         with named(row.name):
             write_npz(path, arr_0=_pairs(row, training, against))
             numbers = _numbers(row, against, config)
-        logger.info(f"{row.name}: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
         frame.append({"run": row.name, "scale": np.nan, "num_images": len(row.numbers), **numbers})
     _write_table(pd.DataFrame(frame), dict(zip(runs, scales, strict=False)), list(against), caption, csv, md, tex, html)
 
@@ -115,6 +113,7 @@ def _controls(
 def _numbers(row: _Row, against: dict[str, Reference], config: MeasureConfig) -> dict[str, float]:
     """The metrics of a row, by name, and their standard errors."""
     values, on_halves = measure_in_spaces(row.features, against, None, config, REPLICATES)
+    logger.info(f"{row.name}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
     errors = standard_errors(values, on_halves, len(row.numbers))
     return {name: value for key in values for name, value in ((key, values[key]), (f"{key}_se", errors[key]))}
 
