@@ -287,5 +287,6 @@ def test_slurm_profile_names_only_rules_that_exist():
     settings = yaml.safe_load((REPO / "profiles/slurm/config.yaml").read_text())
     text = "".join(path.read_text() for path in (REPO / "workflow/rules").glob("*.smk"))
     rules = set(re.findall(r"^(?:use rule \w+ as|rule) (\w+)", text, re.MULTILINE))
+    rules |= set(re.findall(r'name:\s+f"(\w+)\{grid\}"', text))  # one for each grid, the first without a number
     assert set(settings["set-resources"]) | set(settings["set-threads"]) <= rules
     assert (REPO / "slurm").resolve() == REPO / "profiles/slurm"
