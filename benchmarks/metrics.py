@@ -1,9 +1,10 @@
-"""How fast the metrics are beside clean-fid's and torch-fidelity's, on one thread: a table for docs/evaluation.md.
+"""How fast the metrics are beside those of other packages, on one thread: a table for docs/evaluation.md.
 
 python benchmarks/metrics.py [--images 10000] [--dimensions 2048]
 """
 
 import argparse
+import contextlib
 import json
 import platform
 import subprocess
@@ -46,6 +47,61 @@ def prc_fidelity(sets):
     from torch_fidelity.metric_prc import calculate_precision_recall_full
 
     return calculate_precision_recall_full(sets[1], sets[0])
+
+
+def all_of_balls(sets):
+    """Precision, recall, density and coverage, of one pass."""
+    from eddpm.evaluation.manifold import manifold_metrics
+
+    found = manifold_metrics(*sets, ("precision", "recall", "density", "coverage"))
+    return [found["density"], found["coverage"]]
+
+
+def prdc(sets):
+    from prdc import compute_prdc
+
+    with contextlib.redirect_stdout(None):
+        found = compute_prdc(*(each.numpy() for each in sets), nearest_k=5)
+    return [found["density"], found["coverage"]]
+
+
+def memorisation(sets):
+    from eddpm.evaluation.manifold import manifold_metrics
+
+    return list(manifold_metrics(*sets, ("authpct", "nearer")).values())
+
+
+def vendi_ours(sets):
+    from eddpm.evaluation.vendi import vendi
+
+    return vendi(sets[1])
+
+
+def vendi_authors(sets):
+    from vendi_score.vendi import score_dual
+
+    return float(score_dual(sets[1].double().numpy()))
+
+
+def mmd_ours(sets):
+    from eddpm.evaluation.kid import mmd
+
+    return mmd(*sets)
+
+
+def mmd_fidelity(sets):
+    from torch_fidelity.metric_kid import kernel_rbf, mmd2
+
+    x, y = (torch.nn.functional.normalize(each.double()).numpy() for each in sets)
+    kernels = [kernel_rbf(a, b, kid_kernel_rbf_sigma=10.0) for a, b in ((x, x), (x, y), (y, y))]
+    return 1000 * mmd2(*kernels, mmd_est="biased")
+
+
+def infinity(sets):
+    from eddpm.evaluation.frechet import GaussianStats, fid_infinity
+
+    stats = GaussianStats.of(sets[0].numpy())
+    return fid_infinity(sets[1], stats.mean, stats.covariance)
 
 
 def standard_errors(sets):
@@ -100,15 +156,24 @@ def main() -> None:
     for what, ours, other in (
         ("FID from statistics, clean-fid", "fid_ours", "fid_clean"),
         ("precision and recall, torch-fidelity", "prc_ours", "prc_fidelity"),
+        ("these two with density and coverage, prdc", "all_of_balls", "prdc"),
+        ("Vendi score, its authors' code", "vendi_ours", "vendi_authors"),
+        ("RBF-MMD, torch-fidelity's kernels", "mmd_ours", "mmd_fidelity"),
+        ("AuthPct and nearer", "memorisation", None),
+        ("FID-infinity", "infinity", None),
+        ("standard errors of FID, KID, precision, recall", "standard_errors", None),
     ):
-        a, b = measured(ours, arguments), measured(other, arguments)
+        a = measured(ours, arguments)
+        if other is None:
+            print(f"| {what} | {a['seconds']:.1f} s | | | {a['peak']:.0f} MB | | |", flush=True)
+            continue
+        b = measured(other, arguments)
         difference = np.abs(np.array(a["value"]) - np.array(b["value"])).max()
         print(
             f"| {what} | {a['seconds']:.1f} s | {b['seconds']:.1f} s | {b['seconds'] / a['seconds']:.1f} |"
-            f" {a['peak']:.0f} MB | {b['peak']:.0f} MB | {difference:.1g} |"
+            f" {a['peak']:.0f} MB | {b['peak']:.0f} MB | {difference:.1g} |",
+            flush=True,
         )
-    what, errors = "standard errors of FID, KID, precision, recall", measured("standard_errors", arguments)
-    print(f"| {what} | {errors['seconds']:.1f} s | | | {errors['peak']:.0f} MB | | |")
     print(f"\n{arguments.images} samples and references, {arguments.dimensions} dimensions, one thread, {machine()}.")
 
 

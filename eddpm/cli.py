@@ -36,6 +36,7 @@ VERBS = {
     "extract-references": ("references", "features and statistics of the reference images in every space"),
     "extract-features": ("features", "features of a shard of samples in every space"),
     "measure-samples": ("measure", "measure the samples of runs against the references"),
+    "measure-memorisation": ("memorisation", "search samples of runs for copies of training images"),
     "export-npz": ("export", "join a run's shards into the file that OpenAI's evaluator reads"),
     "make-table": ("tables", "a table of measured runs as csv, markdown, LaTeX and HTML"),
     "match-methods": ("tables", "swept methods interpolated to the same strength, as csv, markdown, LaTeX and HTML"),

@@ -57,8 +57,9 @@ def assets(project: Project) -> list[Asset]:
         named.append(("evaluation.reference", evaluation.reference, evaluation.reference_sha256))
     of_spaces = []
     for space, file in space_downloads(project).items():
-        origin = getattr(evaluation, space, space_of(space).download)  # the project may name another, with its digest
-        of_spaces.append(Asset(f"evaluation.{space}", file, origin.source, origin.sha256))
+        origin = evaluation.origin(space)
+        key = "evaluation.inception" if space == "inception" else f"evaluation.weights.{space}"
+        of_spaces.append(Asset(key, file, origin.source, origin.sha256))
     beside = [source for _, source, _ in named] + [asset.file for asset in of_spaces]
     return [Asset(key, asset_file(source, beside), source, digest) for key, source, digest in named] + of_spaces
 

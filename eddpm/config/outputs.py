@@ -12,6 +12,18 @@ PUBLISHED_CAPTION = (
     " number, to the published digits. Published numbers have no standard error: that of a difference is ours."
 )
 
+MEMORISATION_CAPTION = (
+    "Training images that samples may be copies of. AuthPct is the percentage of samples that are further from their"
+    " nearest training image than that is from the next one; nearer is the share of samples within such a distance of"
+    " any training image. A row is flagged where its nearer is three standard errors above that of the yardstick."
+)
+# Rows beside the runs: all images of the first are copies, none of the others'.
+CONTROLS = {
+    "training": "training images, drawn with replacement",
+    "validation": "validation images",
+    "yardstick": "other validation images: the yardstick",
+}
+
 
 class Table(NamedTuple):
     """The runs of a table, by slug, whose rows are the means over their members, and its caption."""
@@ -74,7 +86,28 @@ FIGURES = {
         " errors. The same scale guides more with EDS than without: compare the best values of the methods, not their"
         " values at one scale.",
     ),
+    "memorisation": Figure(
+        "samples",
+        "The samples of each run that are most like a training image, and to the right of each that image: those with"
+        " the least distance to it, in units of its distance to the next training image. Distances are those of pixels"
+        " where these are a feature space, or else of the first one.",
+    ),
 }
+
+
+def first_runs(project: Project) -> dict[str, Run]:
+    """The runs of the runs table by the names of their rows; of several training seeds, those of the first."""
+    return {row.run: next(iter(project.runs_of_rows[slug].values())) for slug, row in project.table_runs.items()}
+
+
+def copies_of(project: Project) -> dict[str, str]:
+    """The files of samples that may be copies, below results/EXPERIMENT/, by row.
+
+    Validation images are a control of training images, not of a reference batch.
+    """
+    of_runs = {name: f"runs/{run.slug}/copies.npz" for name, run in first_runs(project).items()}
+    controls = ["training"] if project.evaluation.reference else list(CONTROLS)
+    return of_runs | {CONTROLS[name]: f"controls/{name}.npz" for name in controls}
 
 
 def figure_inputs(project: Project, figure: str) -> dict[str, str]:
@@ -83,8 +116,10 @@ def figure_inputs(project: Project, figure: str) -> dict[str, str]:
     Samples and traces are those of the runs table, noise levels those of its guiding classifiers; of several training
     seeds, those of the first.
     """
-    first = {row: next(iter(runs.values())) for row, runs in project.runs_of_rows.items()}
-    runs = [(row, first[slug]) for slug, row in project.table_runs.items()]
+    if figure == "memorisation":
+        return copies_of(project)
+    first = first_runs(project)
+    runs = [(row, first[row.run]) for row in project.runs]
     return {
         "samples": {row.run: f"runs/{run.slug}/samples/0000.npz" for row, run in runs},
         "traces": {row.run: f"runs/{run.slug}/trace.csv" for row, run in runs if run.classifier},
@@ -168,7 +203,8 @@ def targets_of(project: Project) -> dict[str, list[str]]:
     """The named targets of the workflow, each with its files below results/EXPERIMENT/.
 
     `all` is the runs table; `ablation_scale` the sweep, which `all` has too unless the configuration takes it out;
-    `ablation_NAME` each ablation; `ablations` the ablations together.
+    `ablation_NAME` each ablation; `ablations` the ablations together; `memorisation` the search for copies of training
+    images, which no other target has.
     """
     table = ["tables/main.csv", *(["tables/published.csv"] if project.published else []), "figures/samples.png"]
     if project.table_guiding_classifiers:
@@ -177,13 +213,17 @@ def targets_of(project: Project) -> dict[str, list[str]]:
     if project.sweep_runs:
         chosen = ["tables/best_scale.csv"] if project.best_runs else []
         matched = ["tables/matched.csv"] if project.sweep.matched else []
-        scale = [*chosen, *matched, "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
-        if {"accuracy", "pixels/fid"} <= set(project.metric_names):
+        scale = [*chosen, *matched, "tables/sweep.csv", "figures/scales.png"]
+        measured = set(project.metric_names)
+        if any({f"{space}/precision", f"{space}/recall"} <= measured for space in project.evaluation.spaces):
+            scale.append("figures/precision_recall.png")
+        if {"accuracy", "pixels/fid", "pixels/precision", "pixels/recall"} <= measured:
             scale.append("figures/fronts.png")
         ablations["ablation_scale"] = scale
         table += scale if project.sweep.in_all else []
     together = [file for files in ablations.values() for file in files]
-    return {"all": table, **ablations, "ablations": together}
+    memorisation = ["tables/memorisation.csv", "figures/memorisation.png"]
+    return {"all": table, **ablations, "ablations": together, "memorisation": memorisation}
 
 
 def runs_of(project: Project, target: str) -> list[str]:
@@ -191,5 +231,7 @@ def runs_of(project: Project, target: str) -> list[str]:
     targets, tables = targets_of(project), tables_of(project)
     if target not in targets:
         raise ConfigError(f"--targets {target}: no target of this project; name one of {', '.join(targets)}")
+    if target == "memorisation":
+        return [run.slug for run in first_runs(project).values()]
     names = [Path(file).stem for file in targets[target] if file.startswith("tables/")]
     return list(dict.fromkeys(run for name in names if name in tables for run in tables[name].runs))

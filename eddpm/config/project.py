@@ -8,7 +8,7 @@ from functools import cached_property
 from pydantic import Field
 
 from eddpm.config.methods import Method, rules_of
-from eddpm.config.metrics import of_labels, of_space
+from eddpm.config.metrics import METRICS, base_name, of_judge, of_space
 from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.resources import image_seconds, shard_size
 from eddpm.config.runs import Ablation, Run, Sweep
@@ -26,7 +26,7 @@ from eddpm.config.schema import (
 from eddpm.config.sections import Classifier, Denoiser, Sampling
 from eddpm.config.seeds import TEMPERATURE_SCALED, TrainingSeeds, at_seed, entry_of, members_of, trained
 from eddpm.config.settings import Name, Settings, parse_settings
-from eddpm.config.spaces import INCEPTION, classifier_of
+from eddpm.config.spaces import classifier_of, space_of
 from eddpm.config.userpaths import UserPath
 from eddpm.guidance.rule import Pair, Rule, kind_of, neutral_scale
 
@@ -262,8 +262,9 @@ class Project(Settings):
     @property
     def metric_names(self) -> list[str]:
         """The metrics of every run, as in the tables."""
-        names = of_labels() if self.space_classifiers else []
-        return names + [f"{space}/{name}" for space in self.evaluation.spaces for name in of_space(space)]
+        names = of_judge() if self.space_classifiers else []
+        names += [f"{space}/{name}" for space in self.evaluation.spaces for name in of_space(space)]
+        return [name for name in names if base_name(name) in self.evaluation.metrics]
 
     @property
     def space_classifiers(self) -> list[str]:
@@ -272,20 +273,26 @@ class Project(Settings):
 
     def measure(self) -> MeasureConfig:
         evaluation = self.evaluation
+        has_density = {"density", "coverage"} & set(evaluation.metrics)
         return MeasureConfig(
             spaces=[self._space(name) for name in evaluation.spaces],
             nearest_neighbours=evaluation.nearest_neighbours,
             replicates=evaluation.replicates,
+            metrics=[name for name in METRICS if name in evaluation.metrics],
+            **({"density_neighbours": evaluation.density_neighbours} if has_density else {}),
         )
 
     def _space(self, name: str) -> SpaceConfig:
         classifier = classifier_of(name)
         network = self.evaluation.inception if name == "inception" else None
+        published, origin = space_of(name).download, self.evaluation.origin(name)
+        sha256 = origin.sha256 if origin and origin.sha256 != published.sha256 else None
         return SpaceConfig(
             name=name,
             classifier=self.encoder(classifier) if classifier else None,
             inception_resize=network.resize if network else None,
-            inception_sha256=network.sha256 if network and network.sha256 != INCEPTION.sha256 else None,
+            inception_sha256=sha256 if network else None,
+            weights_sha256=None if network else sha256,
         )
 
 

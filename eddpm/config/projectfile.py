@@ -11,7 +11,7 @@ from typing import Any
 from eddpm.config import paths
 from eddpm.config.assets import Asset, asset_file, assets
 from eddpm.config.methods import RULES
-from eddpm.config.metrics import METRICS, base_name
+from eddpm.config.metrics import DEFAULT_METRICS, METRICS, base_name
 from eddpm.config.project import Project
 from eddpm.config.runs import MOST_ROWS, Run
 from eddpm.config.seeds import TEMPERATURE_SCALED
@@ -21,7 +21,16 @@ from eddpm.errors import ConfigError
 from eddpm.io.filekinds import unreadable
 from eddpm.io.names import listed
 
-RESERVED = ("main", "published", "best_scale", "matched", "sweep", "scale")  # names of tables and of targets
+RESERVED = (
+    "main",
+    "published",
+    "memorisation",
+    "best_scale",
+    "matched",
+    "sweep",
+    "scale",
+)  # names of tables and of targets
+PUBLISHED_METRICS = {"fid", "sfid", "inception_score", "precision", "recall"}
 DEFAULT = "config/digits/config.yaml"  # the project that snakemake runs where none is named
 
 
@@ -184,9 +193,14 @@ def _in_table(project: Project, place: str, table: str) -> Iterator[str]:
 
 
 def _in_evaluation(project: Project, place: str) -> Iterator[str]:
-    spaces = project.evaluation.spaces
-    if len(set(spaces)) < len(spaces):
-        yield f"{place}: evaluation.spaces: one of {spaces} comes twice; drop it"
+    spaces, chosen = project.evaluation.spaces, project.evaluation.metrics
+    for key, names in (("spaces", spaces), ("metrics", chosen)):
+        if len(set(names)) < len(names):
+            yield f"{place}: evaluation.{key}: one of {names} comes twice; drop it"
+    measured = {base_name(name) for name in project.metric_names}
+    for name in chosen if chosen != DEFAULT_METRICS else ():
+        if name not in measured:
+            yield f"{place}: evaluation.metrics: '{name}' is of other spaces than {listed(spaces)}; add one, or drop it"
     before, fault = f"{place}: evaluation.spaces: classifier", f"is not in {place}"
     yield from _unknown(project.space_classifiers, project.classifiers, before, fault)
     if project.published and not Path(project.published).is_file():
@@ -194,6 +208,8 @@ def _in_evaluation(project: Project, place: str) -> Iterator[str]:
         yield f"{place}: published: '{project.published}' {reason}; give its path, or null"
     if project.published and "inception" not in spaces:
         yield f"{place}: published: these numbers are of the space inception; add it to evaluation.spaces"
+    if project.published and (lacking := PUBLISHED_METRICS - set(chosen)):
+        yield f"{place}: published: these numbers need {listed(sorted(lacking))}; add them to evaluation.metrics"
 
 
 def _in_sweep(project: Project, place: str) -> Iterator[str]:
@@ -219,6 +235,8 @@ def _in_comparisons(project: Project, place: str) -> Iterator[str]:
         known = dict.fromkeys(project.metric_names)
         yield from _unknown(names, known, f"{place}: sweep.{key}: metric", "is not measured")
     for name, levels in (sweep.matched or {}).items():
+        if METRICS[base_name(name)].fitted:
+            yield f"{place}: sweep.matched.{name}: has no values on halves of the images; match another metric"
         low, high = METRICS[base_name(name)].bounds
         for level in levels:
             if not low < level < high:

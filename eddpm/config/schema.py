@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from eddpm.config.metrics import DEFAULT_METRICS, METRICS
 from eddpm.config.networks import EncoderConfig, UNetConfig
 from eddpm.config.settings import (
     Fraction,
@@ -27,7 +28,7 @@ from eddpm.config.settings import (
     Sha256,
     TwoOrMore,
 )
-from eddpm.config.spaces import INCEPTION, PATTERN, space_of
+from eddpm.config.spaces import INCEPTION, PATTERN, TRANSFORMERS, Download, space_of
 from eddpm.config.userpaths import UserPath
 
 
@@ -150,19 +151,38 @@ class InceptionConfig(Settings):
     resize: Literal["legacy_tensorflow", "clean"] = "legacy_tensorflow"
 
 
+class WeightsFile(Settings):
+    """The file of weights behind another space, where it is not fetched from its publisher."""
+
+    source: UserPath  # a URL, or the path of the file
+    sha256: Sha256 | None = None  # null: the published file's
+
+
 Replicates = TwoOrMore | Literal[0]
+Metrics = Annotated[tuple[Literal[*METRICS], ...], Field(min_length=1)]
 
 
 class EvaluationConfig(Settings):
     """Feature spaces that samples are measured in; accuracy is judged by the first classifier among them."""
 
     spaces: tuple[Annotated[str, Field(pattern=PATTERN)], ...] = Field(min_length=1)
+    metrics: Metrics = DEFAULT_METRICS
     nearest_neighbours: Positive = 3
+    density_neighbours: Positive = 5  # for density and coverage
     replicates: Replicates | None = None  # of standard errors; null: by num_images
     reference: UserPath | None = None  # a reference batch as ADM publishes them; null: the training images
     reference_sha256: Sha256 | None = None  # null: recorded when the file comes, and asked of it from then on
     inception: InceptionConfig = InceptionConfig()
+    weights: dict[Literal[TRANSFORMERS], WeightsFile] = Field(default_factory=dict)
     costs: bool = False  # columns in tables, no part of what is measured
+
+    def origin(self, space: str) -> Download | None:
+        """The file of weights that a space takes from outside: the published one, or that which the project names."""
+        published = space_of(space).download
+        named = self.inception if space == "inception" else self.weights.get(space)
+        if not named:
+            return published
+        return published._replace(source=named.source, sha256=named.sha256 or published.sha256)
 
 
 class SpaceConfig(Settings):
@@ -172,11 +192,12 @@ class SpaceConfig(Settings):
     classifier: EncoderConfig | None = None
     inception_resize: Literal["legacy_tensorflow", "clean"] | None = None
     inception_sha256: Sha256 | None = None  # of its file, the only one that is loaded; null: the published one's
+    weights_sha256: Sha256 | None = None  # the same of the file behind another space
 
     @model_serializer(mode="wrap")
     def _named_where_another(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without the null, as settings were frozen before there was the key: measured runs stay."""
-        return {key: value for key, value in serialize(self).items() if key != "inception_sha256" or value}
+        """Without such nulls, as settings were frozen before there were the keys: measured runs stay."""
+        return {key: value for key, value in serialize(self).items() if not key.endswith("_sha256") or value}
 
     @property
     def has_weights(self) -> bool:
@@ -190,3 +211,11 @@ class MeasureConfig(Settings):
     spaces: tuple[SpaceConfig, ...] = Field(min_length=1)
     nearest_neighbours: Positive = 3
     replicates: Replicates | None = None
+    metrics: Metrics = DEFAULT_METRICS
+    density_neighbours: Positive = 5
+
+    @model_serializer(mode="wrap")
+    def _named_where_others(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the defaults, as settings were frozen before there were these keys: measured runs stay."""
+        plain = {"metrics": self.metrics == DEFAULT_METRICS, "density_neighbours": self.density_neighbours == 5}
+        return {key: value for key, value in serialize(self).items() if not plain.get(key)}

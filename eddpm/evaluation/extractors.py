@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from eddpm.config.schema import SpaceConfig
-from eddpm.config.spaces import INCEPTION, SPACES, kind_of
+from eddpm.config.spaces import INCEPTION, SPACES, TRANSFORMERS, kind_of, space_of
 from eddpm.diffusion.images import to_float
 from eddpm.errors import ArtifactError, EddpmError
 from eddpm.evaluation.features import Extractor, Features
 from eddpm.evaluation.inception import SPATIAL_CHANNELS, inception_features, load_inception, resize_tf1
+from eddpm.evaluation.transformers import VisionTransformer
 from eddpm.io.files import load_checkpoint, sha256
 from eddpm.models.build import build_classifier, load_weights_file
 
@@ -106,11 +107,23 @@ def efficientnet_lite0(space: SpaceConfig, weights: None, device: str | torch.de
     return Extractor(space.name, {"weights": sha256(weights)}, extract)
 
 
+def transformer(space: SpaceConfig, weights: Path, device: str | torch.device) -> Extractor:
+    """DINOv2, or the images of CLIP: pooled features alone. Images of 1 or 3 channels and any size."""
+    digest = space.weights_sha256 or space_of(space.name).download.sha256
+    network = VisionTransformer(space.name, weights, digest, device)
+
+    def extract(images: np.ndarray) -> Features:
+        return Features(network(_rgb(images, space.name)))
+
+    return Extractor(space.name, {"weights": digest, "resize": f"bicubic to {network.size}"}, extract)
+
+
 BUILDERS: dict[str, Builder] = {
     "pixels": pixels,
     "classifier": classifier,
     "inception": inception,
     "efficientnet-lite0": efficientnet_lite0,
+    **dict.fromkeys(TRANSFORMERS, transformer),
 }
 assert BUILDERS.keys() == SPACES.keys()
 

@@ -14,6 +14,7 @@ from eddpm.errors import ArtifactError
 # Variances below this share of the largest, times D, are round-off of a singular covariance (N <= D). Their square
 # roots would not be small: without the cut-off the distance comes out too short, by up to 1e-7 of itself.
 RANK_TOLERANCE = 1e-13
+INFINITY_SIZES = 15
 
 
 class Gaussian(NamedTuple):
@@ -101,6 +102,25 @@ def frechet_replicates(
         for rows in [features[subset].double()]
     ]
     return np.array([float(distance) for distance in distances])
+
+
+def fid_infinity(features: np.ndarray | Tensor, mu: np.ndarray, sigma: np.ndarray) -> tuple[float, float]:
+    """FID of infinitely many images (Chong and Forsyth, 2020), and its standard error from the fit of a line.
+
+    FIDs of seeded random subsets of features (N, D), of INFINITY_SIZES sizes up to N, lie near a line in 1 / size, and
+    this is where the line meets 0; below 0, perhaps, for equal sources. Its error is that of a least-squares fit, which
+    knows nothing of other samples. The sizes are dgm-eval's. ArtifactError as for `frechet_distance`, and for
+    fewer than 3 images.
+    """
+    count = len(features)
+    if count < 3:
+        raise ArtifactError(f"FID-infinity needs at least 3 images, samples have {count}; use more")
+    sizes = np.linspace(min(5000, max(count // 10, 2)), count, INFINITY_SIZES).astype(int)
+    random = np.random.default_rng(0)
+    subsets = np.stack([random.permutation(count) < size for size in sizes])
+    fids = frechet_replicates(features, mu, sigma, subsets)
+    (_, fid), covariance = np.polyfit(1 / sizes, fids, 1, cov=True)
+    return float(fid), float(np.sqrt(covariance[1, 1]))
 
 
 def _root_sum(rows: Tensor) -> Tensor:

@@ -1,8 +1,5 @@
 """The Inception network of FID: its layers, its features, and TensorFlow 1's resizing that feeds it."""
 
-import hashlib
-import io
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +9,11 @@ from torch.nn.functional import linear
 
 from eddpm.config.spaces import INCEPTION
 from eddpm.errors import ArtifactError
-from eddpm.io.filekinds import refuse_impostor
+from eddpm.evaluation.weights import known_bytes, load_torchscript
 
 SPATIAL_CHANNELS = 7  # of 17x17 pixels: about as many numbers as the pooled features (Nash et al., 2021)
 POOLED = 2048  # features of an image
 SPATIAL = SPATIAL_CHANNELS * 17 * 17
-LARGEST = 2**30  # bytes of a file that is read; the published one has 95 MB
 
 
 def load_inception(path: Path, digest: str) -> torch.nn.Module:
@@ -25,10 +21,9 @@ def load_inception(path: Path, digest: str) -> torch.nn.Module:
 
     ArtifactError unless a pass through its layers gives its own features. A file of another SHA-256 is never loaded.
     """
-    data = _known_bytes(path, digest)
+    data = known_bytes(path, "inception", digest)
     try:
-        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch's, of its own format
-            network = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()
+        network = load_torchscript(data).eval()
         reason = "" if _works_in_pieces(network) else "its layers do not give what they should"
     except Exception as error:  # of nearly any kind where bytes are damaged, or the network is another
         # TorchScript puts its own traceback first, and advice behind the first sentence.
@@ -38,23 +33,6 @@ def load_inception(path: Path, digest: str) -> torch.nn.Module:
             f"{path}: not the 2015 FID Inception network ({reason}); fetch {INCEPTION.source} into {path.parent}"
         )
     return network
-
-
-def _known_bytes(path: Path, digest: str) -> bytes:
-    """The bytes of a file, read once. ArtifactError unless they have this SHA-256."""
-    if not path.exists():
-        raise ArtifactError(f"{path}: does not exist; fetch {INCEPTION.source} into {path.parent}")
-    refuse_impostor(path)
-    if (size := path.stat().st_size) > LARGEST:
-        raise ArtifactError(f"{path}: holds {size:,} bytes, more than the Inception network; name another file")
-    data = path.read_bytes()
-    if (found := hashlib.sha256(data).hexdigest()) != digest:
-        raise ArtifactError(
-            f"{path}: has SHA-256 {found}, not {digest}; such a file (TorchScript) can run code of its maker's when it"
-            " is loaded, so it was not. Fetch the known file or, only if you trust the maker of this one, give its"
-            " SHA-256: --weights-sha256 of `eddpm evaluate`, evaluation.inception.sha256 of a project"
-        )
-    return data
 
 
 @torch.no_grad()

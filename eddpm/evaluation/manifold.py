@@ -1,217 +1,177 @@
-"""Improved precision and recall from k-nearest-neighbour balls (Kynkaanniemi et al., 2019).
+"""Metrics of k-nearest-neighbour balls, all from one pass over the distances of samples to the reference.
 
-A set's manifold is the union of closed balls around its points, each reaching to the point's k-th nearest neighbour.
-Precision is the share of samples in the reference's manifold, recall the share of references in the samples'.
+The ball around a point reaches to the k-th nearest of the other points of its set.
+- precision, recall (Kynkaanniemi et al., 2019): the share of samples in some closed ball of the reference, and of
+  references in some closed ball of the samples.
+- density, coverage (Naeem et al., 2020), with open balls of their own k: the number of the reference's balls that a
+  sample lies in, over k, on average; and the share of these balls that hold a sample.
+- authpct (Alaa et al., 2022): the percentage of samples outside the closed ball, of k = 1, of their nearest reference.
+- nearer: the share of samples in some such ball, which are no further from a reference than any other reference.
 
 Distances are computed in float32 with a bound of their error. The few pairs of point and ball that this leaves open are
 computed once more in float64, as the sum of squared differences: ties are ties, and copies lie at distance zero.
 """
 
-import math
+from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from eddpm.errors import ArtifactError
+from eddpm.evaluation.balls import Balls, NearestBall, Neighbours
+from eddpm.evaluation.distances import Points, lower_bounds, nearest, point_sets
 
-SLICE = 512  # dimensions per float32 product: shorter ones round less, and below this they take longer
-TINY = 2.0**-100  # more than float32 loses by underflow, for coordinates of up to about 1
-PAIRS = 2**20  # numbers that a step of the float64 part holds
+Features = np.ndarray | Tensor  # (images, dimensions)
+BALL_METRICS = {"precision", "recall", "density", "coverage", "authpct", "nearer"}
 
 
-def precision_recall(
-    reference: np.ndarray | Tensor, samples: np.ndarray | Tensor, k: int = 3, chunk: int = 2000
-) -> tuple[float, float]:
-    """Precision and recall, each in [0, 1], of samples (M, D) against reference (N, D).
+class Radii(NamedTuple):
+    """The neighbours that balls reach to."""
+
+    k: int = 3  # for precision and recall
+    density: int = 5  # for density and coverage
+    memorised: int = 1  # for authpct and nearer
+
+    def of_reference(self, names: Collection[str]) -> int:
+        """The furthest neighbour in the reference that these metrics ask for."""
+        return max(
+            self.k * ("precision" in names),
+            self.density * bool({"density", "coverage"} & set(names)),
+            self.memorised * bool({"authpct", "nearer"} & set(names)),
+        )
+
+
+RADII = Radii()
+
+
+def precision_recall(reference: Features, samples: Features, k: int = 3, chunk: int = 2000) -> tuple[float, float]:
+    """Precision and recall, each in [0, 1], of samples (M, D) against reference (N, D), as `manifold_metrics`."""
+    found = manifold_metrics(reference, samples, ("precision", "recall"), Radii(k), chunk)
+    return found["precision"], found["recall"]
+
+
+def manifold_metrics(
+    reference: Features, samples: Features, names: Collection[str], radii: Radii = RADII, chunk: int = 2000
+) -> dict[str, float]:
+    """Those of the metrics that are named, by name, of samples (M, D) against reference (N, D).
 
     Decided as in float64, on the reference's device, with blocks of (chunk, chunk). Slower, by up to 100 times, where
     float32 cannot tell the points of far clusters apart. ArtifactError for k points or fewer, NaN, or different D.
     """
-    reference, samples = _points(reference, samples, k, chunk)
-    realistic, covered = _Cover(reference, samples, k), _Cover(samples, reference, k)
+    least = radii.of_reference(names), radii.k * ("recall" in names)
+    reference, samples = point_sets(reference, samples, least, chunk)
+    around = Neighbours(reference, least[0]) if least[0] else None
+    realistic = Balls(around, samples, radii.k) if "precision" in names else None
+    dense = Balls(around, samples, radii.density, closed=False) if {"density", "coverage"} & set(names) else None
+    nearer = Balls(around, samples, radii.memorised) if "nearer" in names else None
+    closest = NearestBall(around, samples, radii.memorised) if "authpct" in names else None
+    covered = Balls(Neighbours(samples, radii.k), reference, radii.k) if "recall" in names else None
     for i in reference.blocks():
         for j in samples.blocks():
-            lower = _lower_bounds(reference, i, samples, j)
-            realistic.see(i, j, lower)
-            covered.see(j, i, lower.T)
-    return realistic.share(), covered.share()
+            lower = lower_bounds(reference, i, samples, j)
+            for seen in filter(None, (realistic, dense, nearer, closest)):
+                seen.see(i, j, lower)
+            if covered:
+                covered.see(j, i, lower.T)
+    found = {
+        "precision": realistic and realistic.share(),
+        "recall": covered and covered.share(),
+        "density": dense and dense.counts.double().mean().item() / radii.density,
+        "coverage": dense and dense.filled.double().mean().item(),
+        "authpct": closest and 100 * closest.outside().double().mean().item(),
+        "nearer": nearer and nearer.share(),
+    }
+    return {name: found[name] for name in found if name in names}
 
 
-def precision_recall_replicates(
-    reference: np.ndarray | Tensor, samples: np.ndarray | Tensor, subsets: np.ndarray, k: int = 3, chunk: int = 2000
-) -> np.ndarray:
-    """Precision and recall (B, 2) of B subsets of the samples, for standard errors; `subsets` is bool (B, M).
+class Closest(NamedTuple):
+    """The nearest reference of each sample."""
 
-    In float32, in about twice the time of `precision_recall` for any number of subsets. A subset has more than k
+    index: np.ndarray  # (M,)
+    distance: np.ndarray  # (M,), to that reference
+    radius: np.ndarray  # (M,), the distance of that reference to the nearest other one
+
+
+def closest(reference: Features, samples: Features, chunk: int = 2000) -> Closest:
+    """The nearest reference of each sample, as in float64; of several at one distance, the first."""
+    reference, samples = point_sets(reference, samples, (1, 0), chunk)
+    found = NearestBall(Neighbours(reference, 1), samples, 1)
+    for i in reference.blocks():
+        for j in samples.blocks():
+            found.see(i, j, lower_bounds(reference, i, samples, j))
+    index, distances = found.nearest()
+    lengths = [squares.sqrt() / reference.scale for squares in (distances, found.balls.exact_radii(index))]
+    return Closest(*(each.cpu().numpy() for each in (index, *lengths)))
+
+
+# Standard errors ------------------------------------------------------------------------------------------------------
+
+
+def manifold_replicates(
+    reference: Features,
+    samples: Features,
+    subsets: np.ndarray,
+    names: Collection[str],
+    radii: Radii = RADII,
+    chunk: int = 2000,
+) -> dict[str, np.ndarray]:
+    """Those of the metrics that are named, (B,) each, of B subsets of the samples, for standard errors; `subsets` is
+    bool (B, M).
+
+    In float32, in about twice the time of `manifold_metrics` for any number of subsets. A subset has more than k
     members; a ball reaches to the k-th nearest of them. It is among the 4k + 12 nearest samples but in one case of 10^5
     for halves; then the ball ends at the last of these samples.
     """
-    reference, samples = _points(reference, samples, k, chunk)
+    least = radii.of_reference(names), radii.k * ("recall" in names)
+    reference, samples = point_sets(reference, samples, least, chunk)
     members = torch.as_tensor(subsets, device=samples.device)
-    near, index = _nearest(samples, min(4 * k + 13, len(samples)), exact=False)
-    other = index != torch.arange(len(index), device=index.device)[:, None]
-    radii = torch.stack([_member_radii(near, index, other, subset, k) for subset in members])  # (B, M)
-    reference_radii = _nearest(reference, k + 1, exact=False)[0][:, k]
-    realistic = torch.zeros(len(samples), dtype=torch.bool, device=samples.device)
-    covered = torch.zeros(len(members), len(reference), dtype=torch.bool, device=samples.device)
+    squares = nearest(reference, least[0] + 1, exact=False)[0]
+    of_samples = _member_radii(samples, members, radii.k) if "recall" in names else []
+    inside = {"precision": radii.k, "nearer": radii.memorised}  # the balls of each
+    inside = {name: (k, members.new_zeros(len(samples))) for name, k in inside.items() if name in names}
+    counts = torch.zeros(len(samples), dtype=torch.float64, device=samples.device)
+    near, owner = torch.full_like(counts, torch.inf), torch.zeros_like(counts, dtype=torch.long)
+    filled, covered = (members.new_zeros(len(members), len(reference)) for _ in range(2))
     for i in reference.blocks():
         for j in samples.blocks():
-            distances = _lower_bounds(reference, i, samples, j, slack=0.0)
-            realistic[j] |= (distances <= reference_radii[i, None]).any(dim=0)
-            for b, of_subset in enumerate(radii[:, j]):
-                covered[b, i] |= (distances <= of_subset).any(dim=1)
-    precision = (members & realistic).sum(dim=1).double() / members.sum(dim=1)
-    return torch.stack([precision, covered.double().mean(dim=1)], dim=1).cpu().numpy()
+            distances = lower_bounds(reference, i, samples, j, slack=0.0)
+            for k, found in inside.values():
+                found[j] |= (distances <= squares[i, k, None]).any(dim=0)
+            if {"density", "coverage"} & set(names):
+                held = (distances < squares[i, radii.density, None]).float()
+                counts[j] += held.sum(dim=0)
+                filled[:, i] |= members[:, j].float() @ held.T > 0
+            if "authpct" in names:
+                least_of_block, first = distances.min(dim=0)
+                closer = least_of_block < near[j]
+                near[j][closer], owner[j][closer] = least_of_block[closer].double(), first[closer] + i.start
+            for b, of_subset in enumerate(of_samples):
+                covered[b, i] |= (distances <= of_subset[j]).any(dim=1)
+    of_each = {name: found.double() for name, (_, found) in inside.items()}
+    of_each["density"] = counts / radii.density
+    of_each["authpct"] = 100 * (near > squares[owner, radii.memorised]).double()
+    return _of_subsets(members, of_each, {"recall": covered, "coverage": filled}, names)
 
 
-def _member_radii(near: Tensor, index: Tensor, other: Tensor, subset: Tensor, k: int) -> Tensor:
-    """Squared radii (M,) of a subset's balls, -inf where a sample is no member; `near` (M, K) rises along each row."""
+def _of_subsets(
+    members: Tensor, of_samples: dict[str, Tensor], of_reference: dict[str, Tensor], names: Collection[str]
+) -> dict[str, np.ndarray]:
+    """Means by subset: of a number of each sample (M,), and of one of each reference for each subset (B, N)."""
+    means = {name: (members.double() @ values) / members.sum(dim=1) for name, values in of_samples.items()}
+    means |= {name: values.double().mean(dim=1) for name, values in of_reference.items()}
+    return {name: values.cpu().numpy() for name, values in means.items() if name in names}
+
+
+def _member_radii(samples: Points, members: Tensor, k: int) -> Tensor:
+    """Squared radii (B, M) of the balls of each subset, -inf where a sample is no member."""
+    near, index = nearest(samples, min(4 * k + 13, len(samples)), exact=False)
+    other = index != torch.arange(len(index), device=index.device)[:, None]
+    return torch.stack([_radii_within(near, index, other, subset, k) for subset in members])
+
+
+def _radii_within(near: Tensor, index: Tensor, other: Tensor, subset: Tensor, k: int) -> Tensor:
+    """Those of one subset (M,); `near` (M, K) rises along each row."""
     found = (subset[index] & other).cumsum(dim=1) >= k
     kth = torch.where(found[:, -1], found.int().argmax(dim=1), near.shape[1] - 1)
     return torch.where(subset, near.gather(1, kth[:, None])[:, 0], -torch.inf)
-
-
-class _Points:
-    """Features (N, D) as seen from an origin, in units of a power of two in which no coordinate is above 1."""
-
-    def __init__(self, features: Tensor, origin: Tensor, scale: float, chunk: int):
-        self.features, self.origin, self.scale, self.chunk = features, origin, scale, chunk
-        self.device = features.device
-        norms = [self.rows(block, torch.float64).square().sum(dim=1) for block in self.blocks()]
-        self.norms = torch.cat(norms).float() + TINY  # squared
-        # Relative to |u|^2 + |v|^2, in whatever order a product sums: SLICE roundings for a product, two for adding it
-        # to a sum of up to 2 (|u|^2 + |v|^2), and what is left for u, v, their norms and the bounds made of them.
-        dim = features.shape[1]
-        self.slack = (min(SLICE, dim) + 2 * math.ceil(dim / SLICE) + 32) * 2.0**-24
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def blocks(self) -> list[slice]:
-        return [slice(start, start + self.chunk) for start in range(0, len(self), self.chunk)]
-
-    def rows(self, which: slice | Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        rows = self.features[which].to(torch.float64, copy=True)
-        return rows.sub_(self.origin).mul_(self.scale).to(dtype)
-
-
-class _Cover:
-    """The points inside the manifold of others, found block by block of their distances."""
-
-    def __init__(self, balls: _Points, points: _Points, k: int):
-        self.balls, self.points, self.k = balls, points, k
-        self.step = max(1, PAIRS // balls.features.shape[1])
-        self.inside = torch.zeros(len(points), dtype=torch.bool, device=points.device)
-        count = min(2 * k + 6, len(balls))
-        self.near, self.candidates = _nearest(balls, count, exact=True)
-        upper = self.near + 2 * balls.slack * (balls.norms[:, None] + balls.norms[self.candidates])
-        self.most = upper.sort(dim=1).values[:, k]  # squared radii are no more than this
-        self.least = self.near[:, k]
-        self.complete = (self.near[:, -1] > self.most) | (count == len(balls))  # no other point can be the k-th
-        self.radii = torch.full((len(balls),), torch.nan, dtype=torch.float64, device=balls.device)
-
-    def see(self, balls: slice, points: slice, lower: Tensor) -> None:
-        """Take a block of distances' lower bounds (balls, points)."""
-        error = 2 * self.balls.slack
-        least = self.least[balls] - error * self.balls.norms[balls]
-        self.inside[points] |= (lower <= least[:, None] - error * self.points.norms[points]).any(dim=0)
-        ball, point = ((lower <= self.most[balls, None]) & ~self.inside[points]).nonzero(as_tuple=True)
-        ball, point = ball + balls.start, point + points.start
-        step = self.step
-        while len(ball):
-            hit = self._distances(ball[:step], point[:step]) <= self._exact_radii(ball[:step])
-            self.inside[point[:step][hit]] = True
-            ball, point = ball[step:], point[step:]
-            still_open = ~self.inside[point]
-            ball, point = ball[still_open], point[still_open]
-
-    def share(self) -> float:
-        return self.inside.double().mean().item()
-
-    def _distances(self, ball: Tensor, point: Tensor) -> Tensor:
-        """Squared distances of pairs, float64 (n,)."""
-        return (self.balls.rows(ball, torch.float64) - self.points.rows(point, torch.float64)).square().sum(dim=1)
-
-    def _exact_radii(self, ball: Tensor) -> Tensor:
-        """Squared radii of some balls, float64 (n,)."""
-        wanted = ball.unique()
-        for i in wanted[self.radii[wanted].isnan()].tolist():
-            others = self.candidates[i] if self.complete[i] else torch.arange(len(self.balls), device=ball.device)
-            center = self.balls.rows(slice(i, i + 1), torch.float64)
-            distances = [
-                (self.balls.rows(part, torch.float64) - center).square().sum(dim=1) for part in others.split(self.step)
-            ]
-            self.radii[i] = torch.cat(distances).kthvalue(self.k + 1).values
-        return self.radii[ball]
-
-
-def _nearest(points: _Points, count: int, exact: bool) -> tuple[Tensor, Tensor]:
-    """The `count` nearest points of each, itself among them: squared distances (N, count), rising, and indices.
-
-    The distances are float32, and lower bounds of the exact ones where `exact`.
-    """
-    blocks, slack = points.blocks(), points.slack if exact else 0.0
-    found: list[tuple[Tensor, Tensor] | None] = [None] * len(blocks)
-    for a, i in enumerate(blocks):
-        for b, j in enumerate(blocks[a:], start=a):
-            lower = _lower_bounds(points, i, points, j, slack)
-            found[a] = _smallest(found[a], lower, j.start, count)
-            if b > a:  # the block below the diagonal is this one transposed
-                found[b] = _smallest(found[b], lower.T, i.start, count)
-    return tuple(torch.cat(part) for part in zip(*found, strict=True))
-
-
-def _smallest(found: tuple[Tensor, Tensor] | None, block: Tensor, start: int, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` smallest of each row, of those found so far and of a block whose first column is number `start`."""
-    values, index = block.topk(min(count, block.shape[1]), dim=1, largest=False)
-    index = index + start
-    if found is None:
-        return values, index
-    values, index = torch.cat([found[0], values], dim=1), torch.cat([found[1], index], dim=1)
-    values, order = values.topk(min(count, values.shape[1]), dim=1, largest=False)
-    return values, index.gather(1, order)
-
-
-def _lower_bounds(a: _Points, i: slice, b: _Points, j: slice, slack: float | None = None) -> Tensor:
-    """Lower bounds of squared distances, float32 (n, m): (1 - slack)(|u|^2 + |v|^2) - 2uv."""
-    kept = 1 - (a.slack if slack is None else slack)
-    bounds = kept * a.norms[i, None] + kept * b.norms[j]
-    for u, v in zip(a.rows(i).split(SLICE, dim=1), b.rows(j).split(SLICE, dim=1), strict=True):
-        bounds.sub_(u @ v.T, alpha=2)  # not addmm_, which may add to the sum, and round it, at every dimension
-    return bounds
-
-
-def _points(
-    reference: np.ndarray | Tensor, samples: np.ndarray | Tensor, k: int, chunk: int
-) -> tuple[_Points, _Points]:
-    """Both sets, checked, from one origin and in one unit."""
-    reference = _checked("reference", torch.as_tensor(reference), k, chunk)
-    samples = _checked("samples", torch.as_tensor(samples), k, chunk).to(reference.device)
-    if reference.shape[1] != samples.shape[1]:
-        raise ArtifactError(
-            f"precision and recall: reference has {reference.shape[1]} dimensions, samples {samples.shape[1]};"
-            " extract both with one extractor"
-        )
-    # Amid the data, so that squared norms are no larger than squared distances, and made of values that the data has:
-    # integers stay integers.
-    origin = reference[:chunk].double().median(dim=0).values
-    both = (*reference.split(chunk), *samples.split(chunk))
-    furthest = max((block.double() - origin).abs().max().item() for block in both)
-    scale = 2.0 ** -np.ceil(np.log2(furthest)) if furthest else 1.0
-    return _Points(reference, origin, scale, chunk), _Points(samples, origin, scale, chunk)
-
-
-def _checked(name: str, features: Tensor, k: int, chunk: int) -> Tensor:
-    assert k >= 1
-    assert chunk >= 1
-    if features.ndim != 2:
-        raise ArtifactError(f"{name} have shape {tuple(features.shape)}; give them as (images, dimensions)")
-    if len(features) <= k:
-        raise ArtifactError(
-            f"precision and recall with k={k} need at least {k + 1} images, {name} have {len(features)};"
-            " use more images or a smaller k"
-        )
-    if not all(torch.isfinite(block).all() for block in features.split(chunk)):
-        raise ArtifactError(f"precision and recall: {name} have NaN or infinite entries; extract the features anew")
-    return features

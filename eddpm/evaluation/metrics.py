@@ -1,6 +1,6 @@
-"""The functions of the metrics (config/metrics.py): those of OpenAI's evaluator, KID and accuracy."""
+"""The functions of the metrics (config/metrics.py)."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,15 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eddpm.config.metrics import METRICS
+from eddpm.config.metrics import DEFAULT_METRICS, METRICS
 from eddpm.errors import ArtifactError
 from eddpm.evaluation.features import FeatureSet
-from eddpm.evaluation.frechet import Gaussian, GaussianStats, frechet_distance, frechet_replicates
+from eddpm.evaluation.frechet import Gaussian, GaussianStats, fid_infinity, frechet_distance, frechet_replicates
 from eddpm.evaluation.inception_score import SPLIT_SIZE, inception_score
-from eddpm.evaluation.kid import kid, kid_replicates
-from eddpm.evaluation.manifold import precision_recall, precision_recall_replicates
+from eddpm.evaluation.kid import kid, kid_replicates, mmd, mmd_replicates
+from eddpm.evaluation.manifold import BALL_METRICS, Radii, manifold_metrics, manifold_replicates
+from eddpm.evaluation.vendi import vendi, vendi_per_class
 
-Values = float | np.ndarray | list[float] | tuple[float, ...]
+Values = float | np.ndarray | list[float]
+
+
+class Fitted(float):
+    """A metric that is fitted, with its standard error from the fit: it has none from halves."""
+
+    error: float
 
 
 class Reference(NamedTuple):
@@ -38,8 +45,11 @@ class Pair:
     samples: FeatureSet
     reference: FeatureSet | Reference
     k: int  # the neighbour whose distance is the radius for precision and recall
-    labels: np.ndarray | None = None  # of the samples, where their accuracy is asked for
+    labels: np.ndarray | None = None  # of the samples
     device: str | torch.device = "cpu"
+    judges: bool = True  # the space's probabilities are those by which labels are judged
+    metrics: Collection[str] = DEFAULT_METRICS  # that are asked for
+    density_k: int = 5  # for density and coverage, as k
 
     def pooled(self) -> tuple[Tensor, Tensor]:
         """Of the reference's images, and of the samples."""
@@ -48,7 +58,8 @@ class Pair:
     def given(self) -> set[str]:
         """The needs of metrics that are met. ArtifactError where the spaces differ."""
         spatial = [each.spatial_stats is not None for each in (self.samples, self.reference)]
-        if any(spatial) and not all(spatial) and self.reference.pooled is not None:
+        asked = "sfid" in self.metrics and self.reference.pooled is not None
+        if asked and any(spatial) and not all(spatial):
             lacking = "the reference" if spatial[0] else "the samples"
             raise ArtifactError(f"sfid: {lacking} have no spatial features; extract both with one extractor")
         given = {
@@ -57,30 +68,40 @@ class Pair:
             "probabilities": self.samples.probabilities is not None,
             "images": self.reference.pooled is not None,
             "labels": self.labels is not None,
+            "judge": self.labels is not None and self.judges,
         }
         return {need for need, is_met in given.items() if is_met}
 
 
 def measure(pair: Pair) -> dict[str, float]:
-    """The metrics that the feature space and the reference support, by name."""
-    return {name: float(value) for name, value in _computed(pair, None)}
+    """The metrics that are asked for, and that the feature space and the reference support, by name."""
+    return {name: value if isinstance(value, Fitted) else float(value) for name, value in _computed(pair, None)}
 
 
 def measure_halves(pair: Pair, halves: np.ndarray) -> dict[str, np.ndarray]:
     """Each of these metrics on halves of the sampled images, float (replicates,), the reference held fixed.
 
     `halves` are random halves of the samples (bootstrap.py) of more than k images, bool (replicates, N). The spatial
-    features must have been kept.
+    features must have been kept. What is `Fitted` is nan.
     """
     return {name: np.asarray(values, dtype=float) for name, values in _computed(pair, halves)}
 
 
 def _computed(pair: Pair, halves: np.ndarray | None) -> Iterator[tuple[str, Values]]:
     given = pair.given()
-    for names, function in FUNCTIONS.items():
-        if all(METRICS[name].needs <= given for name in names):
-            values = function(pair, halves)
-            yield from zip(names, [values] if len(names) == 1 else values, strict=True)
+    names = [name for name, metric in METRICS.items() if name in pair.metrics and metric.needs <= given]
+    of_balls = _of_balls(pair, halves, BALL_METRICS & set(names))
+    for name in names:
+        yield name, of_balls[name] if name in of_balls else FUNCTIONS[name](pair, halves)
+
+
+def _of_balls(pair: Pair, halves: np.ndarray | None, names: set[str]) -> dict[str, Values]:
+    if not names:
+        return {}
+    options = names, Radii(pair.k, pair.density_k)
+    if halves is None:
+        return manifold_metrics(*pair.pooled(), *options)
+    return manifold_replicates(*pair.pooled(), halves, *options)
 
 
 # A function gives the metric of all samples (halves: None), or its values (replicates,) on halves of them -----------
@@ -118,21 +139,43 @@ def _inception_score(pair: Pair, halves: np.ndarray | None) -> Values:
     return [inception_score(probabilities[half], SPLIT_SIZE // 2) for half in halves]
 
 
-def _precision_recall(pair: Pair, halves: np.ndarray | None) -> Values:
+def _vendi(pair: Pair, halves: np.ndarray | None) -> Values:
+    samples = torch.as_tensor(pair.samples.pooled, device=pair.device)
+    return vendi(samples) if halves is None else [vendi(samples[half]) for half in torch.from_numpy(halves)]
+
+
+def _vendi_per_class(pair: Pair, halves: np.ndarray | None) -> Values:
+    samples, labels = torch.as_tensor(pair.samples.pooled, device=pair.device), pair.labels
     if halves is None:
-        return precision_recall(*pair.pooled(), pair.k)
-    return precision_recall_replicates(*pair.pooled(), halves, pair.k).T
+        return vendi_per_class(samples, labels)
+    return [vendi_per_class(samples[torch.from_numpy(half)], labels[half]) for half in halves]
+
+
+def _fid_infinity(pair: Pair, halves: np.ndarray | None) -> Values:
+    if halves is not None:
+        return np.full(len(halves), np.nan)
+    samples, reference = torch.as_tensor(pair.samples.pooled, device=pair.device), pair.reference.pooled_stats
+    value, error = fid_infinity(samples, reference.mean, reference.covariance)
+    (fitted := Fitted(value)).error = error
+    return fitted
+
+
+def _mmd(pair: Pair, halves: np.ndarray | None) -> Values:
+    return mmd(*pair.pooled()) if halves is None else mmd_replicates(*pair.pooled(), halves)
 
 
 FUNCTIONS = {
-    ("accuracy",): _accuracy,
-    ("fid",): _fid,
-    ("sfid",): _sfid,
-    ("kid",): _kid,
-    ("inception_score",): _inception_score,
-    ("precision", "recall"): _precision_recall,
+    "accuracy": _accuracy,
+    "fid": _fid,
+    "sfid": _sfid,
+    "kid": _kid,
+    "inception_score": _inception_score,
+    "vendi": _vendi,
+    "vendi_per_class": _vendi_per_class,
+    "fid_infinity": _fid_infinity,
+    "mmd": _mmd,
 }
-assert [name for names in FUNCTIONS for name in names] == list(METRICS)
+assert FUNCTIONS.keys() | BALL_METRICS == METRICS.keys()
 
 
 def correct(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -71,6 +71,18 @@ def plot_samples(images: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
+def plot_memorisation(images: dict[str, np.ndarray]) -> Figure:
+    """One row of pairs per method, a sample and the training image next to it: uint8 (2 n, H, W, C) each, in turn."""
+    wide = {}
+    for method, pictures in images.items():
+        size, count = pictures.shape[1], len(pictures)
+        gap, shown = max(1, size // 32), min(20 if size <= 32 else 8, count - count % 2)
+        gaps = [[(0, 0), (0, 0), (0, width), (0, 0)] for width in (gap, 2 * gap)]
+        pair = [np.pad(pictures[k:shown:2], gaps[k], constant_values=255) for k in (0, 1)]
+        wide[method] = np.concatenate(pair, axis=2)
+    return plot_samples(wide)
+
+
 def plot_trace(traces: dict[str, pd.DataFrame], denoisers: dict[str, str] | None = None) -> Figure:
     """The guidance along the steps, from noise on the left: a row of panels per denoiser.
 

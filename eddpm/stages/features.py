@@ -13,7 +13,7 @@ from eddpm.errors import ArtifactError
 from eddpm.evaluation.extractors import open_space
 from eddpm.evaluation.features import Extractor, FeatureCollector, Features, FeatureSet
 from eddpm.io.arrays import read_npz, write_npz
-from eddpm.io.log import progress
+from eddpm.io.log import followed
 from eddpm.models.device import pick_device
 from eddpm.stages import OptionalFiles, check_count
 
@@ -37,7 +37,7 @@ def features_of(
 ) -> dict[str, FeatureSet]:
     """The features of images (of some of them, with `rows`) in every space, by its name, in one pass over them."""
     collectors = {space.name: FeatureCollector(len(images), keep_spatial, rows) for space in spaces}
-    for batch in progress(images.batches(), unit="batch"):
+    for batch in followed(images.batches(), len(images), "image"):
         for space in spaces:
             collectors[space.name].add(space(batch))
     return {name: collector.finish() for name, collector in collectors.items()}

@@ -16,6 +16,7 @@ import requests
 from tqdm import tqdm
 
 from eddpm.config.assets import ADDRESSES
+from eddpm.config.spaces import Download
 from eddpm.errors import ArtifactError, reason_of
 from eddpm.io.filekinds import HEAD, impostor, refuse_impostor, unreadable
 from eddpm.io.files import atomic, sha256, write_text
@@ -48,16 +49,36 @@ def fetch_asset(
     wanted = recorded or digest
 
     def check(found: str) -> None:
-        if found != (wanted or found):
-            remedy = f"bring that file, or delete {record} to take this one" if recorded else "try again, or bring it"
-            raise ArtifactError(
-                f"{masked(source)}: has SHA-256 {found}, not {wanted}; it is another file, or damaged: {remedy}"
-            )
+        remedy = f"bring that file, or delete {record} to take this one" if recorded else "try again, or bring it"
+        _refuse_other(source, found, wanted, remedy)
 
-    found = _download(source, asset, check, bool(wanted)) if "://" in source else _link(source, asset, check)
+    if "://" in source:
+        found = _download(source, asset, check, bool(wanted), "or anywhere as the `source` of the configuration")
+    else:
+        found = _link(source, asset, check)
     if not wanted:
         write_text(record, f"{found}  {asset.name}\n")
         logger.info(f"{asset}: SHA-256 {found}, recorded in {record.name}")
+
+
+def fetch_published(download: Download, folder: Path, otherwise: str) -> Path:
+    """Bring a published file into a folder, checked. The error without a network ends with the way out `otherwise`."""
+    path = folder / download.file
+
+    def check(found: str) -> None:
+        _refuse_other(download.source, found, download.sha256, "try again, or bring it")
+
+    logger.info(f"{path}: is fetched from {download.source}")
+    _download(download.source, path, check, True, otherwise)
+    logger.info(f"{path}: SHA-256 {download.sha256}, as published")
+    return path
+
+
+def _refuse_other(source: str, found: str, wanted: str | None, remedy: str) -> None:
+    if found != (wanted or found):
+        raise ArtifactError(
+            f"{masked(source)}: has SHA-256 {found}, not {wanted}; it is another file, or damaged: {remedy}"
+        )
 
 
 def _recorded(record: Path) -> str | None:
@@ -85,7 +106,7 @@ def _link(source: str, asset: Path, check: Callable[[str], None]) -> str:
     return found
 
 
-def _download(url: str, asset: Path, check: Callable[[str], None], is_known: bool) -> str:
+def _download(url: str, asset: Path, check: Callable[[str], None], is_known: bool, otherwise: str) -> str:
     shown_url = masked(url)
     try:
         with atomic(asset) as temporary:
@@ -105,7 +126,7 @@ def _download(url: str, asset: Path, check: Callable[[str], None], is_known: boo
     except (OSError, ValueError) as error:  # those of requests, and of addresses that are none
         raise ArtifactError(
             f"{shown_url}: cannot be fetched ({_cause(error)}); fetch it elsewhere, and put it where no download is"
-            f" needed: {asset.absolute()}, or anywhere as the `source` of the configuration"
+            f" needed: {asset.absolute()}, {otherwise}"
         ) from None
     logger.info(f"{asset}: {shown_url}")
     return found

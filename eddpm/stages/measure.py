@@ -19,7 +19,7 @@ from eddpm.data.imagesets import Joined, refuse_unlike
 from eddpm.errors import ArtifactError
 from eddpm.evaluation.bootstrap import MOST_IMAGES, REPLICATES, half_samples, standard_error
 from eddpm.evaluation.features import Extractor, FeatureSet
-from eddpm.evaluation.metrics import Pair, Reference, measure, measure_halves
+from eddpm.evaluation.metrics import Fitted, Pair, Reference, measure, measure_halves
 from eddpm.io.arrays import read_npz
 from eddpm.io.batches import ImageFile
 from eddpm.io.files import atomic, sha256, write_json, write_text
@@ -121,7 +121,7 @@ def _measure_run(
     else:
         found = features_of(run.images, spaces, keep_spatial=count > 0)
     with named(run.config.name):
-        values, on_halves = measure_in_spaces(found, against, labels, config.nearest_neighbours, count)
+        values, on_halves = measure_in_spaces(found, against, labels, config, count)
     write_text(replicates, pd.DataFrame(on_halves, columns=list(values)).to_csv(index=False))
     _write_trace(trace, run.shards, len(labels))
     _write_grid(grid, next(run.images.batches(GRID_IMAGES)))
@@ -135,7 +135,7 @@ def _measure_run(
             "num_images": len(labels),
             "cost": run.cost,
             "metrics": values,
-            "standard_errors": standard_errors(on_halves, len(labels)),
+            "standard_errors": standard_errors(values, on_halves, len(labels)),
             "features": described,
             "provenance": {**provenance(), "device": device_name(pick_device())},
         },
@@ -197,7 +197,7 @@ def measure_in_spaces(
     found: dict[str, FeatureSet],
     references: dict[str, Reference],
     labels: np.ndarray | None,
-    k: int,
+    config: MeasureConfig,
     replicates: int,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Metrics by name, and their values (replicates,) on random halves of the images, if there are to be any.
@@ -209,16 +209,27 @@ def measure_in_spaces(
     judge = next(filter(classifier_of, found), None)
     for space, features in found.items():
         with named(space):
-            pair = Pair(features, references[space], k, labels if space == judge else None, pick_device())
+            pair = Pair(
+                features,
+                references[space],
+                config.nearest_neighbours,
+                labels,
+                pick_device(),
+                judges=space == judge,
+                metrics=config.metrics,
+                density_k=config.density_neighbours,
+            )
             values |= {full_name(space, name): value for name, value in measure(pair).items()}
             if replicates:
                 on_halves |= {full_name(space, name): each for name, each in measure_halves(pair, halves).items()}
     return values, on_halves
 
 
-def standard_errors(on_halves: dict[str, np.ndarray], num_images: int) -> dict[str, float]:
-    """The standard error of each metric of num_images images, from its values on halves of them."""
-    return {name: float(standard_error(values, num_images)) for name, values in on_halves.items()}
+def standard_errors(values: dict[str, float], on_halves: dict[str, np.ndarray], num_images: int) -> dict[str, float]:
+    """The standard error of each metric of num_images images, from its values on halves of them, or from its fit."""
+    fitted = {name: value.error for name, value in values.items() if isinstance(value, Fitted)}
+    of_halves = {name: float(standard_error(each, num_images)) for name, each in on_halves.items()}
+    return of_halves | fitted
 
 
 def _write_trace(path: Path, shards: list[dict[str, np.ndarray]], num_images: int) -> None:

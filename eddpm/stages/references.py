@@ -9,6 +9,7 @@ import numpy as np
 
 from eddpm.config.schema import MeasureConfig
 from eddpm.config.settings import load_settings
+from eddpm.config.spaces import TRANSFORMERS, space_of
 from eddpm.data.imagesets import Images, open_images
 from eddpm.data.store import Store
 from eddpm.errors import ArtifactError
@@ -46,7 +47,7 @@ def extract_references(settings: Path, dataset: Path, weights: OptionalFiles, re
         write_sample_batch(
             path,
             (len(kept), *images.shape),
-            _chosen(images, kept),
+            chosen(images, kept),
             features=reference.pooled,
             extractor=np.array(json.dumps(space.identity)),
             **stats,
@@ -76,7 +77,8 @@ class ReferenceFile:
             metrics = "FID and sFID" if "mu_s" in self._arrays else "FID"
             return [
                 f"it holds statistics alone: they give {metrics}; KID, precision and recall need images",
-                "its statistics are taken as of images that were resized as --resize says; the file does not tell",
+                "its statistics are taken as of the space that is named, of images resized as --resize says; the file"
+                " does not tell",
             ]
         if "mu" in self._arrays and "features" not in self._arrays:
             return ["in the space inception its statistics are those of FID; its images serve all else"]
@@ -102,29 +104,33 @@ class ReferenceFile:
             return Reference(features if rows is None else features[rows], pooled, spatial)
         of_inception = "mu" in arrays and space.name == "inception"
         if self.images is None:
-            if not of_inception:
+            if space.name not in ("inception", *TRANSFORMERS):
                 raise ArtifactError(
                     f"{path}: holds statistics alone, of the space inception; {space.name} needs images"
                 )
-            return Reference(None, *self._of_inception())
+            return Reference(None, *self._of_network(space.name))
         found = features_of(self.images, [space], keep_spatial=False, rows=rows)[space.name]
         if not of_inception:
             return Reference(found.pooled, found.pooled_stats, found.spatial_stats)
         if space.identity["resize"] != "legacy_tensorflow":
             raise ArtifactError(f"{path}: its statistics are of resize legacy_tensorflow; take that, or images alone")
-        pooled, spatial = self._of_inception()
+        pooled, spatial = self._of_network("inception")
         return Reference(found.pooled, pooled, spatial or found.spatial_stats)
 
-    def _of_inception(self) -> tuple[Gaussian, Gaussian | None]:
+    def _of_network(self, space: str) -> tuple[Gaussian, Gaussian | None]:
         """The statistics of pooled and of spatial features, where there are some. ArtifactError if of another layer."""
-        for name, wanted in (("mu", inception.POOLED), ("mu_s", inception.SPATIAL)):
+        wanted = {"mu": inception.POOLED, "mu_s": inception.SPATIAL}
+        remedy = (
+            "than FID is defined by; make it of the 2015 Inception network's last pooling (pytorch-fid --dims 2048)"
+        )
+        if space != "inception":
+            wanted, remedy = {"mu": space_of(space).numbers}, f"than {space}; name the space that it is of as --spaces"
+        for name, size in wanted.items():
             found = self._arrays.get(name)
-            if found is not None and len(found) != wanted:
-                raise ArtifactError(
-                    f"{self.path}: {name} has {len(found)} dimensions, not {wanted}: of another layer or network than"
-                    " FID is defined by; make it of the 2015 Inception network's last pooling (pytorch-fid --dims 2048)"
-                )
-        return self._gaussian("mu"), self._gaussian("mu_s")
+            if found is not None and len(found) != size:
+                fault = f"has {len(found)} dimensions, not {size}: of another layer or network than {remedy}"
+                raise ArtifactError(f"{self.path}: {name} {fault}")
+        return self._gaussian("mu"), self._gaussian("mu_s") if "mu_s" in wanted else None
 
     def _gaussian(self, name: str) -> Gaussian | None:
         """A mean and its covariance. ArtifactError where they cannot be that."""
@@ -172,7 +178,7 @@ def spread_evenly(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, REFERENCE_IMAGES).round().astype(int))
 
 
-def _chosen(images: Images, kept: np.ndarray) -> Iterator[np.ndarray]:
+def chosen(images: Images, kept: np.ndarray) -> Iterator[np.ndarray]:
     """Images by their numbers, which rise, a few at a time."""
     if isinstance(images, Store):  # others are read from the first to the last
         yield from (images.read(kept[k : k + 100]) for k in range(0, len(kept), 100))

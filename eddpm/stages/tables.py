@@ -52,7 +52,7 @@ def make_table(
     methods, scales = (_of_rows(runs, given) for given in (methods, scales))
     frame = metrics_frame(list(members), _means(members, measured), methods, costs == "shown")
     text = (metrics_cells(frame, scales), f"{caption} {_origin(members, measured)}", {})
-    _write(frame, text, csv, md, tex, html)
+    write_table(frame, text, csv, md, tex, html)
 
 
 def compare_published(
@@ -77,7 +77,7 @@ def compare_published(
     ours = list(members), _means(members, measured), sources
     cells, notes = comparison_cells(*ours)
     text = (cells, f"{caption} {_origin(members, measured)}", notes)
-    _write(comparison_frame(*ours), text, csv, md, tex, html)
+    write_table(comparison_frame(*ours), text, csv, md, tex, html)
 
 
 def match_methods(
@@ -106,10 +106,10 @@ def match_methods(
     sweeps, names = read_sweeps(pd.DataFrame({"run": runs, **columns}), measured, replicates)
     frame = matched_frame(sweeps, names, [read_level(text, names) for text in levels])
     cells, notes = matched_cells(frame, names)
-    _write(frame, (cells, f"{caption} {_origin(_members(runs), measured)}", notes), csv, md, tex, html)
+    write_table(frame, (cells, f"{caption} {_origin(_members(runs), measured)}", notes), csv, md, tex, html)
 
 
-def _write(frame: pd.DataFrame, text: tuple[pd.DataFrame, str, dict[str, str]], *paths: Path | None) -> None:
+def write_table(frame: pd.DataFrame, text: tuple[pd.DataFrame, str, dict[str, str]], *paths: Path | None) -> None:
     """A table as csv, markdown, LaTeX and HTML, from its numbers, and from its text: cells, caption and notes."""
     contents = (frame.to_csv(index=False), to_markdown(*text), to_latex(*text), to_html(*text))
     for path, content in zip(paths, contents, strict=True):

@@ -28,7 +28,16 @@ def script(name: str):
     return module
 
 
-@pytest.mark.parametrize(("ours", "other"), [("fid_ours", "fid_clean"), ("prc_ours", "prc_fidelity")])
+@pytest.mark.parametrize(
+    ("ours", "other"),
+    [
+        ("fid_ours", "fid_clean"),
+        ("prc_ours", "prc_fidelity"),
+        ("all_of_balls", "prdc"),
+        ("vendi_ours", "vendi_authors"),
+        ("mmd_ours", "mmd_fidelity"),
+    ],
+)
 def test_what_is_timed_side_by_side_gives_the_same(ours, other, capsys):
     metrics = script("metrics")
     for name in (ours, other):

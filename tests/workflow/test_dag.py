@@ -167,6 +167,16 @@ def test_features_of_shards_are_extracted_one_by_one_and_a_single_shard_needs_no
     assert jobs["export_npz"] == {"results/digits/runs/uadm5/samples.npz"}
 
 
+def test_copies_are_sought_among_the_samples_and_kept_features_of_the_table(workspace):
+    jobs = workspace.planned("memorisation")
+    runs = {path.split("/")[3] for path in jobs["sample_shard"]}
+    assert len(runs) == len(jobs["sample_shard"]) - 1  # one of two shards, whose features are kept
+    assert {path.split("/")[3] for path in jobs["extract_features"]} == {"uadm5"}
+    copies = {f"results/digits/runs/{run}/copies.npz" for run in runs}
+    assert copies <= jobs["measure_memorisation"]
+    assert "measure_samples" not in jobs
+
+
 def test_the_inception_space_brings_its_network_and_a_published_reference_replaces_the_training_images(workspace):
     (workspace.folder / "VIRTUAL.npz").touch()
     evaluation = {"spaces": ["inception", "classifier:clean"], "reference": "VIRTUAL.npz"}

@@ -10,6 +10,7 @@ from forks import serving
 from tiny import REPO
 from workspace import Workspace
 
+from eddpm.config.outputs import CONTROLS
 from eddpm.io.arrays import read_npz
 
 ROWS = ("UADM(5)-G", "UADM(5)-G+early", "UADM(5)-G+half", "CADM(5)-CFG")
@@ -35,7 +36,7 @@ def workspace(tmp_path_factory):
     with serving(folder / "programs", folder / "checkout") as programs:
         project = Workspace(folder / "project", RUNS, programs, folder / "checkout")
         project.write_config(guidance=METHODS)
-        project.snakemake("all")
+        project.snakemake("all", "memorisation")
         yield project
 
 
@@ -53,6 +54,14 @@ def test_rows_sweep_and_figures_have_the_methods_of_the_new_rule(workspace):
         assert (workspace.folder / f"results/digits/figures/{figure}.png").stat().st_size > 5000
     trace = pd.read_csv(workspace.folder / "results/digits/runs/uadm5-g-early/trace.csv")
     assert trace["entropy"].notna().tolist() == [True, True, False, False, False]
+
+
+def test_its_samples_are_searched_for_copies_of_training_images(workspace):
+    table = pd.read_csv(workspace.folder / "results/digits/tables/memorisation.csv", index_col="run")
+    assert list(table.index) == [*ROWS, *CONTROLS.values()]
+    assert table.loc[CONTROLS["training"], "pixels/flagged"]
+    assert not table.loc[CONTROLS["validation"], "pixels/flagged"]
+    assert (workspace.folder / "results/digits/figures/memorisation.png").stat().st_size > 5000
 
 
 def test_the_parameters_are_kept_with_the_run_and_save_evaluations(workspace):

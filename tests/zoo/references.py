@@ -69,6 +69,11 @@ ROWS = (
         of_images(IMAGES),
         "8 samples are few for 192 dimensions, which biases FID and sFID upwards",
     ),
+    taken(
+        "fewer images than FIDs are published of",
+        of_images(images(200)),
+        "200 samples are fewer than 10,000, which biases FID and sFID upwards",
+    ),
     refused(
         "samples of another size than the reference",
         of_images(images(size=16)),

@@ -169,6 +169,22 @@ def sweep_metrics(wildcards):
     return metrics_of(project.measured_sweep(project.all_runs[wildcards.run].method))
 
 
+def of_first_runs(pattern, several=False):
+    """Something of each shard of the runs of the table, or of those that have several."""
+    return [
+        pattern.format(
+            experiment="{experiment}",
+            run=run.slug,
+            shard=shard,
+            name=name,
+            scale=f"{run.scale:g}",
+        )
+        for name, run in outputs.first_runs(project).items()
+        for shard in project.shards(run.slug)
+        if not several or len(project.shards(run.slug)) > 1
+    ]
+
+
 # Of tables and figures.
 
 

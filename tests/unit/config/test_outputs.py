@@ -15,6 +15,7 @@ from eddpm.config.outputs import (
 from eddpm.errors import ConfigError
 
 SCALE = ["tables/best_scale.csv", "tables/sweep.csv", "figures/scales.png", "figures/precision_recall.png"]
+MEMORISATION = ["tables/memorisation.csv", "figures/memorisation.png"]
 BEST = {"minimise": "pixels/fid"}
 MATCHED = {"accuracy": [0.9, 0.95], "pixels/fid": [2]}
 ABLATIONS = {
@@ -78,6 +79,17 @@ def test_with_training_seeds_tables_have_all_runs_of_a_row_and_figures_of_runs_t
         assert figure_caption(plain, "trace") == FIGURES["trace"].caption
 
 
+@pytest.mark.parametrize("reference", [None, "batch.npz"])
+def test_copies_are_sought_in_the_runs_of_the_table_beside_controls_of_training_images(project, reference):
+    made = project(ROW, UNGUIDED, training_seeds=[1, 0], evaluation__reference=reference)
+    rows = {ROW["run"]: "uadm25-g-with-training-seed-1", UNGUIDED["run"]: "uadm25-with-training-seed-1"}
+    assert runs_of(made, "memorisation") == list(rows.values())
+    files = figure_inputs(made, "memorisation")
+    assert dict(list(files.items())[:2]) == {row: f"runs/{run}/copies.npz" for row, run in rows.items()}
+    controls = [f"controls/{name}.npz" for name in ("training", "validation", "yardstick")]
+    assert list(files.values())[2:] == controls[: 1 if reference else 3]
+
+
 # Targets ----------------------------------------------------------------------------------------------------------
 
 
@@ -119,9 +131,10 @@ def test_all_is_the_table_with_or_without_the_sweep_and_ablations_are_the_others
         "ablation_both": ["tables/both.csv"],
         "ablation_scale": scale,
         "ablations": ablations,
+        "memorisation": MEMORISATION,
     }
     tables = {f"tables/{name}.csv" for name in (*tables_of(made), "matched")}
-    assert tables | {f"figures/{name}.png" for name in FIGURES} == {*table, *ablations}
+    assert tables | {f"figures/{name}.png" for name in FIGURES} == {*table, *ablations, MEMORISATION[1]}
     runs, swept = list(made.table_runs), [*made.best_runs, *made.sweep_runs]
     assert runs_of(made, "all") == (runs + swept if in_all else runs)
     assert runs_of(made, "ablation_scale") == swept
@@ -130,7 +143,11 @@ def test_all_is_the_table_with_or_without_the_sweep_and_ablations_are_the_others
 
 def test_where_nothing_is_guided_there_is_nothing_to_sweep_or_trace(project):
     made = project(UNGUIDED)
-    assert targets_of(made) == {"all": ["tables/main.csv", "figures/samples.png"], "ablations": []}
+    assert targets_of(made) == {
+        "all": ["tables/main.csv", "figures/samples.png"],
+        "ablations": [],
+        "memorisation": MEMORISATION,
+    }
     assert list(tables_of(made)) == ["main"]
 
 
@@ -141,6 +158,15 @@ def test_fronts_and_published_numbers_are_shown_where_the_spaces_that_they_need_
     targets = targets_of(made)
     assert targets["all"][:2] == ["tables/main.csv", "tables/published.csv"]
     assert targets["ablation_scale"] == SCALE
+
+
+@pytest.mark.parametrize(
+    ("chosen", "figures"),
+    [(["fid", "precision"], []), (["precision", "recall"], SCALE[3:]), (["accuracy", "fid", "recall"], [])],
+)
+def test_figures_are_made_of_chosen_metrics_alone(project, chosen, figures):
+    made = project(evaluation__metrics=chosen, sweep__best=None)
+    assert targets_of(made)["ablation_scale"] == [*SCALE[1:3], *figures]
 
 
 def test_an_unknown_target_has_no_runs(project):

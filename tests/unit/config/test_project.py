@@ -3,8 +3,11 @@
 import pytest
 from projects import DIGITS, EDS, ROW, UNGUIDED, load, published
 
-from eddpm.config.frozen import frozen_parts
+from eddpm.config.assets import assets
+from eddpm.config.frozen import frozen_parts, frozen_text
+from eddpm.config.metrics import DEFAULT_METRICS
 from eddpm.config.project import Project
+from eddpm.config.spaces import space_of
 from eddpm.errors import ConfigError
 from eddpm.guidance.rules.constant import Constant
 
@@ -60,11 +63,26 @@ CHOICES = {"runs/uadm25-g-at-best/choice", "runs/cadm25-g-eds-ect-at-best/choice
         ({}, {"classifiers__ect__loss__ect_weight": 9}, {"classifiers/ect"}),
         ({}, {"denoisers__uadm__training__iterations": 3}, {"denoisers/uadm"}),
         ({}, {"sweep__best": {"minimise": "pixels/recall"}}, CHOICES),
+        ({}, {"evaluation__metrics": list(DEFAULT_METRICS)[::-1]}, set()),  # in another order
+        ({}, {"evaluation__density_neighbours": 7}, set()),  # of what is not measured
+        ({}, {"evaluation__metrics": ["fid", "vendi"]}, {"evaluation"}),
     ],
 )
 def test_a_change_reaches_the_settings_of_what_it_decides_alone(table, cell, changes, changed):
     before = load(table, UNGUIDED, ROW, CADM)
     assert changed_settings(before, load(table, UNGUIDED, {**ROW, **cell}, CADM, **changes)) == changed
+
+
+def test_chosen_metrics_are_those_of_every_space_that_has_them(table):
+    made = load(table, UNGUIDED, evaluation__metrics=["nearer", "fid", "accuracy", "sfid"], sweep__best=None)
+    clean = [f"classifier:clean/{name}" for name in ("fid", "sfid", "nearer")]
+    assert made.metric_names == ["accuracy", *clean, "pixels/fid", "pixels/nearer"]
+    text = frozen_text(made.measure())
+    assert "metrics:\n- accuracy\n- fid\n- sfid\n- nearer\n" in text
+    assert "density_neighbours" not in text
+    assert not {"metrics", "density_neighbours"} & set(load(table, UNGUIDED).measure().model_dump())
+    dense = load(table, UNGUIDED, sweep__best=None, evaluation__metrics=["density"], evaluation__density_neighbours=7)
+    assert dense.measure().density_neighbours == 7
 
 
 def test_changing_the_precision_changes_every_run_and_no_training(table):
@@ -97,6 +115,23 @@ def test_feature_spaces_keep_their_order_and_name_their_classifiers(table):
     assert other.spaces[-1].model_dump()["inception_sha256"] == "0" * 64
     assert [space.inception_sha256 for space in other.spaces[:-1]] == [None, None, None]
     assert project.metric_names[:5] == ["accuracy", "pixels/fid", "pixels/kid", "pixels/precision", "pixels/recall"]
+
+
+@pytest.mark.parametrize(
+    ("named", "digest"),
+    [({}, None), ({"source": "v.pth"}, None), ({"source": "v.pth", "sha256": "0" * 64}, "0" * 64)],
+)
+def test_a_network_of_a_space_is_the_published_one_or_has_its_digest_in_the_settings(table, named, digest):
+    weights = {"dinov2": named} if named else {}
+    project = load(table, ROW, evaluation__spaces=["pixels", "dinov2"], evaluation__weights=weights)
+    published = space_of("dinov2").download
+    (asset,) = assets(project)
+    assert asset.key == "evaluation.weights.dinov2"
+    assert (asset.source, asset.sha256) == (named.get("source", published.source), digest or published.sha256)
+    known = {} if digest is None else {"weights_sha256": digest}
+    pixels, dinov2 = (space.model_dump() for space in project.measure().spaces)
+    assert dinov2 == {"name": "dinov2", "classifier": None, "inception_resize": None, **known}
+    assert pixels == {"name": "pixels", "classifier": None, "inception_resize": None}
 
 
 def test_classifiers_that_guide_are_measured_by_noise_level_in_their_temperature_scaled_form_too(table):

@@ -196,6 +196,21 @@ NUMBERS = str(REPO / "config/imagenet256/published.tsv")
         ({"classifiers__ect__loss__ect_wieght": 1}, "classifiers.ect.loss.ect_wieght: unknown key; did you mean"),
         ({"evaluation__spaces": ["pixels", "classifier:cleen"]}, "classifier 'cleen' is not in config.yaml; known: ce"),
         ({"evaluation__spaces": ["pixels", "pixels"]}, "comes twice; drop it"),
+        ({"evaluation__metrics": ["fid", "fid"]}, "evaluation.metrics: one of ('fid', 'fid') comes twice; drop it"),
+        (
+            {
+                "evaluation__metrics": ["fid", "fid_infinity", "precision", "recall", "accuracy"],
+                "sweep__matched": {"pixels/fid_infinity": [2]},
+            },
+            "sweep.matched.pixels/fid_infinity: has no values on halves of the images; match another metric",
+        ),
+        ({"evaluation__metrics": ["fids"]}, "evaluation.metrics.0: value 'fids': input should be 'accuracy', 'fid'"),
+        ({"evaluation__metrics": []}, "evaluation.metrics: value []"),
+        ({"evaluation__metrics": ["vendi"]}, "sweep.best: metric 'pixels/fid' is not measured"),
+        (
+            {"evaluation__metrics": ["fid", "sfid"], "evaluation__spaces": ["pixels"]},
+            "evaluation.metrics: 'sfid' is of other spaces than pixels; add one, or drop it",
+        ),
         ({"classifiers__ect__network__classifier_width": 33}, "classifier 'ect': level 0"),
         ({"sampling": {"batch_size": 4}}, "set one of the two"),
         ({"sampling": {"shard_size": 5, **MINUTES}}, "set one of the two"),

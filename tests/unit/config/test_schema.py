@@ -10,7 +10,7 @@ from eddpm.config.schema import DatasetConfig, EvaluationConfig, TrainClassifier
 from eddpm.config.settings import parse_settings
 
 NAN, INF = float("nan"), float("inf")
-EVALUATION = {"spaces": ["pixels", "inception"], "inception": {}}
+EVALUATION = {"spaces": ["pixels", "inception"], "inception": {}, "weights": {"dinov2-b": {"source": "b.pth"}}}
 CRITERION = {"minimise": "pixels/fid", "at_least": {}}
 EDS = {**SAMPLE, "guidance": {"rule": "entropy"}}
 TWO_TARGETS = {"label_smoothing": 0.1, "focal_gamma": 2}
@@ -46,6 +46,7 @@ RANGES = ["", "500-999", 500, [], [500], [999, 500], [-999, 5], [1, 2, 3], [1.5,
         (DatasetConfig, DATASET, "num_classes", [1]),
         (Criterion, CRITERION, "at_least.accuracy", [NAN, INF]),
         (EvaluationConfig, EVALUATION, "inception.sha256", ["abc", None]),
+        (EvaluationConfig, EVALUATION, "weights.dinov2-b.sha256", ["abc"]),
         (EvaluationConfig, EVALUATION, "spaces", [[]]),
     ],
 )

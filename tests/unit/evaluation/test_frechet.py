@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import linregress
 
 from eddpm.errors import ArtifactError
-from eddpm.evaluation.frechet import GaussianStats, frechet_distance, frechet_replicates
+from eddpm.evaluation.frechet import GaussianStats, fid_infinity, frechet_distance, frechet_replicates
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "metrics.npz"
 
@@ -109,3 +110,31 @@ def test_replicates_are_the_distances_of_the_subsets(count, dim, reference_count
         stats = GaussianStats.of(features[subset])
         expected = frechet_distance(stats.mean, stats.covariance, reference.mean, reference.covariance)
         assert value == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("dim", [5, 300])  # full rank, and fewer images than dimensions
+def test_fid_infinity_is_where_the_line_of_dgm_evals_sizes_meets_zero(dim):
+    features = np.random.default_rng(40).normal(size=(250, dim))
+    mu, sigma = np.zeros(dim), np.eye(dim)
+    random, sizes, fids = np.random.default_rng(0), np.linspace(25, 250, 15).astype(int), []
+    for size in sizes:
+        subset = features[random.permutation(250) < size]
+        fids.append(frechet_distance(subset.mean(axis=0), np.cov(subset, rowvar=False), mu, sigma))
+    line = linregress(1 / sizes, fids)
+    assert fid_infinity(features, mu, sigma) == pytest.approx((line.intercept, line.intercept_stderr), rel=1e-6)
+
+
+def test_fid_infinity_of_two_images_is_refused():
+    with pytest.raises(ArtifactError, match="at least 3 images, samples have 2"):
+        fid_infinity(np.eye(2), np.zeros(2), np.eye(2))
+    assert np.isfinite(fid_infinity(np.eye(3)[:, :2], np.zeros(2), np.eye(2))).all()
+
+
+def test_fid_infinity_of_one_source_is_nearly_nothing_where_fid_is_biased():
+    mu, sigma, found = np.zeros(8), np.eye(8), []
+    for seed in range(10):
+        features = np.random.default_rng(seed).normal(size=(500, 8))
+        fid = frechet_distance(features.mean(axis=0), np.cov(features, rowvar=False), mu, sigma)
+        found.append((fid, fid_infinity(features, mu, sigma)[0]))
+    fid, at_infinity = np.mean(found, axis=0)
+    assert abs(at_infinity) < fid / 4

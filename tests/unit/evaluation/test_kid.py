@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from eddpm.errors import ArtifactError
-from eddpm.evaluation.kid import kid, kid_replicates
+from eddpm.evaluation.kid import kid, kid_replicates, mmd, mmd_replicates
 
 
 def points(count, dim, seed, spread=1.0, offset=0.0):
@@ -70,3 +70,17 @@ def test_bad_features_are_refused():
         kid(good[:, 0], good)
     with pytest.raises(ArtifactError, match="samples have NaN"):
         kid(good, np.where(good == good[2, 1], np.nan, good), chunk=2)
+
+
+@pytest.mark.parametrize("chunk", [7, 1000])
+def test_the_mmd_of_cmmd_is_the_biased_one_of_unit_features(chunk):
+    from torch_fidelity.metric_kid import kernel_rbf, mmd2
+
+    x, y = points(20, 6, seed=8), points(20, 6, seed=9, offset=0.5)
+    units = [each / np.linalg.norm(each, axis=1, keepdims=True) for each in (x, y)]
+    kernels = [kernel_rbf(units[i], units[j], kid_kernel_rbf_sigma=10.0) for i, j in ((0, 0), (0, 1), (1, 1))]
+    assert mmd(x, y * 3, chunk) == pytest.approx(1000 * mmd2(*kernels, mmd_est="biased"), rel=1e-6)
+    assert mmd(x, x, chunk) == pytest.approx(0, abs=1e-9)
+    subset = np.arange(20) < 12
+    (found,) = mmd_replicates(x, y, subset[None], chunk)
+    assert found == pytest.approx(mmd(x, y[subset]), rel=1e-9)

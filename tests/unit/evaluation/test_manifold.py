@@ -1,4 +1,4 @@
-"""Precision and recall against a brute-force reading of the definition, OpenAI's numbers, and by hand."""
+"""Metrics of nearest neighbours against a brute-force reading of the definitions, numbers of others, and by hand."""
 
 from pathlib import Path
 
@@ -7,23 +7,40 @@ import pytest
 import torch
 
 from eddpm.errors import ArtifactError
-from eddpm.evaluation import manifold
+from eddpm.evaluation import balls
 from eddpm.evaluation.bootstrap import half_samples
-from eddpm.evaluation.manifold import precision_recall, precision_recall_replicates
+from eddpm.evaluation.manifold import RADII, Radii, closest, manifold_metrics, manifold_replicates, precision_recall
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "metrics.npz"
 
 
+ALL = ("precision", "recall", "density", "coverage", "authpct", "nearer")
+
+
+def distances(a, b):
+    return ((a[:, None].astype(np.float64) - b[None].astype(np.float64)) ** 2).sum(axis=-1)
+
+
+def brute_radii(features, k):
+    return np.sort(distances(features, features), axis=1)[:, k]
+
+
 def brute_precision_recall(reference, samples, k):
-    def distances(a, b):
-        return ((a[:, None].astype(np.float64) - b[None].astype(np.float64)) ** 2).sum(axis=-1)
-
-    def radii(features):
-        return np.sort(distances(features, features), axis=1)[:, k]
-
     between = distances(reference, samples)
-    precision = (between <= radii(reference)[:, None]).any(axis=0).mean()
-    return precision, (between <= radii(samples)).any(axis=1).mean()
+    precision = (between <= brute_radii(reference, k)[:, None]).any(axis=0).mean()
+    return precision, (between <= brute_radii(samples, k)).any(axis=1).mean()
+
+
+def brute(reference, samples, radii=RADII):
+    between, near = distances(reference, samples), brute_radii(reference, 1)
+    held = between < brute_radii(reference, radii.density)[:, None]
+    authentic = [near[column.argmin()] < column.min() for column in between.T]
+    return dict(zip(ALL[:2], brute_precision_recall(reference, samples, radii.k), strict=True)) | {
+        "density": held.sum(axis=0).mean() / radii.density,
+        "coverage": held.any(axis=1).mean(),
+        "authpct": 100 * np.mean(authentic),
+        "nearer": (between <= near[:, None]).any(axis=0).mean(),
+    }
 
 
 def points(count, dim, seed, spread=1.0, offset=0.0):
@@ -70,7 +87,7 @@ def test_integers_beyond_float32_are_exact_however_many_pairs_are_settled_at_a_t
     rng = np.random.default_rng(4)
     reference = rng.integers(0, 256, size=(60, 2048)).astype(np.float32)
     samples = np.concatenate([reference[:30] + rng.choice([-1, 1], size=(30, 2048)), reference[30:, ::-1]])
-    monkeypatch.setattr(manifold, "PAIRS", 2048 * pairs)
+    monkeypatch.setattr(balls, "PAIRS", 2048 * pairs)
     assert precision_recall(reference, samples.astype(np.float32), k=3) == brute_precision_recall(reference, samples, 3)
 
 
@@ -83,20 +100,80 @@ def test_counts_agree_with_torch_fidelity():
     assert 0 < theirs[0] < 1
 
 
+@pytest.mark.parametrize("kind", ["floats", "integers", "copies", "far clusters"])
+@pytest.mark.parametrize("chunk", [1000, 13])
+def test_all_metrics_of_neighbours_are_those_of_brute_force_ties_and_copies_included(kind, chunk):
+    rng = np.random.default_rng(30)
+    reference, samples = points(90, 6, seed=31), points(80, 6, seed=32, spread=1.1)
+    if kind == "integers":  # nearly every distance is tied with another
+        reference, samples = (rng.integers(0, 3, size=(count, 4)).astype(np.float32) for count in (90, 80))
+    elif kind == "copies":
+        reference[:20], samples[:40] = reference[40:60], reference[rng.integers(0, 90, 40)]
+    elif kind == "far clusters":  # which float32 cannot tell apart
+        reference, samples = (each + 1e4 * rng.integers(0, 4, (len(each), 1)) for each in (reference, samples))
+    radii = Radii(2, 4)
+    expected = brute(reference, samples, radii)
+    assert manifold_metrics(reference, samples, ALL, radii, chunk) == pytest.approx(expected, rel=1e-12)
+    assert 0 < expected["coverage"] < 1
+    for name in ALL:  # each alone is what it is among the others
+        assert manifold_metrics(reference, samples, [name], radii, chunk) == pytest.approx({name: expected[name]})
+
+
+def test_density_and_coverage_agree_with_prdc():
+    from prdc import compute_prdc
+
+    reference, samples = points(150, 8, seed=33), points(140, 8, seed=34, spread=0.6)
+    theirs = compute_prdc(reference, samples, nearest_k=5)
+    # Its precision and recall have open balls, which differs on ties alone.
+    found = manifold_metrics(reference, samples, ALL[:4], Radii(k=5, density=5))
+    assert found == pytest.approx(theirs, rel=1e-6)
+    assert 0 < found["coverage"] < 1
+
+
+def test_balls_of_density_and_coverage_are_open_and_all_others_closed():
+    line, samples = np.arange(4, dtype=np.float32)[:, None], np.array([[-1.0], [4.0], [9.0]])  # radii for k=1: all 1
+    found = manifold_metrics(line, samples, ALL, Radii(1, 1))
+    assert (found["density"], found["coverage"]) == (0, 0)
+    assert found["precision"] == found["nearer"] == pytest.approx(2 / 3)
+    assert found["authpct"] == pytest.approx(100 / 3)
+
+
+def test_the_nearest_reference_of_a_copy_is_the_first_of_its_twins_at_distance_zero():
+    reference = points(50, 8, seed=35) * 1000
+    reference[30] = reference[7]
+    found = closest(reference, reference[[30, 12]] + np.array([[0.0], [1.0]]), chunk=9)
+    assert found.index.tolist() == [7, 12]
+    assert found.distance == pytest.approx([0, np.sqrt(8)])
+    assert found.radius == pytest.approx(np.sqrt(brute_radii(reference, 1)[[7, 12]]))
+
+
+@pytest.mark.parametrize("count", [7, 60])
+def test_more_ties_than_candidates_are_told_apart_in_float64(count):
+    # All are at one distance from the origin but the last, which is nearer by less than float32 can tell.
+    circle = np.stack([np.cos(np.arange(count)), np.sin(np.arange(count))], axis=1)
+    circle[-1] *= 1 - 1e-12
+    found = closest(circle, np.array([[0.0, 0.0], [3.0, 3.0]]), chunk=5)
+    assert found.index[0] == count - 1
+
+
 @pytest.mark.parametrize(("k", "chunk"), [(1, 1000), (3, 7)])
 def test_replicates_are_the_metrics_of_the_subsets(k, chunk):
     reference, samples = points(40, 5, seed=13), points(4 * k + 13, 5, seed=14, spread=1.2)
     subsets = half_samples(len(samples), 6)
-    expected = [precision_recall(reference, samples[subset], k) for subset in subsets]
-    np.testing.assert_allclose(precision_recall_replicates(reference, samples, subsets, k, chunk), expected)
+    radii = Radii(k, k + 1)
+    expected = [manifold_metrics(reference, samples[subset], ALL, radii) for subset in subsets]
+    found = manifold_replicates(reference, samples, subsets, ALL, radii, chunk)
+    assert set(found) == set(ALL)
+    for name, values in found.items():
+        np.testing.assert_allclose(values, [each[name] for each in expected], err_msg=name)
 
 
 def test_a_ball_ends_at_the_last_stored_neighbour_where_members_are_rare():
     # On a line of 60 points, the ends are members: each one's other members are beyond its 16 nearest.
     line = np.arange(60, dtype=np.float32)[:, None]
     subset = np.isin(np.arange(60), [0, 59])
-    (found,) = precision_recall_replicates(line, line, subset[None], k=1)
-    assert found.tolist() == [1.0, 34 / 60]  # 0 to 16, and 43 to 59
+    found = manifold_replicates(line, line, subset[None], ("precision", "recall"), Radii(1))
+    assert found == {"precision": 1.0, "recall": 34 / 60}  # 0 to 16, and 43 to 59
 
 
 def test_precision_and_recall_by_hand():
@@ -148,4 +225,7 @@ def test_bad_features_are_refused():
 def test_gpu_gives_the_counts_of_the_cpu():
     reference, samples = points(500, 64, seed=18), points(400, 64, seed=19, spread=1.05)
     tensors = torch.from_numpy(reference).cuda(), torch.from_numpy(samples)
-    assert precision_recall(*tensors, k=3, chunk=128) == precision_recall(reference, samples, k=3)
+    assert manifold_metrics(*tensors, ALL, chunk=128) == manifold_metrics(reference, samples, ALL)
+    subsets = half_samples(len(samples), 4)
+    on_cpu, on_gpu = (manifold_replicates(*pair, subsets, ALL) for pair in ((reference, samples), tensors))
+    assert {name: pytest.approx(values) for name, values in on_cpu.items()} == on_gpu

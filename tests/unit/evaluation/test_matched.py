@@ -53,6 +53,15 @@ def test_what_is_linear_in_the_logarithm_of_the_scale_is_found_exactly(metric):
         assert found == pytest.approx([np.exp(at), level, 3 - at, 7 * at])
 
 
+def test_a_metric_without_values_on_halves_has_no_error_and_takes_none_from_others():
+    sweep = of_images(np.random.default_rng(50), noise_of(np.random.default_rng(51)))
+    lacking = sweep._replace(on_halves=sweep.on_halves * [1, np.nan])
+    (whole,), (found,) = (matched_frame([each], METRICS, LEVEL).to_dict("records") for each in (sweep, lacking))
+    assert (found["pixels/fid"], found["accuracy_se"]) == (whole["pixels/fid"], whole["accuracy_se"])
+    assert np.isnan(found["pixels/fid_se"])
+    assert found["halves_beyond"] == whole["halves_beyond"]
+
+
 def test_a_level_of_a_metric_that_guidance_lowers_is_reached_from_above():
     sweep = of_curves(recall=[0.9, 0.8, 0.6, 0.3, 0.1], fid=[1, 2, 3, 4, 5])
     names = ["pixels/recall", "pixels/fid"]

@@ -5,13 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from eddpm.config.metrics import METRICS
 from eddpm.errors import ArtifactError
 from eddpm.evaluation.bootstrap import half_samples, standard_error
 from eddpm.evaluation.features import FeatureCollector, Features, FeatureSet
-from eddpm.evaluation.frechet import Gaussian, GaussianStats
+from eddpm.evaluation.frechet import Gaussian, GaussianStats, fid_infinity
 from eddpm.evaluation.inception_score import inception_score
-from eddpm.evaluation.manifold import precision_recall
+from eddpm.evaluation.manifold import Radii, manifold_metrics, precision_recall
 from eddpm.evaluation.metrics import Pair, Reference, correct, measure, measure_halves
+from eddpm.evaluation.vendi import vendi_per_class
 
 SIX = ["fid", "sfid", "kid", "inception_score", "precision", "recall"]
 
@@ -74,13 +76,49 @@ def test_features_of_different_spaces_are_refused(samples, reference):
 def test_standard_errors_are_the_spread_over_independent_samples(reference):
     """Of each metric: the mean of the errors found within sets against the spread between sets."""
     labels = np.arange(120) % 4
-    pairs = [Pair(feature_set(120, seed=100 + k), reference, 3, labels) for k in range(60)]
+    asked = [name for name in METRICS if name != "fid_infinity"]
+    pairs = [Pair(feature_set(120, seed=100 + k), reference, 3, labels, metrics=asked) for k in range(60)]
     values = [measure(pair) for pair in pairs]
     on_halves = [measure_halves(pair, half_samples(120, 30)) for pair in pairs[:12]]
-    assert list(values[0]) == list(on_halves[0]) == ["accuracy", *SIX]
+    assert list(values[0]) == list(on_halves[0]) == asked
     for name in values[0]:
         spread = np.std([value[name] for value in values], ddof=1)
-        assert np.mean([standard_error(each[name], 120) for each in on_halves]) == pytest.approx(spread, rel=0.35), name
+        # Coverage and the Vendi scores are near their largest values here. On halves they are less so, and vary more.
+        within = 0.8 if name in ("coverage", "vendi", "vendi_per_class") else 0.35
+        found = np.mean([standard_error(each[name], 120) for each in on_halves])
+        assert found == pytest.approx(spread, rel=within), name
+
+
+def test_what_is_asked_for_is_measured_where_its_needs_are_met(samples, reference):
+    labels = np.arange(40) % 4
+    asked = ["density", "vendi", "vendi_per_class", "fid_infinity", "accuracy"]
+    found = measure(Pair(samples, reference, 3, labels, metrics=asked))
+    assert list(found) == sorted(asked, key=list(METRICS).index)
+    assert found["vendi_per_class"] == vendi_per_class(samples.pooled, labels) < found["vendi"]
+    assert list(measure(Pair(samples, reference, 3, labels, judges=False, metrics=asked))) == list(found)[1:]
+    assert list(measure(Pair(samples, reference, 3, metrics=asked))) == ["density", "vendi", "fid_infinity"]
+    alone = Reference(None, reference.pooled_stats)
+    assert list(measure(Pair(samples, alone, 3, metrics=["mmd", "coverage", "fid_infinity"]))) == ["fid_infinity"]
+    assert list(measure(Pair(samples, alone, 3, metrics=["kid"]))) == []  # no word of spatial features
+
+
+def test_the_neighbours_of_density_are_its_own(samples, reference):
+    asked = ["precision", "density", "coverage"]
+    for k, density_k in ((3, 5), (2, 7)):
+        found = measure(Pair(samples, reference, k, metrics=asked, density_k=density_k))
+        pooled = reference.pooled, samples.pooled
+        assert found == manifold_metrics(*pooled, asked, Radii(k, density_k))
+        assert found["precision"] == manifold_metrics(*pooled, asked, Radii(k, 1))["precision"]
+
+
+def test_the_error_of_a_fitted_metric_is_that_of_its_fit(samples, reference):
+    pair = Pair(samples, reference, 3, metrics=["fid", "fid_infinity"])
+    found, on_halves = measure(pair), measure_halves(pair, half_samples(40, 5))
+    stats = reference.pooled_stats
+    value, error = fid_infinity(samples.pooled, stats.mean, stats.covariance)
+    assert (found["fid_infinity"], found["fid_infinity"].error) == (value, error)
+    assert np.isnan(on_halves["fid_infinity"]).all()
+    assert not np.isnan(on_halves["fid"]).any()
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,8 @@ def test_a_missing_run_keeps_its_place_and_scale_and_says_so_in_its_first_metric
 def test_a_metric_is_headed_with_its_space_and_its_better_direction():
     assert title("pixels/fid") == "FID ↓ (pixels)"
     assert title("pixels/unknown") == "unknown (pixels)"
-    assert {name for name in metrics.METRICS if title(name).endswith("↓")} == {"fid", "sfid", "kid"}
+    falling = {"fid", "sfid", "kid", "nearer", "fid_infinity", "mmd"}
+    assert {name for name in metrics.METRICS if title(name).endswith("↓")} == falling
     assert {title(name)[-1] for name in metrics.METRICS} == {"↓", "↑"}
 
 

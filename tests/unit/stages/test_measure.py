@@ -89,6 +89,20 @@ def test_a_run_has_metrics_named_by_their_space_a_trace_from_noise_to_image_and_
     np.testing.assert_array_equal(first, read_samples(shards[0]).images[0, ..., 0])
 
 
+def test_chosen_metrics_are_measured_and_a_fitted_one_has_the_error_of_its_fit(tiny, references, shards, tmp_path):
+    chosen = {"metrics": ("density", "vendi_per_class", "fid_infinity"), "density_neighbours": 2}
+    settings = write_settings(tmp_path / "s.yaml", tiny.project.measure().model_copy(update=chosen))
+    run = write_settings(tmp_path / "run.yaml", tiny.project.sample(RUN))
+    outputs = [[tmp_path / f"0.{kind}"] for kind in ("json", "replicates.csv", "csv", "png")]
+    measure_samples(settings, [run], shards, [], [tiny.weights["clean"]], references[1], *outputs)
+    found = metrics_of(outputs)
+    names = [f"{space}/{name}" for space in ("classifier:clean", "pixels") for name in chosen["metrics"]]
+    assert list(found["metrics"]) == names
+    assert set(found["standard_errors"]) == set(names)
+    assert all(math.isfinite(found[part][name]) for part in ("metrics", "standard_errors") for name in names)
+    assert pd.read_csv(outputs[1][0])["pixels/fid_infinity"].isna().all()
+
+
 def test_training_images_are_at_no_distance_from_themselves(tiny, measure, tmp_path):
     samples = read_samples(tiny.train)
     trace = {"trace": np.zeros((0, len(TRACED), 2)), "timesteps": np.arange(25), "cost": np.zeros(len(COSTS), int)}
