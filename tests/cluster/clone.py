@@ -52,7 +52,7 @@ class Clone:
         for kind, name in (("denoisers", "uadm"), ("classifiers", "ce")):
             values[kind] = {name: values[kind][name]}
         values["sampling"].update(shard_size=SHARD_SIZE, batch_size=1)
-        values["sweep"].update(scales=[4], num_images=4, best={"minimise": "pixels/fid"})
+        values["sweep"].update(scales=[4], num_images=4, best={"minimise": "pixels/fid"}, matched=None)
         config = self.folder / "config/digits"
         config.mkdir(parents=True)
         (config / "config.yaml").write_text(yaml.safe_dump(values))
