@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from eddpm.config.outputs import FIGURES
 from eddpm.config.settings import read_yaml
 from eddpm.reporting.matched import matched_cells
 from eddpm.reporting.tables import metrics_cells, pipe_table
@@ -38,8 +37,8 @@ setTimeout(() => app.setView({...shown, contentPath: results[path].data_uri, res
 
 
 def main() -> None:
-    for figure in FIGURES:
-        shutil.copy(RESULTS / f"figures/{figure}.png", DOCS)
+    for figure in (RESULTS / "figures").glob("*.png"):
+        shutil.copy(figure, DOCS)
     shutil.copy(CONFIG, DOCS)
     shutil.copy(CONFIG.with_name("runs.tsv"), DOCS)
     fill(DOCS / "README.md", {table: (RESULTS / f"tables/{table}.md").read_text(encoding="utf-8") for table in TABLES})
