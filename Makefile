@@ -3,7 +3,7 @@
 # make faults  runs that are killed, disks that fill, damaged files: docs/reliability.md, and long trials of hostile files
 # make check   lint, formatting, types and dry runs
 # make lowest  dry runs with the lowest versions that pyproject.toml allows; planning needs no torch
-# make docs    the demo and the ablations, and their tables and figures copied to docs/ and README.md
+# make docs    the demo, the ablations and the memorisation table, and their tables and figures copied to docs/ and README.md
 # Each makes its own environment in .venv first.
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,7 +51,7 @@ done
 endef
 
 docs: demo
-	@PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- ablations
+	@PATH="$$PWD/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet rules host reason -- ablations memorisation
 	$(BIN)/python docs/refresh.py
 
 $(VENV)/installed: pyproject.toml

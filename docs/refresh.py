@@ -46,6 +46,8 @@ def main() -> None:
         ROOT / "README.md",
         {"main": f"{cells_of('main', README_COLUMNS)}\n", "matched": matched(README_LEVEL, README_COLUMNS)},
     )
+    copies = (RESULTS / "tables/memorisation.md").read_text(encoding="utf-8")
+    fill(ROOT / "docs/evaluation.md", {"memorisation": copies})
     ablations = read_yaml(CONFIG)["ablations"]
     fill(ROOT / "docs/ablations.md", {name: narrow(name, ABLATION_COLUMNS) for name in ablations})
     if shutil.which(BROWSER[0]):
