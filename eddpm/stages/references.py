@@ -128,7 +128,7 @@ class ReferenceFile:
         for name, size in wanted.items():
             found = self._arrays.get(name)
             if found is not None and len(found) != size:
-                fault = f"has {len(found)} dimensions, not {size}: of another layer or network than {remedy}"
+                fault = f"has {len(found)} dimensions, not {size}: of another layer or network {remedy}"
                 raise ArtifactError(f"{self.path}: {name} {fault}")
         return self._gaussian("mu"), self._gaussian("mu_s") if "mu_s" in wanted else None
 

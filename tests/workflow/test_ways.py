@@ -204,7 +204,7 @@ def test_another_scheduler_is_told_what_a_job_needs_and_slurm_is_not_asked(snake
 def test_every_file_of_a_table_is_stored_elsewhere_and_found_there(tmp_path, forks):
     changes = {"evaluation": {"spaces": ["pixels"]}, "sampling": {"shard_size": 16, "batch_size": 8}}
     workspace = Workspace(tmp_path / "work", "".join(RUNS.splitlines(keepends=True)[:2]), forks, **changes)
-    workspace.write_config(sweep=workspace.values["sweep"] | {"matched": None})
+    workspace.write_config(sweep=workspace.values["sweep"] | {"best": None, "matched": None})
     store = tmp_path / "store"
     options = ("--default-storage-provider", "fs", "--default-storage-prefix", str(store), "--shared-fs-usage", "none")
     workspace.snakemake(*options, "--", "results/digits/tables/main.csv")
