@@ -1,4 +1,4 @@
-"""What a classifier says of noisy images, in float64 and in logarithms: exact however certain it is."""
+"""The answer of a classifier for noisy images, in float64 and in logarithms: exact however certain it is."""
 
 import math
 from functools import cached_property

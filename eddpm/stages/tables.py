@@ -139,7 +139,7 @@ def _members(runs: list[str]) -> dict[str, list[str]]:
 
 
 def _of_rows(runs: list[str], given: Sequence[str]) -> list[str]:
-    """What is given for each run, for each row; or nothing."""
+    """Values that are given for each run, for each row; or nothing."""
     return list(dict(zip(map(row_name, runs), given, strict=False)).values())
 
 

@@ -1,4 +1,4 @@
-"""Methods at matched strength: sweeps known in closed form, and images that are drawn as often as one likes."""
+"""Methods at matched strength: sweeps known in closed form, with images that are drawn again and again."""
 
 import numpy as np
 import pytest
