@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from eddpm.guidance.logits import Answer
-from eddpm.guidance.rule import Pull, Rule, combined
+from eddpm.guidance.rule import Pull, Rule, as_images, combined, norms
 from eddpm.guidance.state import State
 
 _NEEDS_STATE = "needs the state of the sampler; give it as the third argument of the guide_fn, an eddpm.State"
@@ -87,7 +87,7 @@ def classifier_guidance(
         log_scale = torch.full_like(log_largest, scale).log()
         for each in rules:
             log_scale = each.log_boost(answer, at) + log_scale
-        norm = _norm(gradient)
+        norm = norms(gradient)
         pull = Pull(gradient, log_largest)
         for each in rules:
             pull = each.reshape(pull, at)
@@ -118,15 +118,15 @@ def pair_guidance(
         for each in rules:
             pull = each.reshape(pull, state)
         # The sampler moves x_{t-1} by gain * gradient, and is to move it as if x0 moved by the difference.
-        unit = pull.gradient * (state.x0_gain / state.gain) * _as_images(pull.log_size.exp(), pull.gradient)
+        unit = pull.gradient * (state.x0_gain / state.gain) * as_images(pull.log_size.exp(), pull.gradient)
         gradient = (scale - 1) * unit
         return Guidance(
             gradient=gradient,
             entropy=None,
             target_probability=None,
-            gradient_norm=_norm(unit),
+            gradient_norm=norms(unit),
             scale=torch.full_like(pull.log_size, scale),
-            guidance_norm=_norm(gradient),
+            guidance_norm=norms(gradient),
         )
 
     return guide_fn
@@ -157,18 +157,8 @@ def _scaled(pull: Pull, log_scale: Tensor) -> dict[str, Tensor]:
     log_pull, limit = pull.log_size + log_scale, log_limit(pull.gradient.dtype)
     size = log_pull.clamp_max(limit).exp()
     return {
-        "gradient": pull.gradient * _as_images(size, pull.gradient),
+        "gradient": pull.gradient * as_images(size, pull.gradient),
         "scale": log_scale.clamp_max(log_limit(log_scale.dtype)).exp(),
-        "guidance_norm": _norm(pull.gradient) * size,
+        "guidance_norm": norms(pull.gradient) * size,
         "limited": log_pull > limit,
     }
-
-
-def _as_images(values: Tensor, images: Tensor) -> Tensor:
-    """(B,) in the type and shape to multiply images (B, ...)."""
-    return values.to(images.dtype).view(-1, *[1] * (images.ndim - 1))
-
-
-def _norm(images: Tensor) -> Tensor:
-    """(B, ...) -> (B,) float64."""
-    return images.flatten(1).double().norm(dim=1)

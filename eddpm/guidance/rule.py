@@ -38,6 +38,16 @@ class Pull(NamedTuple):
     log_size: "Tensor"  # float64
 
 
+def as_images(values: "Tensor", images: "Tensor") -> "Tensor":
+    """Numbers of images (B,) in the type and shape to multiply the images (B, ...)."""
+    return values.to(images.dtype).view(-1, *[1] * (images.ndim - 1))
+
+
+def norms(images: "Tensor") -> "Tensor":
+    """(B, ...) -> (B,) float64."""
+    return images.flatten(1).double().norm(dim=1)
+
+
 def _check_rising(timesteps: Any) -> Any:
     match timesteps:
         case [int(first), int(last)] if 0 <= first <= last:

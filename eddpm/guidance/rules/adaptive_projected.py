@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from eddpm.guidance.rule import PositiveFloat, Pull, Rule, Share
+from eddpm.guidance.rule import PositiveFloat, Pull, Rule, Share, as_images, norms
 
 
 class AdaptiveProjected(Rule):
@@ -26,9 +26,7 @@ class AdaptiveProjected(Rule):
         if "apg" in state.memory:
             d = d + self.momentum * state.memory["apg"]
         state.memory["apg"] = d
-        shape = (-1, *[1] * (d.ndim - 1))
         if self.norm is not None:
-            length = d.flatten(1).norm(dim=1).clamp_min(1e-30)
-            d = d * (self.norm / length).clamp_max(1).view(shape)
+            d = d * as_images((self.norm / norms(d).clamp_min(1e-30)).clamp_max(1), d)
         along = (d * x0).flatten(1).sum(dim=1) / x0.square().flatten(1).sum(dim=1).clamp_min(1e-30)
-        return Pull(d - (1 - self.parallel) * along.view(shape) * x0, pull.log_size)
+        return Pull(d - (1 - self.parallel) * as_images(along, x0) * x0, pull.log_size)

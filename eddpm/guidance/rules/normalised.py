@@ -2,7 +2,7 @@
 
 import math
 
-from eddpm.guidance.rule import Pull, Rule
+from eddpm.guidance.rule import Pull, Rule, as_images, norms
 
 
 class Normalised(Rule):
@@ -16,8 +16,7 @@ class Normalised(Rule):
 
     def reshape(self, pull, state):
         size = pull.gradient[0].numel()
-        norm = pull.gradient.flatten(1).double().norm(dim=1)
-        shape = (-1, *[1] * (pull.gradient.ndim - 1))
-        unit = pull.gradient / norm.clamp_min(1e-300).to(pull.gradient.dtype).view(shape)
+        norm = norms(pull.gradient).clamp_min(1e-30)  # no gradient is no guidance, in float32 too
+        unit = pull.gradient / as_images(norm, pull.gradient)
         length = math.log(math.sqrt(size) / state.num_steps)
         return Pull(unit / state.gain, pull.log_size.new_full(norm.shape, length))

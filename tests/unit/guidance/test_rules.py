@@ -212,6 +212,14 @@ def test_normalised_guidance_moves_each_step_by_the_same_length(sampler, gap):
     torch.testing.assert_close(torch.stack(moved), torch.full((10, 4), 1.7 * 4 / 10, **DOUBLE))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_normalised_guidance_without_a_gradient_is_none(dtype):
+    x_t = torch.ones(SHAPE, dtype=dtype)
+    guide_fn = classifier_guidance(lambda x, t: 0 * x.flatten(1), torch.arange(4), Normalised(), 2.0)
+    guidance = guide_fn(x_t, torch.zeros(4), state_at(x_t=x_t, x0=x_t))
+    assert torch.equal(guidance.gradient, torch.zeros_like(x_t))
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_gains_tell_how_far_a_gradient_and_a_change_of_x0_move_the_image(sampler):
     schedule, x_T = respace(make_schedule("linear"), "10"), torch.randn(SHAPE, **DOUBLE)
