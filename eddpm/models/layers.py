@@ -4,7 +4,7 @@ Attribute names follow the published checkpoints, so that these load key by key.
 """
 
 import math
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ MAX_PERIOD = 10_000  # of the time embedding, in timesteps
 TRUNK = ("input_blocks", "middle_block", "output_blocks")
 
 Resampling = Literal["up", "down"]
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class GroupNorm(nn.GroupNorm):
@@ -29,7 +30,7 @@ class GroupNorm(nn.GroupNorm):
         return super().forward(x.to(self.weight.dtype)).to(x.dtype)
 
 
-def zeroed(module: nn.Module) -> nn.Module:
+def zeroed(module: Layer) -> Layer:
     """Zero all parameters: the last layer of a branch starts as nothing, so a block starts as its skip connection."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
@@ -121,17 +122,21 @@ class ResidualBlock(nn.Module):
 
 
 def split_heads(qkv: Tensor, num_heads: int, new_order: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of each head: (B, 3C, T) -> three of (B, num_heads, T, C / num_heads).
+    """Queries, keys and values of each head: (B, T, 3C) -> three of (B, num_heads, T, C / num_heads).
 
     ADM has two orders of the 3C channels: (q, k, v) x heads, the new one, or heads x (q, k, v).
     """
-    tokens = qkv.transpose(1, 2).contiguous()  # the fused attention kernels need a head's channels side by side
     if new_order:
-        parts = tokens.unflatten(2, (3, num_heads, -1)).unbind(2)
+        parts = qkv.unflatten(2, (3, num_heads, -1)).unbind(2)
     else:
-        parts = tokens.unflatten(2, (num_heads, 3, -1)).unbind(3)
+        parts = qkv.unflatten(2, (num_heads, 3, -1)).unbind(3)
     query, key, value = (part.transpose(1, 2) for part in parts)
     return query, key, value
+
+
+def pointwise(conv: nn.Conv1d, tokens: Tensor) -> Tensor:
+    """conv, of one position at a time, as the matrix product that it is: tokens (B, T, C) -> (B, T, C')."""
+    return F.linear(tokens, conv.weight.squeeze(2), conv.bias)
 
 
 class AttentionBlock(nn.Module):
@@ -145,9 +150,11 @@ class AttentionBlock(nn.Module):
         self.proj_out = zeroed(nn.Conv1d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = split_heads(self.qkv(self.norm(x.flatten(2))), self.num_heads, self.new_order)
+        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        query, key, value = split_heads(pointwise(self.qkv, tokens), self.num_heads, self.new_order)
         attended = F.scaled_dot_product_attention(query, key, value)  # (B, heads, T, C / heads)
-        return x + self.proj_out(attended.transpose(2, 3).flatten(1, 2)).view_as(x)
+        answer = pointwise(self.proj_out, attended.transpose(1, 2).flatten(2))
+        return x + answer.transpose(1, 2).unflatten(2, x.shape[2:])
 
 
 class AttentionPool(nn.Module):
@@ -170,7 +177,8 @@ class AttentionPool(nn.Module):
         """The input of the projection: (B, channels)."""
         x = x.flatten(2)
         x = torch.cat([x.mean(dim=2, keepdim=True), x], dim=2) + self.positional_embedding
-        query, key, value = split_heads(self.qkv_proj(x), self.num_heads, new_order=True)
+        qkv = self.qkv_proj(x).transpose(1, 2).contiguous()  # the fused kernels need a head's channels side by side
+        query, key, value = split_heads(qkv, self.num_heads, new_order=True)
         # The answers to the other positions would be dropped.
         return F.scaled_dot_product_attention(query[:, :, :1], key, value).flatten(1)
 
