@@ -1,13 +1,13 @@
-"""Copy the figures, settings and tables of the digits to docs/, and the tables into the marks of the documents.
+"""Copy the figures, settings and tables of an experiment to docs/, and the tables into the marks of the documents.
 
-A picture of the report comes with them, where a Chromium can open it.
-
-make docs
+make docs                      # the digits, with a picture of the report where a Chromium can open it
+python docs/refresh.py mnist   # after snakemake --configfile config/mnist/config.yaml -- all
 """
 
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from eddpm.reporting.matched import matched_cells
 from eddpm.reporting.tables import metrics_cells, pipe_table
 
 ROOT = Path(__file__).parents[1]
-RESULTS, DOCS = ROOT / "results/digits", ROOT / "docs/digits"
-CONFIG = ROOT / "config/digits/config.yaml"
 TABLES = ["main", "matched", "sweep"]
-README_COLUMNS = ["run", "scale", "accuracy", "pixels/fid", "pixels/recall"]
-README_LEVEL = 0.9  # of accuracy, in the table matched
+README_COLUMNS = {
+    "digits": ["run", "scale", "accuracy", "pixels/fid", "pixels/recall"],
+    "mnist": ["run", "scale", "accuracy", "efficientnet-lite0/fid", "pixels/fid", "pixels/recall"],
+}
+README_LEVEL = 0.9  # of accuracy, in the digits' table matched
 ABLATION_COLUMNS = ["run", "scale", "accuracy", "classifier:clean/fid", "pixels/fid"]
 ABLATION_COLUMNS += ["pixels/precision", "pixels/recall"]
 BROWSER = ("chromium", "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1400,650")
@@ -37,28 +38,34 @@ setTimeout(() => app.setView({...shown, contentPath: results[path].data_uri, res
 
 
 def main() -> None:
-    for figure in (RESULTS / "figures").glob("*.png"):
-        shutil.copy(figure, DOCS)
-    shutil.copy(CONFIG, DOCS)
-    shutil.copy(CONFIG.with_name("runs.tsv"), DOCS)
-    fill(DOCS / "README.md", {table: (RESULTS / f"tables/{table}.md").read_text(encoding="utf-8") for table in TABLES})
-    fill(
-        ROOT / "README.md",
-        {"main": f"{cells_of('main', README_COLUMNS)}\n", "matched": matched(README_LEVEL, README_COLUMNS)},
-    )
-    copies = (RESULTS / "tables/memorisation.md").read_text(encoding="utf-8")
-    fill(ROOT / "docs/evaluation.md", {"memorisation": copies})
-    ablations = read_yaml(CONFIG)["ablations"]
-    fill(ROOT / "docs/ablations.md", {name: narrow(name, ABLATION_COLUMNS) for name in ablations})
+    for experiment in sys.argv[1:] or ["digits"]:
+        refresh(experiment)
+
+
+def refresh(experiment: str) -> None:
+    """docs/EXPERIMENT, and the documents elsewhere that show its tables."""
+    columns = README_COLUMNS[experiment]
+    config, results, docs = (ROOT / folder / experiment for folder in ("config", "results", "docs"))
+    fill(docs / "README.md", {table: text_of(results, table) for table in TABLES})
+    for file in (*(results / "figures").glob("*.png"), config / "config.yaml", config / "runs.tsv"):
+        shutil.copy(file, docs)
+    if experiment != "digits":
+        fill(ROOT / "README.md", {experiment: narrow(results, "main", columns)})
+        return
+    rows = f"{cells_of(results, 'main', columns)}\n"
+    fill(ROOT / "README.md", {"main": rows, "matched": matched(results, README_LEVEL, columns)})
+    fill(ROOT / "docs/evaluation.md", {"memorisation": text_of(results, "memorisation")})
+    ablations = read_yaml(config / "config.yaml")["ablations"]
+    fill(ROOT / "docs/ablations.md", {name: narrow(results, name, ABLATION_COLUMNS) for name in ablations})
     if shutil.which(BROWSER[0]):
-        picture_report(ROOT / "docs/report.png")
+        picture_report(results / "report.html", ROOT / "docs/report.png")
 
 
-def picture_report(png: Path) -> None:
+def picture_report(report: Path, png: Path) -> None:
     """A picture of the report in a browser."""
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "report.html")
-        page.write_text((RESULTS / "report.html").read_text(encoding="utf-8") + AT_FIGURE, encoding="utf-8")
+        page.write_text(report.read_text(encoding="utf-8") + AT_FIGURE, encoding="utf-8")
         options = ["--virtual-time-budget=8000", f"--screenshot={png}", page.as_uri()]
         subprocess.run([*BROWSER, *options], check=True, capture_output=True)
 
@@ -74,26 +81,30 @@ def fill(document: Path, tables: dict[str, str]) -> None:
     document.write_text(text, encoding="utf-8")
 
 
-def narrow(table: str, columns: list[str]) -> str:
+def narrow(results: Path, table: str, columns: list[str]) -> str:
     """Some columns of a table, and its caption."""
-    return f"{cells_of(table, columns)}\n\n{caption_of(table)}\n"
+    return f"{cells_of(results, table, columns)}\n\n{caption_of(results, table)}\n"
 
 
-def cells_of(table: str, columns: list[str]) -> str:
-    return pipe_table(metrics_cells(pd.read_csv(RESULTS / f"tables/{table}.csv"))[columns])
+def cells_of(results: Path, table: str, columns: list[str]) -> str:
+    return pipe_table(metrics_cells(pd.read_csv(results / f"tables/{table}.csv"))[columns])
 
 
-def matched(level: float, columns: list[str]) -> str:
+def matched(results: Path, level: float, columns: list[str]) -> str:
     """Some columns of the methods that reach a level, and the caption."""
-    frame = pd.read_csv(RESULTS / "tables/matched.csv")
+    frame = pd.read_csv(results / "tables/matched.csv")
     reached = frame[(frame["level"] == level) & frame["fault"].isna()].fillna({"fault": "", "difference_to": ""})
     cells, notes = matched_cells(reached, columns[2:])
     below = "".join(f"{mark} {note}\n\n" for mark, note in notes.items())
-    return f"{pipe_table(cells)}\n\n{below}{caption_of('matched')}\n"
+    return f"{pipe_table(cells)}\n\n{below}{caption_of(results, 'matched')}\n"
 
 
-def caption_of(table: str) -> str:
-    return (RESULTS / f"tables/{table}.md").read_text(encoding="utf-8").strip().splitlines()[-1]
+def caption_of(results: Path, table: str) -> str:
+    return text_of(results, table).strip().splitlines()[-1]
+
+
+def text_of(results: Path, table: str) -> str:
+    return (results / f"tables/{table}.md").read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

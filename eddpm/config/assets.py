@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from eddpm.config import paths
+from eddpm.config.bundled import BUNDLED, why_not_bundled
 from eddpm.config.project import Project
 from eddpm.config.spaces import classifier_of, space_of
 from eddpm.config.userpaths import why_absent
@@ -43,7 +44,7 @@ class Asset(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """A file or folder of the user's: its place in the project and the remedy, and the output that waits for it."""
+    """A file, folder or package of the user's: its place in the project and the remedy, and the output that waits."""
 
     message: str
     output: str
@@ -115,7 +116,7 @@ def space_files(project: Project) -> list[str]:
 
 
 def missing_files(project: Project) -> list[Missing]:
-    """Files and folders of the user's that the project names and that are not there."""
+    """Files, folders and packages of data sets that are the user's to bring, and that are not there."""
     dataset = project.dataset
     prepared = paths.DATASET.format(experiment=project.experiment)
     place = f" (available from {dataset.homepage})" if dataset.homepage else ""
@@ -127,8 +128,10 @@ def missing_files(project: Project) -> list[Missing]:
             prepared,
         )
         for key, source in sources.items()
-        if source not in (None, "digits") and not os.path.exists(source)
+        if source and source not in BUNDLED and not os.path.exists(source)
     ]
+    lacking = {key: why_not_bundled(source) for key, source in sources.items() if source}
+    missing += [Missing(f"{key}: {reason}", prepared) for key, reason in lacking.items() if reason]
     for asset in _absent(project):
         if asset.is_remote or os.path.isfile(asset.source):
             continue

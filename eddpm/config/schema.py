@@ -42,7 +42,7 @@ Respacing = Annotated[str, AfterValidator(_check_respacing)]
 
 
 class DatasetConfig(Settings):
-    source: UserPath  # "digits" (of scikit-learn); a folder or a zip with one folder of images per class; an npz
+    source: UserPath  # a name of bundled.py; a folder or a zip with one folder of images per class; an npz
     validation_source: UserPath | None = None  # the same kinds; null: a share of the source
     classes: Literal["folders", "prefixes"] = "folders"  # prefixes: an image's name up to the first "_" is its class
     image_size: Positive

