@@ -4,10 +4,12 @@ python benchmarks/memory.py [--images 1000 10000 50000] [--size 64]
 
 The first table is of the pipeline's stages on 8x8 images: the digits' networks with random weights, a guided run of
 five steps in one shard (more steps take no more memory). The second is of larger images and a cheap extractor. Each
-peak is that of a process of its own.
+peak is that of a process of its own. That of metrics is measured once more where large blocks of memory, once freed, go
+back to the system at once (MALLOC_MMAP_THRESHOLD_ of the GNU C library): what is then left is in use.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,7 @@ from eddpm.stages.references import extract_references
 
 DIMENSIONS = 48  # 4x4 patch means of 3 channels
 BATCH, STEPS = 500, 5
+AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "1000000"}
 MB = 2**20
 
 
@@ -80,18 +83,19 @@ def evaluate(path: Path) -> None:
     measure(Pair(found, found, 3))
 
 
-def peak_of(part: str, folder: Path, count: int) -> float:
+def peak_of(part: str, folder: Path, count: int, **environment: str) -> float:
     """Peak memory, in MB, of a part in a process of its own."""
     command = [sys.executable, __file__, "--run", part, str(folder), "--images", str(count)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, env=os.environ | environment)
     return float(done.stdout.splitlines()[-1])
 
 
 def stages_row(count: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         peaks = {part: peak_of(part, Path(folder), count) for part in Stages.names}
+        in_use = peak_of("metrics", Path(folder), count, **AT_ONCE)
         sizes = [Path(folder, name).stat().st_size / MB for name in ("samples.npz", "features.npz")]
-    shown = [*sizes, *(peaks[part] for part in Stages.names if part != "preparing")]
+    shown = [*sizes, *(peaks[part] for part in Stages.names if part != "preparing"), in_use]
     return f"| {count} | {' | '.join(f'{each:.0f} MB' for each in shown)} |"
 
 
@@ -99,7 +103,8 @@ def larger_row(count: int, size: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "samples.npz"
         write_images(path, count, size)
-        shown = path.stat().st_size / MB, count * DIMENSIONS * 4 / MB, peak_of("evaluate", path, count)
+        shown = [path.stat().st_size / MB, count * DIMENSIONS * 4 / MB]
+        shown += [peak_of("evaluate", path, count, **environment) for environment in ({}, AT_ONCE)]
     return f"| {count} | {' | '.join(f'{each:.0f} MB' for each in shown)} |"
 
 
@@ -114,12 +119,12 @@ def main() -> None:
         evaluate(path) if part == "evaluate" else getattr(Stages(path), part)(*arguments.images)
         print(peak())
         return
-    print("| images of 8x8 | samples | features' file | sampling | features | references | metrics |")
-    print("|---|---|---|---|---|---|---|")
+    print("| images of 8x8 | samples | features' file | sampling | features | references | metrics | in use |")
+    print("|---|---|---|---|---|---|---|---|")
     for count in arguments.images:
         print(stages_row(count), flush=True)
-    print(f"\n| images of {arguments.size}x{arguments.size} | file | features | features and metrics |")
-    print("|---|---|---|---|")
+    print(f"\n| images of {arguments.size}x{arguments.size} | file | features | features and metrics | in use |")
+    print("|---|---|---|---|---|")
     for count in arguments.images:
         print(larger_row(count, arguments.size), flush=True)
     print(f"\n{machine()}.")
