@@ -67,7 +67,7 @@ class Timer:
 
 
 def measured(folder: Path) -> Iterator[dict]:
-    """The points, each with the line of its series at it."""
+    """The points, each with the value there of the line (of degree 0: the mean) that fits its series."""
     timer = Timer(folder)
     timer.make_batches(max(SERIES["images already done"][1]))
     for name, (degree, values) in SERIES.items():
@@ -84,8 +84,8 @@ def plotted(points: pd.DataFrame) -> Figure:
     for axis, (name, of_series), note in zip(
         figure.subplots(1, 3), points.groupby("against", sort=False), fixed, strict=True
     ):
-        axis.plot(of_series["value"], of_series["line"], color="0.6", label="line")
-        axis.plot(of_series["value"], of_series["seconds"], "o", color="#0072B2", label="measured")
+        axis.plot(of_series["value"], of_series["line"], color="0.6")
+        axis.plot(of_series["value"], of_series["seconds"], "o", color="#0072B2", clip_on=False)
         axis.set(xlabel=name, ylabel="seconds of the processor", title=note, xlim=0)
         axis.set_ylim(0, 1.15 * of_series["seconds"].max())
     return figure
