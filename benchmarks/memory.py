@@ -4,7 +4,7 @@ python benchmarks/memory.py [--images 1000 10000 50000] [--size 64]
 
 The first table is of the pipeline's stages on 8x8 images: the digits' networks with random weights, a guided run of
 five steps in one shard (more steps take no more memory). The second is of larger images and a cheap extractor. Each
-peak is that of a process of its own. That of metrics is measured once more where large blocks of memory, once freed, go
+peak is that of a process of its own. The latter is measured once more where large blocks of memory, once freed, go
 back to the system at once (MALLOC_MMAP_THRESHOLD_ of the GNU C library): what is then left is in use.
 """
 
@@ -93,9 +93,8 @@ def peak_of(part: str, folder: Path, count: int, **environment: str) -> float:
 def stages_row(count: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         peaks = {part: peak_of(part, Path(folder), count) for part in Stages.names}
-        in_use = peak_of("metrics", Path(folder), count, **AT_ONCE)
         sizes = [Path(folder, name).stat().st_size / MB for name in ("samples.npz", "features.npz")]
-    shown = [*sizes, *(peaks[part] for part in Stages.names if part != "preparing"), in_use]
+    shown = [*sizes, *(peaks[part] for part in Stages.names if part != "preparing")]
     return f"| {count} | {' | '.join(f'{each:.0f} MB' for each in shown)} |"
 
 
@@ -119,8 +118,8 @@ def main() -> None:
         evaluate(path) if part == "evaluate" else getattr(Stages(path), part)(*arguments.images)
         print(peak())
         return
-    print("| images of 8x8 | samples | features' file | sampling | features | references | metrics | in use |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| images of 8x8 | samples | features' file | sampling | features | references | metrics |")
+    print("|---|---|---|---|---|---|---|")
     for count in arguments.images:
         print(stages_row(count), flush=True)
     print(f"\n| images of {arguments.size}x{arguments.size} | file | features | features and metrics | in use |")
