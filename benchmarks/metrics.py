@@ -131,8 +131,17 @@ def run(name: str, images: int, dimensions: int) -> None:
 
 def peak() -> float:
     """Most memory that this process has held so far, in MB (Linux; getrusage would count the parent's before exec)."""
+    return _of_status("VmHWM")
+
+
+def held() -> float:
+    """Memory that this process holds now, in MB."""
+    return _of_status("VmRSS")
+
+
+def _of_status(entry: str) -> float:
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    return int(status.partition(f"{entry}:")[2].split()[0]) / 1024
 
 
 def measured(name: str, arguments: argparse.Namespace) -> dict:

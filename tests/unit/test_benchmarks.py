@@ -5,10 +5,13 @@ import json
 import tracemalloc
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
 from pictures import CIFAR10, prepare
 from tiny import tiny_project, write_settings
 
+from eddpm.diffusion.noise import draw
 from eddpm.evaluation.features import Extractor
 from eddpm.io.batches import ImageFile
 from eddpm.stages.features import features_of
@@ -68,15 +71,98 @@ def test_the_loader_is_timed_beside_torchvisions_on_the_same_files(printed):
     assert ratio == pytest.approx(ours / theirs, rel=0.1)
 
 
-def test_the_step_is_timed_in_each_precision_with_its_share_of_waiting(tmp_path, printed):
+TRAININGS = {
+    "classifier": lambda project: project.train_classifier("ect"),
+    "denoiser": lambda project: project.train_denoiser("uadm"),  # which has a moving average
+}
+
+
+@pytest.mark.parametrize("kind", TRAININGS)
+def test_the_step_is_timed_beside_the_plain_loops_with_the_shares_of_draws_and_of_waiting(kind, tmp_path, printed):
     project = tiny_project()
-    settings = write_settings(tmp_path / "classifier.yaml", project.train_classifier("ce"))
-    arguments = "--settings", str(settings), "--dataset", str(prepare(tmp_path, project.dataset)), "--steps", "2"
-    rows = printed("training", *arguments)
-    assert [row[0] for row in rows][:2] == ["float32", "bfloat16"]
-    for _, pace, alone, waiting in rows:
-        assert min(float(pace), float(alone)) > 0
-        assert 0 <= float(waiting.rstrip("%")) <= 100
+    settings = write_settings(tmp_path / kind / "settings.yaml", TRAININGS[kind](project))
+    arguments = "--settings", str(settings), "--dataset", str(prepare(tmp_path, project.dataset))
+    rows = printed("training", *arguments, "--steps", "2", "--rounds", "1")
+    assert [row[3] for row in rows] == script("training").precisions()[0]
+    for name, _, batch, _, ours, plain, ratio, *shares in rows:
+        assert (name, batch) == (kind, "8")
+        assert float(ratio) == pytest.approx(float(plain) / float(ours), rel=0.05)
+        assert all(0 <= float(share.rstrip("%")) <= 100 for share in shares)
+
+
+@pytest.mark.parametrize("microbatch", [None, 3])
+@pytest.mark.parametrize("kind", TRAININGS)
+def test_the_plain_loop_does_the_work_of_ours(kind, microbatch, monkeypatch):
+    training, config = script("training"), TRAININGS[kind](tiny_project())
+    # Weights of 0 in the last layers would leave most of the network without a gradient.
+    setup = training.Setup(training.with_training(config, iterations=1))
+    for parameter in setup.network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    ours, plain = training.Ours(setup, microbatch), training.Plain(setup, microbatch)
+    generator = torch.Generator().manual_seed(0)
+    batch = torch.randint(256, (8, 8, 8, 1), dtype=torch.uint8, generator=generator), torch.arange(8)
+    ours.seconds(batch, 1)
+    rows = iter([range(8)] if microbatch is None else [range(3), range(3, 6), range(6, 8)])
+    monkeypatch.setattr(training, "plain_draw", lambda like, total: draw(0, 0, next(rows), range(total), like))
+    plain.seconds(batch, 1)
+    averages = [each.average for each in (ours.trainer, plain)]
+    kept = averages if all(averages) else (ours.trainer.network, plain.network)
+    assert (kept == averages) is (kind == "denoiser")
+    start = torch.cat([each.flatten() for each in setup.network.parameters()])
+    first, second = (torch.cat([each.flatten() for each in network.parameters()]) - start for network in kept)
+    assert first.norm() > 0
+    assert (first - second).norm() < 1e-3 * first.norm()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_activations_that_are_counted_on_fake_tensors_are_those_that_a_pass_saves(precision):
+    memory = script("training_memory")
+    config = memory.training(
+        precision, image_size=16, channel_mult=(1, 2), classifier_width=32, classifier_depth=1, num_head_channels=32
+    )
+    found = memory.memory(config)
+    assert found.of(3) - found.parameters == memory.saved(config, 3)
+    weights = sum(each.numel() for each in memory.build_classifier(config.network).parameters())
+    assert found.parameters == weights * 4 * 4
+    assert (found.fixed > weights) is (precision == "bfloat16")  # the copies of the convolutions' weights
+
+
+def test_memory_by_microbatch_is_a_table(monkeypatch):
+    memory = script("training_memory")
+    monkeypatch.setitem(memory.PUBLISHED, "64x64_classifier", memory.small("float32", 16).network)
+    monkeypatch.setattr(memory, "CLASSIFIERS", ["64x64_classifier"])
+    rows = [row.strip("| ").split(" | ") for row in memory.formulas()]
+    assert [row[:2] for row in rows] == [["64x64_classifier", precision] for precision in memory.PRECISIONS]
+    for row in rows:
+        totals = [float(total) for total in row[4:]]
+        assert totals == sorted(totals)
+        assert len(totals) == len(memory.MICROBATCHES)
+
+
+def test_memory_is_measured_of_the_stages_one_after_the_other(tmp_path):
+    memory = script("memory")
+    for part in memory.Stages.names:  # each opens the files of those before
+        getattr(memory.Stages(tmp_path), part)(200)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["num_images"] == 200
+    assert {"classifier:clean/fid", "pixels/recall"} <= metrics["metrics"].keys()
+
+
+def test_cost_is_plotted_against_images_steps_and_images_already_done(tmp_path, monkeypatch, caplog):
+    cost = script("cost")
+    for name, value in {"BATCH": 4, "IMAGES": 4, "STEPS": 10, "REPEATS": 1}.items():
+        monkeypatch.setattr(cost, name, value)
+    series = {"images": (1, (4, 8)), "steps": (1, (10, 20)), "images already done": (0, (0, 8))}
+    monkeypatch.setattr(cost, "SERIES", series)
+    monkeypatch.setattr("sys.argv", ["cost.py", "--out", str(tmp_path / "cost")])
+    with caplog.at_level("INFO"):
+        cost.main()
+    points = pd.read_csv(tmp_path / "cost.csv")
+    found = [(name, tuple(of_series["value"])) for name, of_series in points.groupby("against", sort=False)]
+    assert found == [(name, values) for name, (_, values) in series.items()]
+    assert (points["seconds"] > 0).all()
+    assert (tmp_path / "cost.png").stat().st_size > 1000
+    assert "4 of 12 images to sample" in caplog.text  # the eight that are done are not made again
 
 
 def test_the_plan_of_many_jobs_is_timed(printed):
