@@ -30,5 +30,13 @@ def _keep_freed_memory() -> None:
             ctypes.CDLL(None).mallopt(parameter, value)
 
 
+def in_hardware(device: torch.device, dtype: torch.dtype) -> bool:
+    """False for half precision on a CPU without instructions for it, where a product takes many times as long."""
+    if device.type != "cpu" or dtype not in (torch.bfloat16, torch.float16):
+        return True
+    name = {torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
+    return torch.backends.mkldnn.is_available() and getattr(torch.ops.mkldnn, f"_is_mkldnn_{name}_supported")()
+
+
 def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
