@@ -33,7 +33,7 @@ from eddpm.diffusion.images import to_float
 from eddpm.diffusion.noise import draw
 from eddpm.diffusion.schedule import NoiseSchedule, make_schedule
 from eddpm.io.batches import Samples, write_samples
-from eddpm.models.device import device_name, pick_device
+from eddpm.models.device import device_name, in_hardware, pick_device
 from eddpm.stages.prepare import prepare_dataset
 from eddpm.stages.train import ClassifierTask, DenoiserTask
 from eddpm.training.distributed import World
@@ -195,12 +195,10 @@ def compared(setup: Setup, batch: tuple, arguments: argparse.Namespace) -> np.nd
 
 def precisions() -> tuple[list[str], str]:
     """The precisions that this device computes in, and a line about those that it does not."""
-    if torch.cuda.is_available():
-        return ["float32", "bfloat16", "float16"], ""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    if any(there for name, there in capabilities.items() if name.endswith("bf16")):
-        return ["float32", "bfloat16"], "float16 is left out: it is of GPUs."
-    return ["float32"], "float16 and bfloat16 are left out: torch knows of no instructions of this CPU for them."
+    found = {name: in_hardware(pick_device(), getattr(torch, name)) for name in ("float32", "bfloat16", "float16")}
+    slow = [name for name, fast in found.items() if not fast]
+    line = f"{' and '.join(slow)}: left out, since this CPU has no instructions for it." if slow else ""
+    return [name for name, fast in found.items() if fast], line
 
 
 def rows_of(name: str, config: Config, folder: Path, arguments: argparse.Namespace) -> Iterator[str]:

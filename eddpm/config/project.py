@@ -251,6 +251,7 @@ class Project(Settings):
             "num_classes": self.dataset.num_classes,
             "diffusion": self.diffusion,
             "precision": self.sampling.precision,
+            "compile": self.sampling.compile,
         }
         if row.scale == "best":
             parts["scale"] = neutral_scale(parts["guidance"])

@@ -53,6 +53,7 @@ class SampleConfig(RunColumns):
     guidance: Method
     scale: NonNegative
     precision: Precision = "float32"
+    compile: bool = False  # moves results by roundings
     other_denoiser: UNetConfig | None = None  # of a pair
 
     @property
@@ -129,7 +130,10 @@ class SampleConfig(RunColumns):
     def _in_order(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """In the one order of frozen settings and of identities."""
         networks = ("name", "denoiser", "classifier", "num_classes", "diffusion")
-        return in_order(serialize(self), (*networks, *REQUIRED_COLUMNS, "precision"))
+        values = in_order(serialize(self), (*networks, *REQUIRED_COLUMNS, "precision"))
+        if not self.compile:
+            del values["compile"]  # samples that were made before there was this key stay
+        return values
 
 
 class Criterion(Settings):

@@ -53,6 +53,7 @@ class Sampling(Settings):
     speed: Speed | None = None
     batch_size: Positive
     precision: Precision = "float32"
+    compile: bool = False
 
     @model_validator(mode="after")
     def _shards_have_a_size(self):

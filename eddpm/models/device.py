@@ -1,9 +1,12 @@
 """The device that networks run on."""
 
 import ctypes
+import logging
 import platform
 
 import torch
+
+logger = logging.getLogger(__name__)
 
 # Parameters of glibc's mallopt, and their values in bytes.
 MALLOPT = {-3: 32 * 2**20, -1: 2**31 - 1}  # M_MMAP_THRESHOLD: the most that glibc takes; M_TRIM_THRESHOLD: never
@@ -31,11 +34,18 @@ def _keep_freed_memory() -> None:
 
 
 def in_hardware(device: torch.device, dtype: torch.dtype) -> bool:
-    """False for half precision on a CPU without instructions for it, where a product takes many times as long."""
+    """False for half precision on a CPU without instructions for it, where a product takes many times as long as in
+    float32."""
     if device.type != "cpu" or dtype not in (torch.bfloat16, torch.float16):
         return True
     name = {torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
     return torch.backends.mkldnn.is_available() and getattr(torch.ops.mkldnn, f"_is_mkldnn_{name}_supported")()
+
+
+def note_precision(device: torch.device, precision: str) -> None:
+    """Say so where a precision is much slower than float32 on this device, since it is mostly chosen for speed."""
+    if not in_hardware(device, getattr(torch, precision)):
+        logger.info(f"this CPU has no instructions for {precision}: float32 is many times as fast here")
 
 
 def device_name(device: torch.device) -> str:

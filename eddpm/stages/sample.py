@@ -13,12 +13,12 @@ from eddpm.config.frozen import samples_identity
 from eddpm.config.samples import SampleConfig
 from eddpm.config.settings import load_settings
 from eddpm.diffusion.schedule import NoiseSchedule
-from eddpm.errors import ArtifactError, ConfigError
+from eddpm.errors import ArtifactError, ConfigError, EddpmError
 from eddpm.io.arrays import memory, read_npz, write_npz
 from eddpm.io.batches import Samples, write_samples
 from eddpm.io.files import sha256, write_text
 from eddpm.io.log import progress
-from eddpm.models.device import device_name
+from eddpm.models.device import device_name, note_precision
 from eddpm.stages.sampler import GuidedSampler
 
 logger = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ def _sample_run(sampler: GuidedSampler, identity: str, span: range, batch_size: 
     batches, todo = _finished_batches(_unfinished(samples), identity, span)
     name, device = sampler.config.name, device_name(sampler.device)
     logger.info(f"{name}: {len(todo)} of {len(span)} images to sample on {device}")
+    note_precision(sampler.device, sampler.config.precision)
     sampler.note_scale()
     for batch in _sample(sampler, todo, batch_size):
         write_npz(_unfinished(samples) / f"{batch['index'][0]:08d}.npz", **batch, identity=np.array(identity))
@@ -103,6 +104,11 @@ def _sample(sampler: GuidedSampler, todo: np.ndarray, batch_size: int) -> Iterat
                 batch = sampler.sample(index)
             except torch.cuda.OutOfMemoryError:
                 batch = None  # below, where the error no longer holds the tensors of the batch
+            except torch._dynamo.exc.BackendCompilerFailed as error:
+                reason = " ".join(str(error).partition("\n\n")[0].split())  # advice for programmers follows
+                raise EddpmError(
+                    f"{sampler.config.name}: sampling.compile: {reason}; install a C++ compiler, or leave it out"
+                ) from None
             if batch is None:
                 batch_size = _smaller(len(index), sampler)
                 continue

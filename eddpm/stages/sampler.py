@@ -62,7 +62,10 @@ class GuidedSampler:
             load_weights_file(network, weights)
         if self.config.precision != "float32":
             set_trunk_dtype(network, getattr(torch, self.config.precision))
-        return network.to(self.device)
+        network.to(self.device)
+        if self.config.compile:
+            network.compile()
+        return network
 
     def sample(self, index: np.ndarray) -> dict[str, np.ndarray]:
         """Images of these numbers: `images` uint8, `labels`, `index`, the `trace` sums (steps, quantities, 2), and the

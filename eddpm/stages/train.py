@@ -28,7 +28,7 @@ from eddpm.errors import ConfigError, writing
 from eddpm.evaluation.noise_levels import noise_levels
 from eddpm.io.files import save_training_state, sha256, write_text
 from eddpm.models.build import build_classifier, build_denoiser, load_weights_file
-from eddpm.models.device import device_name
+from eddpm.models.device import device_name, note_precision
 from eddpm.models.trained import save_trained
 from eddpm.training.classification import classification_loss
 from eddpm.training.denoising import denoising_loss
@@ -173,6 +173,7 @@ def _train(task_class: type[Task], job: _Job) -> None:
         if world.leads:
             where = f"{world.size} x " * (world.size > 1) + device_name(world.device)
             logger.info(f"{len(train)} images, steps {trainer.step} to {config.training.iterations}, on {where}")
+            note_precision(world.device, config.training.precision)
         workers = max(0, job.threads // world.local_size - 1) if world.device.type == "cuda" else 0
         batches = training_batches(train, config.training, trainer.step, rows, workers, label_dropout)
         with writing(events), _open_events(events, trainer) if world.leads else nullcontext() as writer:

@@ -1,6 +1,6 @@
 """The benchmarks run, and show what they are there to show, at small sizes."""
 
-import importlib.util
+import importlib
 import json
 import tracemalloc
 from pathlib import Path
@@ -8,10 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from golden_cases import load_case, relative_error
 from pictures import CIFAR10, prepare
 from tiny import tiny_project, write_settings
 
 from eddpm.diffusion.noise import draw
+from eddpm.diffusion.schedule import make_schedule, respace
 from eddpm.evaluation.features import Extractor
 from eddpm.io.batches import ImageFile
 from eddpm.stages.features import features_of
@@ -25,10 +27,7 @@ def beside_each_other(monkeypatch):
 
 
 def script(name: str):
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module(name)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +162,45 @@ def test_cost_is_plotted_against_images_steps_and_images_already_done(tmp_path, 
     assert (points["seconds"] > 0).all()
     assert (tmp_path / "cost.png").stat().st_size > 1000
     assert "4 of 12 images to sample" in caplog.text  # the eight that are done are not made again
+
+
+def test_the_published_order_gives_the_published_states(monkeypatch):
+    published, case = script("published"), load_case("uncond-ddim-eds")
+    monkeypatch.setattr(published, "CLASSES_OF_SCALE", case.encoder_config.num_classes)
+    schedule = respace(make_schedule(case.cfg["schedule"]), case.cfg["respacing"])
+    networks = [published.as_published(network) for network in (case.unet, case.classifier)]
+    x_0 = published.sample_ddim(*networks, schedule, case.arrays["x_T"], case.arrays["y"].long(), case.cfg["scale"])
+    assert relative_error(x_0, case.arrays["trajectory"][-1]) < 1e-3
+
+
+def test_the_guided_step_is_timed_beside_the_published_order(printed):
+    (row,) = printed(
+        "sampling", "--sizes", "32", "--width", "64", "--batch", "1", "--rounds", "1", "--precisions", "float32"
+    )
+    size, precision, ratio, difference, milliseconds, *shares = row
+    assert (size, precision) == ("32", "float32")
+    assert float(ratio.partition(" ")[0]) > 0
+    assert 0 < float(difference) < 1e-4
+    assert float(milliseconds) > 0
+    assert all(int(share.rstrip("%")) >= 0 for share in shares)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_products_that_are_rounded_are_those_of_the_cpu_in_half_precision(dtype):
+    rounded, generator = script("precision").Rounded, torch.Generator().manual_seed(0)
+    x, weights = (torch.randn(*shape, generator=generator).to(dtype) for shape in ((2, 3, 5, 5), (4, 3, 3, 3)))
+
+    def gradient() -> tuple[torch.Tensor, torch.Tensor]:
+        x_in = x.clone().requires_grad_()
+        output = torch.nn.functional.conv2d(x_in, weights)
+        return output.detach(), torch.autograd.grad(output.float().square().sum(), x_in)[0]
+
+    with rounded():
+        found = gradient()
+    for ours, of_cpu in zip(found, gradient(), strict=True):
+        assert ours.dtype == of_cpu.dtype == dtype
+        # The CPU rounds sums within a gradient, too.
+        torch.testing.assert_close(ours, of_cpu, rtol=0, atol=0.02 * of_cpu.abs().max().item())
 
 
 def test_the_plan_of_many_jobs_is_timed(printed):

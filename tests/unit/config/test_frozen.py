@@ -48,3 +48,10 @@ def test_costs_in_tables_measure_nothing_again():
     assert shown.evaluation.costs
     texts = ({part: frozen_text(each) for part, each in frozen_parts(each).items()} for each in (shown, tiny_project()))
     assert next(texts) == next(texts)
+
+
+def test_samples_that_were_made_before_networks_could_be_compiled_stay():
+    before, compiled = (SampleConfig(**SAMPLE, compile=each) for each in (False, True))
+    assert "compile" not in frozen_text(before)
+    assert "compile: true" in frozen_text(compiled)
+    assert samples_identity(before, []) != samples_identity(compiled, [])

@@ -9,7 +9,7 @@ from tiny import write_settings
 from eddpm.config.frozen import samples_identity
 from eddpm.config.samples import SampleConfig
 from eddpm.diffusion.images import to_uint8
-from eddpm.errors import ArtifactError, ConfigError
+from eddpm.errors import ArtifactError, ConfigError, EddpmError
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.files import sha256
 from eddpm.stages import sample as stage
@@ -213,6 +213,35 @@ def test_half_precision_gives_nearly_the_same_images(tiny, sample):
     )
     for half in halves:
         assert np.median(np.abs(half - full)) <= 3
+
+
+def test_compiled_networks_are_those_of_the_run_and_give_its_images(tiny, sample, monkeypatch):
+    compiled = []
+
+    def compile_(network):
+        compiled.append(type(network).__name__)
+        network._compiled_call_impl = torch.compile(network._call_impl, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_)
+    wanted = read_samples(sample("uadm25-g-eds", 0, 3, 2, "as they are"))
+    assert not compiled
+    config = tiny.project.sample("uadm25-g-eds").model_copy(update={"compile": True})
+    found = read_samples(sample("uadm25-g-eds", 0, 3, 2, "compiled", config=config))
+    assert compiled == ["UNet", "EncoderClassifier"]
+    np.testing.assert_array_equal(found.images, wanted.images)
+
+
+def test_networks_that_cannot_be_compiled_end_in_one_line(tiny, sample, monkeypatch):
+    def broken(network, inputs):
+        raise OSError("No working C++ compiler found\nmore of it")
+
+    def compile_(network):
+        network._compiled_call_impl = torch.compile(network._call_impl, backend=broken)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_)
+    config = tiny.project.sample("uadm25-g-eds").model_copy(update={"compile": True})
+    with pytest.raises(EddpmError, match=r"sampling\.compile: [^\n]*No working C\+\+ compiler found[^\n]*leave it out$"):
+        sample("uadm25-g-eds", 0, 3, 3, config=config)
 
 
 def test_a_batch_too_large_for_the_memory_is_halved_until_it_fits_or_ends_in_one_line(sample, monkeypatch, capsys):
