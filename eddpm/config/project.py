@@ -250,8 +250,7 @@ class Project(Settings):
             "classifier": self.encoder(row.classifier) if row.classifier else None,
             "num_classes": self.dataset.num_classes,
             "diffusion": self.diffusion,
-            "precision": self.sampling.precision,
-            "compile": self.sampling.compile,
+            **self.sampling.model_dump(include={"precision", "compile"}),
         }
         if row.scale == "best":
             parts["scale"] = neutral_scale(parts["guidance"])

@@ -132,7 +132,7 @@ class SampleConfig(RunColumns):
         networks = ("name", "denoiser", "classifier", "num_classes", "diffusion")
         values = in_order(serialize(self), (*networks, *REQUIRED_COLUMNS, "precision"))
         if not self.compile:
-            del values["compile"]  # samples that were made before there was this key stay
+            values.pop("compile", None)  # samples that were made before there was this key stay
         return values
 
 
