@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,7 @@ def test_killed_training_goes_on_to_the_same_weights(run, run_killed, tmp_path, 
 
     run_killed("uadm", "killed", after=after)
     assert not (tmp_path / "killed/model.safetensors").exists()
+    time.sleep(1)  # TensorBoard reads files of events in the order of their names, which have whole seconds
     resumed, resumed_log = run("uadm", "killed")
     assert equal(resumed, whole)
     assert resumed_log == log
