@@ -78,7 +78,7 @@ def patch_means(images: np.ndarray) -> Features:
 
 
 def evaluate(path: Path) -> None:
-    """What `eddpm evaluate` does in a space of patch means."""
+    """The work of `eddpm evaluate` in a space of patch means."""
     found = features_of(ImageFile(path), [Extractor("patches", {}, patch_means)], keep_spatial=False)["patches"]
     measure(Pair(found, found, 3))
 

@@ -17,18 +17,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from metrics import machine
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from eddpm.config import paths
 from eddpm.config.assets import space_files, weights_file
+from eddpm.config.frozen import frozen_text
 from eddpm.config.project import Project
 from eddpm.config.projectfile import load_project
 from eddpm.config.settings import read_yaml
 from eddpm.evaluation.bootstrap import standard_error
 from eddpm.io.batches import ImageFile
+from eddpm.io.files import write_text
 from eddpm.models.device import device_name, in_hardware, pick_device
 from eddpm.stages.measure import measure_samples
 from eddpm.stages.sample import sample_shard
@@ -64,7 +65,7 @@ def sampled_anew(project: Project, run: str, precision: str, folder: Path) -> tu
     e, row = project.experiment, project.table_runs[run]
     settings = project.sample(run).model_copy(update={"precision": precision})
     frozen, samples = folder / f"{run}.yaml", folder / f"{run}.npz"
-    frozen.write_text(yaml.safe_dump(settings.model_dump(mode="json")), encoding="utf-8")
+    write_text(frozen, frozen_text(settings))
     denoiser = Path(weights_file(project, "denoisers", row.denoiser))
     classifier = Path(weights_file(project, "classifiers", row.classifier)) if row.classifier else None
     sample_shard([frozen], denoiser, classifier, 0, row.num_images, project.sampling.batch_size, [samples])

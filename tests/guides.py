@@ -1,14 +1,20 @@
-"""Guidance where the logits are the image, so that the gradient is the pull on the logits."""
+"""Guidance where the logits are the image, so that the gradient is the pull on the logits; and pairs of denoisers."""
 
 import torch
 from torch import Tensor
 
 from eddpm.config.methods import RULES
-from eddpm.guidance.guide import Guidance, classifier_guidance
+from eddpm.diffusion.process import predict
+from eddpm.diffusion.sampling import sample_ddim, sample_ddpm
+from eddpm.diffusion.schedule import NoiseSchedule
+from eddpm.guidance.guide import Guidance, GuideFn, classifier_guidance, pair_guidance
 from eddpm.guidance.rule import Rule
 from eddpm.guidance.state import State
 
 SCALE = 2.5
+SHAPE = (4, 1, 4, 4)
+DOUBLE = {"dtype": torch.float64}
+SAMPLERS = [sample_ddpm, sample_ddim]
 
 
 def logits_with_gap(gap: float, num_classes: int = 10) -> Tensor:
@@ -42,3 +48,20 @@ def assert_same(found: Guidance, wanted: Guidance) -> None:
     """Equal in every bit."""
     for name, value in found._asdict().items():
         assert torch.equal(value, getattr(wanted, name)), name
+
+
+def strong(x: Tensor, t: Tensor) -> Tensor:
+    return (0.8 * x).tanh() * 2  # some x0 are clipped
+
+
+def weak(x: Tensor, t: Tensor) -> Tensor:
+    return 0.5 * x + 0.1
+
+
+def paired(schedule: NoiseSchedule, rule: Rule | list[Rule], scale: float) -> GuideFn:
+    """Guidance of the strong denoiser by the weak one."""
+
+    def other_fn(x_t, t, state):
+        return predict(schedule, x_t, len(schedule) - 1 - state.k, weak(x_t, t)).x0
+
+    return pair_guidance(other_fn, rule, scale)

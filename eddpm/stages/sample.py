@@ -104,7 +104,9 @@ def _sample(sampler: GuidedSampler, todo: np.ndarray, batch_size: int) -> Iterat
                 batch = sampler.sample(index)
             except torch.cuda.OutOfMemoryError:
                 batch = None  # below, where the error no longer holds the tensors of the batch
-            except torch._dynamo.exc.BackendCompilerFailed as error:
+            except RuntimeError as error:
+                if not sampler.config.compile or not isinstance(error, torch._dynamo.exc.BackendCompilerFailed):
+                    raise
                 reason = " ".join(str(error).partition("\n\n")[0].split())  # advice for programmers follows
                 raise EddpmError(
                     f"{sampler.config.name}: sampling.compile: {reason}; install a C++ compiler, or leave it out"
