@@ -105,10 +105,15 @@ def load_settings(cls: type[AnySettings], path: Path) -> AnySettings:
 
 
 def merged(values: Any, changes: Any) -> Any:
-    """`values` with `changes` in their place, mapping within mapping; both stay as they are."""
-    if not (isinstance(values, dict) and isinstance(changes, dict)):
+    """`values` with `changes` in their place, mapping within mapping, and without what is changed to null (RFC 7396).
+
+    Both stay as they are.
+    """
+    if not isinstance(changes, dict):
         return changes
-    return values | {key: merged(values.get(key), change) for key, change in changes.items()}
+    before = values if isinstance(values, dict) else {}
+    after = before | {key: merged(before.get(key), change) for key, change in changes.items()}
+    return {key: value for key, value in after.items() if value is not None or key not in changes}
 
 
 def in_order(values: dict[str, Any], first: Iterable[str]) -> dict[str, Any]:

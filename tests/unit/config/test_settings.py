@@ -147,6 +147,11 @@ def test_changes_reach_one_of_two_mappings_that_a_file_shares_by_an_anchor():
     assert values["a"] == values["b"] == {"x": {"y": 1, "z": 2}}
 
 
+def test_a_change_to_null_takes_a_key_away_and_a_null_of_the_file_stays():
+    values = {"a": {"x": 1, "y": 2}, "b": None}
+    assert merged(values, {"a": {"x": None, "z": {"w": None}}, "c": None}) == {"a": {"y": 2, "z": {}}, "b": None}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
