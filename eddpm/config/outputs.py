@@ -161,7 +161,7 @@ def tables_of(project: Project) -> dict[str, Table]:
 
 def matched_methods(project: Project) -> dict[str, Any]:
     """The table of methods at matched strength: what `eddpm match-methods` takes apart from files, by option."""
-    levels = (project.sweep.matched or {}).items()
+    levels, baselines = (project.sweep.matched or {}).items(), project.sweep.baselines.items()
     runs = [
         (run.run, row, seed)
         for slug, row in project.sweep_runs.items()
@@ -173,16 +173,22 @@ def matched_methods(project: Project) -> dict[str, Any]:
         "denoisers": [row.denoiser for _, row, _ in runs],
         "trainings": [seed for _, _, seed in runs],
         "levels": [f"{name}={level:g}" for name, several in levels for level in several],
+        "baselines": [
+            name for row, others in project.sweep.baselines.items() for other in others for name in (row, other)
+        ],
         "caption": _matched_caption(project.sweep),
     }
 
 
 def _matched_caption(sweep: Sweep) -> str:
+    other = "the first method of the same denoiser that reaches the level"
+    if sweep.baselines:
+        other = f"the method that it names, or else to {other}"
     return (
         "Every method of the sweep at the same strength: where its sweep first reaches a level, by rising scale."
         " Numbers are interpolated, linearly in the logarithm of the scale, between two neighbouring scales of the"
         " grid. Where no two have the level between them, the table says so; nothing is extrapolated. The row below a"
-        " method is its difference to the first method of the same denoiser that reaches the level. Each scale has"
+        f" method is its difference to {other}. Each scale has"
         f" {sweep.num_images:,} images of seed {sweep.seed}; all methods share their noise and classes, so the error of"
         " a difference is that of pairs. Numbers come with one standard error. Few images raise every FID: compare"
         " within this table."

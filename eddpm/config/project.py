@@ -49,6 +49,7 @@ class Project(Settings):
     guidance: dict[Name, Method] = Field(default_factory=dict)  # methods that runs name
     ablations: dict[Name, Ablation] = Field(default_factory=dict)
     published: UserPath | None = None  # a table of published numbers, to set the runs' beside
+    study: UserPath | None = None  # experiments that change this one (study.py)
 
     @cached_property
     def networks(self) -> dict[str, Denoiser | Classifier]:
@@ -236,8 +237,7 @@ class Project(Settings):
 
     def sample(self, run: str) -> SampleConfig:
         """The settings of a run; at the best scale, which is not known yet, with scale 0."""
-        row = self.all_runs[run]
-        return self.sample_row(row, f"run '{row.run}'")
+        return self.sample_row(self.all_runs[run], f"run '{self.all_runs[run].run}'")
 
     def sample_row(self, row: Run, place: str) -> SampleConfig:
         """`sample` of any row. Raises ConfigError, naming `place`, where its columns do not go together."""

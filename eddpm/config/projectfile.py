@@ -21,15 +21,8 @@ from eddpm.errors import ConfigError
 from eddpm.io.filekinds import unreadable
 from eddpm.io.names import listed
 
-RESERVED = (
-    "main",
-    "published",
-    "memorisation",
-    "best_scale",
-    "matched",
-    "sweep",
-    "scale",
-)  # names of tables and of targets
+# Names of tables and of targets.
+RESERVED = ("main", "published", "memorisation", "best_scale", "matched", "sweep", "scale")
 PUBLISHED_METRICS = {"fid", "sfid", "inception_score", "precision", "recall"}
 DEFAULT = "config/digits/config.yaml"  # the project that snakemake runs where none is named
 
@@ -234,6 +227,9 @@ def _in_comparisons(project: Project, place: str) -> Iterator[str]:
     for key, names in (("best", bounded), ("matched", sweep.matched or ())):
         known = dict.fromkeys(project.metric_names)
         yield from _unknown(names, known, f"{place}: sweep.{key}: metric", "is not measured")
+    swept = [row.run for row in project.swept_rows]
+    for names in (sweep.baselines, *sweep.baselines.values()):
+        yield from _unknown(names, swept, f"{place}: sweep.baselines:", "is no swept row")
     for name, levels in (sweep.matched or {}).items():
         if METRICS[base_name(name)].fitted:
             yield f"{place}: sweep.matched.{name}: has no values on halves of the images; match another metric"

@@ -101,6 +101,7 @@ class Sweep(Settings):
     seed: Seed
     best: Criterion | None = None  # of the runs at the best scale
     matched: Annotated[dict[str, Levels], Field(min_length=1)] | None = None  # by metric: where methods are compared
+    baselines: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)  # by row
     in_all: bool = True  # false: made by the target ablation_scale alone
 
     def grid(self, run: str) -> tuple[float, ...]:

@@ -67,7 +67,7 @@ def open_source(source: str, num_classes: int, layout: str = "folders") -> Sourc
     if layout != "folders":
         raise ConfigError(f"dataset.classes: '{layout}' is for the names of files, and '{source}' holds none; drop it")
     if source in BUNDLED:
-        found = _bundled(source)
+        found = _bundled(source, num_classes)
     elif path.suffix.lower() == ".npz":
         found = _npz(path)
     else:
@@ -76,12 +76,16 @@ def open_source(source: str, num_classes: int, layout: str = "folders") -> Sourc
     return found
 
 
-def _bundled(source: str) -> Source:
+def _bundled(source: str, num_classes: int) -> Source:
+    """All of them, or those of the first classes."""
     try:
         images, labels = READERS[source]()
     except ImportError as error:
         raise EddpmError(f"dataset '{source}': {error}; {BUNDLED[source].remedy}") from None
-    return _of_arrays(images.astype(np.uint8)[..., None], labels, source)
+    kept = labels < num_classes
+    left_out = f"of '{source}', the {len(kept) - kept.sum():,} images of classes from {num_classes} on are left out"
+    remarks = () if kept.all() else (left_out,)
+    return _of_arrays(images[kept].astype(np.uint8)[..., None], labels[kept], source, remarks)
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:

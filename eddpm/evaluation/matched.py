@@ -12,6 +12,8 @@ are found in each half: halves of the same images in two sweeps share noise and 
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -47,23 +49,32 @@ class Match(NamedTuple):
     beyond: int = 0  # halves, of T R, whose sweeps do not pass through the level
 
 
-def matched_frame(sweeps: list[Sweep], metrics: list[str], levels: list[tuple[str, float]]) -> pd.DataFrame:
+def matched_frame(
+    sweeps: list[Sweep],
+    metrics: list[str],
+    levels: list[tuple[str, float]],
+    baselines: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> pd.DataFrame:
     """A row for each level and sweep: run, denoiser, metric, level, fault, the numbers of training_seeds, halves and
     halves_beyond, scale, scale_se, difference_to, then each metric with its standard error `_se`, its `_difference` to
-    the first sweep of the same denoiser that reaches the level, and the error of that, `_difference_se`.
+    another sweep, and the error of that, `_difference_se`.
 
-    `metrics` are those of the sweeps, `levels` pairs of one of them and a level. What is not there is nan or empty.
+    `metrics` are those of the sweeps, `levels` pairs of one of them and a level. What is not there is nan or empty. The
+    other sweep is the first of the same denoiser that reaches the level; a method in `baselines` has a row for each of
+    its own instead.
     """
     rows = []
     for metric, level in levels:
-        first: dict[str, tuple[str, Match]] = {}  # by denoiser
+        matches = {sweep.method: matched(sweep, metrics, metric, level) for sweep in sweeps}
+        first: dict[str, str] = {}  # by denoiser
         for sweep in sweeps:
-            match = matched(sweep, metrics, metric, level)
-            other = first.get(sweep.denoiser)
-            if not match.fault:
-                first.setdefault(sweep.denoiser, (sweep.method, match))
+            if not matches[sweep.method].fault:
+                first.setdefault(sweep.denoiser, sweep.method)
             row = {"run": sweep.method, "denoiser": sweep.denoiser, "metric": metric, "level": level}
-            rows.append(row | _numbers(sweep, match, metrics, other))
+            for name in baselines.get(sweep.method, [first.get(sweep.denoiser, sweep.method)]):
+                is_other = name != sweep.method and not matches[name].fault
+                other = (name, matches[name]) if is_other else None
+                rows.append(row | _numbers(sweep, matches[sweep.method], metrics, other))
     return pd.DataFrame(rows)
 
 

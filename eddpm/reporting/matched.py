@@ -15,13 +15,16 @@ def matched_cells(frame: pd.DataFrame, metrics: list[str]) -> tuple[pd.DataFrame
     """Cells of a frame of matched methods: a row for each method at each level, and one below it for its differences;
     and notes by mark. A metric that alone is matched has no column: its numbers are the levels."""
     shown = [metric for metric in metrics if set(frame["metric"]) != {metric}]
-    rows, notes = [], {}
+    rows, notes, before = [], {}, None
     for _, row in frame.iterrows():
         scale = row["fault"] or number(row["scale"], row["scale_se"])
         if row["halves_beyond"]:
             scale, notes = f"{scale} {_MARK}", {_MARK: _NOTE}
         values = {metric: number(row[metric], row[f"{metric}_se"]) for metric in shown}
-        rows.append({"run": row["run"], "at": f"{row['metric']} = {row['level']:g}", "scale": scale, **values})
+        cells = {"run": row["run"], "at": f"{row['metric']} = {row['level']:g}", "scale": scale, **values}
+        if cells != before:  # not again for each of several differences
+            rows.append(cells)
+        before = cells
         if row["difference_to"]:
             errors = {metric: row[f"{metric}_difference_se"] for metric in shown}
             differences = {metric: number(row[f"{metric}_difference"], errors[metric]) for metric in shown}

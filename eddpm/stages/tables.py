@@ -13,7 +13,7 @@ from eddpm.config.project import Project
 from eddpm.config.projectfile import load_project
 from eddpm.config.runs import row_name
 from eddpm.config.settings import read_yaml
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.matched import matched_frame
 from eddpm.io.files import read_json, write_text
 from eddpm.reporting.matched import matched_cells
@@ -93,6 +93,7 @@ def match_methods(
     tex: Path,
     html: Page = None,
     trainings: Annotated[Sequence[int], "the training seed of each row (0)"] = (),
+    baselines: Annotated[Sequence[str], "methods and those that their differences are to, in turn"] = (),
 ) -> None:
     """Write the methods of a sweep at given levels of metrics, interpolated along their scales, in each format.
 
@@ -102,9 +103,14 @@ def match_methods(
     for name, given in columns.items():
         check_count(f"--{name}s", given, len(runs), "runs")
     check_count("--replicates", replicates, len(metrics), "files of --metrics")
+    if len(baselines) % 2 or not set(baselines) <= set(methods):
+        raise ConfigError("--baselines: give the names of two of --methods for each difference")
     measured = _measured(runs, metrics)
     sweeps, names = read_sweeps(pd.DataFrame({"run": runs, **columns}), measured, replicates)
-    frame = matched_frame(sweeps, names, [read_level(text, names) for text in levels])
+    others: dict[str, list[str]] = {}
+    for method, other in zip(baselines[::2], baselines[1::2], strict=True):
+        others.setdefault(method, []).append(other)
+    frame = matched_frame(sweeps, names, [read_level(text, names) for text in levels], others)
     cells, notes = matched_cells(frame, names)
     write_table(frame, (cells, f"{caption} {_origin(_members(runs), measured)}", notes), csv, md, tex, html)
 
