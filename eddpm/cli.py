@@ -40,6 +40,7 @@ VERBS = {
     "export-npz": ("export", "join a run's shards into the file that OpenAI's evaluator reads"),
     "make-table": ("tables", "a table of measured runs as csv, markdown, LaTeX and HTML"),
     "match-methods": ("tables", "swept methods interpolated to the same strength, as csv, markdown, LaTeX and HTML"),
+    "report-study": ("study", "the tables and figures of a study of guidance rules"),
     "compare-published": ("tables", "measured runs beside published numbers as csv, markdown, LaTeX and HTML"),
     "plot-figure": ("figures", "a figure as PNG and PDF"),
 }

@@ -173,9 +173,7 @@ def matched_methods(project: Project) -> dict[str, Any]:
         "denoisers": [row.denoiser for _, row, _ in runs],
         "trainings": [seed for _, _, seed in runs],
         "levels": [f"{name}={level:g}" for name, several in levels for level in several],
-        "baselines": [
-            name for row, others in project.sweep.baselines.items() for other in others for name in (row, other)
-        ],
+        "baselines": [name for row, others in baselines for other in others for name in (row, other)],
         "caption": _matched_caption(project.sweep),
     }
 

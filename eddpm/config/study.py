@@ -3,9 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from eddpm.config import paths
+from eddpm.config.project import Project
 from eddpm.config.projectfile import find
+from eddpm.config.runs import Run
 from eddpm.config.settings import Name, Settings, merged, parse_settings, read_yaml
 from eddpm.errors import ConfigError
+
+# In results/EXPERIMENT/study/.
+FILES = ("differences.csv", "differences.md", "gains.csv", "fronts.png", "intervals.png", "gains.png", "trace.png")
 
 
 class Study(Settings):
@@ -30,3 +36,56 @@ def parts_of(values: dict[str, Any], file: str) -> dict[str, dict[str, Any]]:
         found[part] = merged(merged(values, study.common), changes) | own
         found[part].pop("study", None)
     return found
+
+
+class Parts:
+    """The parts of a study of guidance rules by name: choice, rules, mechanism, and one for each number of classes."""
+
+    def __init__(self, projects: dict[str, Project]):
+        self.rules, self.mechanism = projects["rules"], projects["mechanism"]
+        self.classes = [part for name, part in projects.items() if name.startswith("classes-")] + [self.rules]
+        self.all = list(projects.values())
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The files that the report is made from."""
+        return {
+            "rules": _table(self.rules, "matched"),
+            "sweep": _table(self.rules, "sweep"),
+            "mechanism": _table(self.mechanism, "matched"),
+            "classes": [_table(part, "matched") for part in self.classes],
+            "noise_levels": [
+                paths.NOISE_LEVELS.format(experiment=self.mechanism.experiment, guide=name)
+                for name in self.mechanism.table_guiding_classifiers
+            ],
+            "traces": [paths.TRACE.format(experiment=self.rules.experiment, run=run) for run, _ in self._traced],
+        }
+
+    @property
+    def params(self) -> dict[str, list]:
+        """The other options of the report, apart from files."""
+        independent = self.rules.evaluation.spaces[1]
+        of_space = [f"{independent}/{name}" for name in ("fid", "density", "coverage", "recall")]
+        return {
+            "measures": ["pixels/fid", *of_space, "pixels/recall", "pixels/authpct"],
+            "counts": [part.dataset.num_classes for part in self.classes],
+            "methods": [row.method for _, row in self._traced],
+            "scales": [row.scale for _, row in self._traced],
+        }
+
+    @property
+    def _traced(self) -> list[tuple[str, Run]]:
+        """The swept runs of the first training with a classifier and the first denoiser, each with its row."""
+        rows = self.rules.sweep_runs.items()
+        first = self.rules.runs[0].denoiser
+        kept = [(slug, row) for slug, row in rows if row.classifier and row.denoiser == first]
+        return [(next(iter(self.rules.members(slug).values())), row) for slug, row in kept]
+
+    @property
+    def tables(self) -> list[str]:
+        """The table of every part."""
+        return [_table(part, "matched") for part in self.all]
+
+
+def _table(part: Project, name: str) -> str:
+    return f"{paths.TABLE.format(experiment=part.experiment, table=name)}.csv"

@@ -56,7 +56,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise ArtifactError(f"{path}: not a readable csv ({error}); check the path, or make it again") from None
 
 
-def _read_levels(path: Path) -> pd.DataFrame:
+def read_levels(path: Path) -> pd.DataFrame:
     refuse_impostor(path, text=True)
     try:
         frame = pd.DataFrame(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
@@ -67,4 +67,4 @@ def _read_levels(path: Path) -> pd.DataFrame:
     return frame
 
 
-_READERS = {"samples": _first_images, "traces": read_csv, "noise_levels": _read_levels, "sweep": read_csv}
+_READERS = {"samples": _first_images, "traces": read_csv, "noise_levels": read_levels, "sweep": read_csv}

@@ -8,18 +8,47 @@ except EddpmError as error:
     sys.exit(2)
 
 for part, part_values in PARTS.items():
-    prefix = f"study_{part}_"
+    name, prefix = f"study_{part}", f"study_{part}_"
 
     module:
-        name: part
-        snakefile: str(Path(str(workflow.current_basedir)).parent / "Snakefile")
-        config: part_values
+        name: name
+        snakefile:
+            str(Path(str(workflow.current_basedir)).parent / "Snakefile")
+        config:
+            part_values
 
-    use rule * from part as prefix*
+    use rule * from name as prefix*
 
 
 if PARTS:
+    STUDY = study.Parts(
+        {part: load_project(of_part, part) for part, of_part in PARTS.items()}
+    )
+
+    rule report_study:
+        input:
+            **STUDY.inputs,
+        output:
+            expand(f"results/{project.experiment}/study/{{file}}", file=study.FILES),
+        log:
+            f"logs/{project.experiment}/report_study.log",
+        localrule: True
+        conda:
+            this_environment
+        params:
+            **STUDY.params,
+            out=f"results/{project.experiment}/study",
+            code=checksums(
+                REPO / "eddpm/reporting/study.py", REPO / "eddpm/stages/study.py"
+            ),
+        shell:
+            "python -m eddpm report-study --rules {input.rules} --sweep {input.sweep} --measures {params.measures}"
+            " --mechanism {input.mechanism} --noise-levels {input.noise_levels}"
+            " --classes {input.classes} --counts {params.counts}"
+            " --traces {input.traces} --methods {params.methods:q} --scales {params.scales}"
+            " --out {params.out} > {log} 2>&1"
 
     rule study:
         input:
-            [f"results/{part_values['experiment']}/tables/matched.csv" for part_values in PARTS.values()],
+            rules.report_study.output,
+            STUDY.tables,

@@ -1,0 +1,94 @@
+"""The tables and figures of a study of guidance rules, from the tables of its parts."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from eddpm.io.files import atomic, write_text
+from eddpm.reporting.plots import plot_trace
+from eddpm.reporting.study import FID, difference_cells, differences, plot_bands, plot_gains, plot_intervals
+from eddpm.reporting.tables import to_markdown
+from eddpm.stages import check_count
+from eddpm.stages.figures import read_csv, read_levels
+
+_NOTE = (
+    "Differences at equal accuracy, from the same noise, with one standard error over images and training seeds."
+    " A star marks those of p below 0.05 after Holm's correction for all {count} differences of this table."
+)
+
+
+def report_study(
+    rules: Annotated[Path, "tables/matched.csv of every rule"],
+    sweep: Annotated[Path, "tables/sweep.csv of the same"],
+    measures: Annotated[list[str], "the metrics that are compared, pixels/fid the first"],
+    mechanism: Annotated[Path, "tables/matched.csv of intervals, 'ROW t LOW-HIGH', and classifiers, 'ROW by NAME'"],
+    noise_levels: Annotated[list[Path], "noise_levels.jsonl of these classifiers, in folders of their names"],
+    classes: Annotated[list[Path], "tables/matched.csv of each number of classes"],
+    counts: Annotated[list[int], "these numbers"],
+    traces: Annotated[list[Path], "trace.csv of each scale of the rules with a classifier, of one training"],
+    methods: Annotated[list[str], "the rule of each trace"],
+    scales: Annotated[list[float], "its scale"],
+    out: Annotated[Path, "a folder"],
+) -> None:
+    """Write differences.csv and .md, gains.csv, and the figures fronts, intervals, gains and trace of a study.
+
+    The gain of EDS is its difference to a constant scale in pixel FID at the lowest level: a row with EDS minus the one
+    without, by each classifier, and for each number of classes.
+    """
+    check_count("--counts", counts, len(classes), "tables of --classes")
+    for option, given in (("--methods", methods), ("--scales", scales)):
+        check_count(option, given, len(traces), "files of --traces")
+    matched = read_csv(rules)
+    frame = differences(matched, measures)
+    write_text(out / "differences.csv", frame.to_csv(index=False))
+    texts = []
+    for _, part in frame.groupby("to_first", sort=False):
+        texts.append(to_markdown(difference_cells(part, "*"), _NOTE.format(count=len(part)), {}))
+    write_text(out / "differences.md", "\n".join(texts))
+
+    of_parts = read_csv(mechanism)
+    by_confidence = _gains(of_parts).rename(columns={"by": "name"})
+    by_confidence["x"] = by_confidence["name"].map(dict(map(_confidence, noise_levels)))
+    by_classes = pd.concat(_gains(read_csv(path)).assign(x=count) for path, count in zip(classes, counts, strict=True))
+    by_classes["name"] = by_classes["x"].astype(str)
+    both = {"classifier": by_confidence, "number of classes": by_classes}
+    gains = pd.concat(both, names=["by"]).droplevel(1).reset_index()[["by", "name", "x", "gain", "se"]]
+    write_text(out / "gains.csv", gains.to_csv(index=False))
+
+    denoisers = dict(zip(matched["run"], matched["denoiser"], strict=True))
+    _draw(plot_bands(read_csv(sweep), measures[:3], denoisers), out / "fronts.png")
+    _draw(plot_intervals(of_parts), out / "intervals.png")
+    _draw(plot_gains(by_confidence, by_classes), out / "gains.png")
+    nearest = _nearest(matched, pd.DataFrame({"run": methods, "at": scales, "path": traces}))
+    _draw(plot_trace({run: read_csv(path) for run, path in nearest.items()}), out / "trace.png")
+
+
+def _nearest(matched: pd.DataFrame, traces: pd.DataFrame) -> dict[str, Path]:
+    """By rule, the trace of the scale that is nearest to where the rule reaches the lowest level."""
+    rows = matched[matched["level"] == matched["level"].min()].drop_duplicates("run").dropna(subset=["scale"])
+    both = traces.merge(rows[["run", "scale"]], on="run")
+    both["distance"] = np.log(both["at"] / both["scale"]).abs()
+    nearest = both.loc[both.groupby("run", sort=False)["distance"].idxmin()]
+    return dict(zip(nearest["run"] + " at " + nearest["at"].map("{:g}".format), nearest["path"], strict=True))
+
+
+def _gains(matched: pd.DataFrame) -> pd.DataFrame:
+    """The gain of EDS at the lowest level, and its error, by the name behind ' by ' (ce where there is none)."""
+    rows = matched[matched["level"] == matched["level"].min()]
+    eds = rows[rows["run"].str.replace("+EDS", "", regex=False) == rows["difference_to"]]
+    eds = eds[~eds["run"].str.contains(" t ") & eds["denoiser"].str.startswith("u")]
+    name = eds["run"].str.extract(" by (.*)")[0].fillna("ce")
+    return pd.DataFrame({"by": name, "gain": eds[f"{FID}_difference"], "se": eds[f"{FID}_difference_se"]})
+
+
+def _confidence(path: Path) -> tuple[str, float]:
+    """The name of a classifier, and its mean confidence over the noise levels, of its noise_levels.jsonl."""
+    return path.parent.name, float(read_levels(path)["confidence"].mean())
+
+
+def _draw(figure: Figure, path: Path) -> None:
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
