@@ -24,17 +24,18 @@ class Study(Settings):
 def parts_of(values: dict[str, Any], file: str) -> dict[str, dict[str, Any]]:
     """The contents of each part's project file, by name: those of `values` as the study `file` changes them.
 
-    The experiment of PART is EXPERIMENT-PART, its table of runs PART.tsv in the folder named after the file.
+    The experiment of PART is EXPERIMENT-PART. Its table of runs, unless it names one, is PART.tsv in the folder that is
+    named after the file.
     """
     path = find(file)
     study = parse_settings(Study, read_yaml(path), str(path))
     found = {}
     for part, changes in study.parts.items():
-        if taken := {"experiment", "runs", "study"} & (study.common | changes).keys():
-            raise ConfigError(f"{path}: {part}: {min(taken)}: follows from the names of the part and the file; drop it")
-        own = {"experiment": f"{values['experiment']}-{part}", "runs": str(Path(file).with_suffix("") / f"{part}.tsv")}
-        found[part] = merged(merged(values, study.common), changes) | own
-        found[part].pop("study", None)
+        if taken := {"experiment", "study"} & (study.common | changes).keys():
+            raise ConfigError(f"{path}: {part}: {min(taken)}: is not for a part to change; drop it")
+        runs = {"runs": str(Path(file).with_suffix("") / f"{part}.tsv")}
+        whole = merged(merged(values | runs, study.common), changes)
+        found[part] = whole | {"experiment": f"{values['experiment']}-{part}", "study": None}
     return found
 
 
@@ -42,6 +43,8 @@ class Parts:
     """The parts of a study of guidance rules by name: choice, rules, mechanism, and one for each number of classes."""
 
     def __init__(self, projects: dict[str, Project]):
+        if lacking := {"rules", "mechanism"} - projects.keys():
+            raise ConfigError(f"study: has no part '{min(lacking)}'; add it")
         self.rules, self.mechanism = projects["rules"], projects["mechanism"]
         self.classes = [part for name, part in projects.items() if name.startswith("classes-")] + [self.rules]
         self.all = list(projects.values())

@@ -3,6 +3,10 @@ from eddpm.config import study
 
 try:
     PARTS = study.parts_of(values, project.study) if project.study else {}
+    if PARTS:
+        STUDY = study.Parts(
+            {part: load_project(of_part, part) for part, of_part in PARTS.items()}
+        )
 except EddpmError as error:
     print(f"eddpm: {error}", file=sys.stderr)
     sys.exit(2)
@@ -21,9 +25,6 @@ for part, part_values in PARTS.items():
 
 
 if PARTS:
-    STUDY = study.Parts(
-        {part: load_project(of_part, part) for part, of_part in PARTS.items()}
-    )
 
     rule report_study:
         input:
