@@ -2,6 +2,7 @@
 
 make docs                      # the digits, with a picture of the report where a Chromium can open it
 python docs/refresh.py mnist   # after snakemake --configfile config/mnist/config.yaml -- all
+python docs/refresh.py study   # after snakemake study
 """
 
 import re
@@ -15,7 +16,7 @@ import pandas as pd
 
 from eddpm.config.settings import read_yaml
 from eddpm.reporting.matched import matched_cells
-from eddpm.reporting.tables import metrics_cells, pipe_table
+from eddpm.reporting.tables import COSTS, NONE, metrics_cells, number, pipe_table
 
 ROOT = Path(__file__).parents[1]
 TABLES = ["main", "matched", "sweep"]
@@ -23,6 +24,7 @@ README_COLUMNS = {
     "digits": ["run", "scale", "accuracy", "pixels/fid", "pixels/recall"],
     "mnist": ["run", "scale", "accuracy", "efficientnet-lite0/fid", "pixels/fid", "pixels/recall"],
 }
+STUDY_PARTS = ["choice", "rules", "mechanism", "classes-2", "classes-5"]
 README_LEVEL = 0.9  # of accuracy, in the digits' table matched
 ABLATION_COLUMNS = ["run", "scale", "accuracy", "classifier:clean/fid", "pixels/fid"]
 ABLATION_COLUMNS += ["pixels/precision", "pixels/recall"]
@@ -39,7 +41,7 @@ setTimeout(() => app.setView({...shown, contentPath: results[path].data_uri, res
 
 def main() -> None:
     for experiment in sys.argv[1:] or ["digits"]:
-        refresh(experiment)
+        refresh_study() if experiment == "study" else refresh(experiment)
 
 
 def refresh(experiment: str) -> None:
@@ -59,6 +61,41 @@ def refresh(experiment: str) -> None:
     fill(ROOT / "docs/ablations.md", {name: narrow(results, name, ABLATION_COLUMNS) for name in ablations})
     if shutil.which(BROWSER[0]):
         picture_report(results / "report.html", ROOT / "docs/report.png")
+
+
+def refresh_study() -> None:
+    """docs/guidance-study.md, and its figures and tables in docs/study."""
+    results, docs = ROOT / "results", ROOT / "docs/study"
+    docs.mkdir(exist_ok=True)
+    for file in (results / "digits/study").iterdir():
+        shutil.copy(file, docs)
+    for part in STUDY_PARTS:
+        shutil.copy(results / f"digits-{part}/tables/matched.csv", docs / f"{part}.csv")
+    choice = results / "digits-choice"
+    matched = pd.read_csv(choice / "tables/matched.csv")
+    by_level = matched.pivot(index="run", columns="level", values="pixels/fid").loc[matched["run"].drop_duplicates()]
+    chosen = by_level.map(lambda fid: NONE if pd.isna(fid) else f"{fid:.3f}").reset_index()
+    chosen.columns = ["run", *(f"pixel FID at {level:g}" for level in by_level)]
+    sweep = pd.read_csv(results / "digits-rules/tables/sweep.csv")
+    costs = sweep.groupby("method", sort=False)[list(COSTS)].mean().map("{:.3g}".format).reset_index(names="run")
+    tables = {
+        "choice": f"{pipe_table(chosen)}\n\n{caption_of(choice, 'matched')}\n",
+        "differences": (results / "digits/study/differences.md").read_text(encoding="utf-8"),
+        "costs": f"{pipe_table(costs)}\n",
+        "gains": f"{gains(results / 'digits/study/gains.csv')}\n",
+    }
+    fill(ROOT / "docs/guidance-study.md", tables)
+
+
+def gains(file: Path) -> str:
+    """The gains of EDS, with their errors."""
+    frame = pd.read_csv(file, dtype={"name": str})
+    numbers = [number(*pair) for pair in zip(frame["gain"], frame["se"], strict=True)]
+    by_confidence = frame["by"] == "classifier"
+    x = frame["x"].map("{:.3f}".format).where(by_confidence, NONE)
+    return pipe_table(
+        pd.DataFrame({"by": frame["by"], "": frame["name"], "mean confidence": x, "EDS minus constant": numbers})
+    )
 
 
 def picture_report(report: Path, png: Path) -> None:

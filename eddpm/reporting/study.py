@@ -56,10 +56,10 @@ def holm(p: pd.Series) -> pd.Series:
     return steps.cummax().clip(upper=1).reindex(p.index)
 
 
-def difference_cells(frame: pd.DataFrame, mark: str = "*") -> pd.DataFrame:
-    """Cells of differences, a row for each method and level, marked where p_holm is below 0.05."""
-    marks = np.where(frame["p_holm"] < SIGNIFICANT, f" {mark}", "")
-    numbers = [number(*pair) for pair in zip(frame["difference"], frame["se"], strict=True)]
+def difference_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Cells of differences, a row for each method and level, with a star where p_holm is below 0.05."""
+    marks = np.where(frame["p_holm"] < SIGNIFICANT, "*", "")
+    numbers = [number(*pair).replace(" ± ", "±") for pair in zip(frame["difference"], frame["se"], strict=True)]
     text = frame.assign(cell=[f"{cell}{suffix}" for cell, suffix in zip(numbers, marks, strict=True)])
     text["at"] = [f"accuracy = {level:g}" for level in text["level"]]
     order = text[["run", "at", "difference_to"]].drop_duplicates()

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from eddpm.io.files import atomic, write_text
 from eddpm.reporting.plots import plot_trace
 from eddpm.reporting.study import FID, difference_cells, differences, plot_bands, plot_gains, plot_intervals
-from eddpm.reporting.tables import to_markdown
+from eddpm.reporting.tables import pipe_table
 from eddpm.stages import check_count
 from eddpm.stages.figures import read_csv, read_levels
 
@@ -46,11 +46,11 @@ def report_study(
     write_text(out / "differences.csv", frame.to_csv(index=False))
     texts = []
     for _, part in frame.groupby("to_first", sort=False):
-        texts.append(to_markdown(difference_cells(part, "*"), _NOTE.format(count=len(part)), {}))
+        texts.append(f"{pipe_table(difference_cells(part))}\n\n{_NOTE.format(count=len(part))}\n")
     write_text(out / "differences.md", "\n".join(texts))
 
     of_parts = read_csv(mechanism)
-    by_confidence = _gains(of_parts).rename(columns={"by": "name"})
+    by_confidence = _gains(of_parts)
     by_confidence["x"] = by_confidence["name"].map(dict(map(_confidence, noise_levels)))
     by_classes = pd.concat(_gains(read_csv(path)).assign(x=count) for path, count in zip(classes, counts, strict=True))
     by_classes["name"] = by_classes["x"].astype(str)
@@ -76,12 +76,12 @@ def _nearest(matched: pd.DataFrame, traces: pd.DataFrame) -> dict[str, Path]:
 
 
 def _gains(matched: pd.DataFrame) -> pd.DataFrame:
-    """The gain of EDS at the lowest level, and its error, by the name behind ' by ' (ce where there is none)."""
+    """The gain of EDS at the lowest level, and its error, by name: that behind ' by ', or ce where there is none."""
     rows = matched[matched["level"] == matched["level"].min()]
     eds = rows[rows["run"].str.replace("+EDS", "", regex=False) == rows["difference_to"]]
     eds = eds[~eds["run"].str.contains(" t ") & eds["denoiser"].str.startswith("u")]
     name = eds["run"].str.extract(" by (.*)")[0].fillna("ce")
-    return pd.DataFrame({"by": name, "gain": eds[f"{FID}_difference"], "se": eds[f"{FID}_difference_se"]})
+    return pd.DataFrame({"name": name, "gain": eds[f"{FID}_difference"], "se": eds[f"{FID}_difference_se"]})
 
 
 def _confidence(path: Path) -> tuple[str, float]:
