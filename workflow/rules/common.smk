@@ -63,7 +63,8 @@ for rule_name, grid in itertools.product(("sample_sweep", "measure_sweep"), GRID
         workflow.resource_settings.overwrite_threads,
     ):
         if rule_name in settings:
-            settings.setdefault(f"{rule_name}{grid}", settings[rule_name])
+            of_module = workflow.modifier.modify_rulename(f"{rule_name}{grid}")
+            settings.setdefault(of_module, settings[rule_name])
 # The runs that have jobs of their own.
 LONE_RUNS = [
     run
