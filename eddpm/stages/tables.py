@@ -16,6 +16,7 @@ from eddpm.config.settings import read_yaml
 from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.matched import matched_frame
 from eddpm.io.files import read_json, write_text
+from eddpm.io.names import listed
 from eddpm.reporting.matched import matched_cells
 from eddpm.reporting.outdated import Files
 from eddpm.reporting.published import COMPARED, comparison_cells, comparison_frame, read_published
@@ -103,8 +104,11 @@ def match_methods(
     for name, given in columns.items():
         check_count(f"--{name}s", given, len(runs), "runs")
     check_count("--replicates", replicates, len(metrics), "files of --metrics")
-    if len(baselines) % 2 or not set(baselines) <= set(methods):
-        raise ConfigError("--baselines: give the names of two of --methods for each difference")
+    if len(baselines) % 2:
+        raise ConfigError(f"--baselines: {len(baselines)} names; give two for each difference")
+    for name in baselines:
+        if name not in methods:
+            raise ConfigError(f"--baselines: {name!r} is none of --methods; known: {listed(dict.fromkeys(methods))}")
     measured = _measured(runs, metrics)
     sweeps, names = read_sweeps(pd.DataFrame({"run": runs, **columns}), measured, replicates)
     others: dict[str, list[str]] = {}

@@ -113,6 +113,18 @@ def test_methods_are_matched_at_each_level_and_the_caption_tells_their_images(pr
     assert "5,000 images of seed 1;" in made["caption"]
 
 
+def test_chosen_baselines_are_pairs_of_methods_and_the_caption_tells_of_them(project):
+    baselines = {EDS["run"]: [ROW["run"], EDS["run"]]}
+    plain, chosen = (
+        matched_methods(project(sweep__matched=MATCHED, sweep__baselines=given)) for given in ({}, baselines)
+    )
+    assert (plain["baselines"], chosen["baselines"]) == ([], [EDS["run"], ROW["run"], EDS["run"], EDS["run"]])
+    assert [" to the method that it names, or else to the first" in each["caption"] for each in (plain, chosen)] == [
+        False,
+        True,
+    ]
+
+
 def test_methods_are_matched_in_all_their_trainings_by_the_denoiser_of_the_row(project):
     made = matched_methods(project(ROW, sweep__matched=MATCHED, sweep__scales=[2], training_seeds=[1, 0]))
     assert made["runs"] == [f"{ROW['run']} at 2 with training_seed 1", f"{ROW['run']} at 2"]

