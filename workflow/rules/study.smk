@@ -1,17 +1,27 @@
 # The study of guidance rules: its parts are experiments of their own, each this workflow once more, as a module.
+import re
+
+from snakemake.exceptions import WorkflowError
+
 from eddpm.config import study
 
+# Each part takes as long to read as the project itself: they are there for commands that name the study, its rules or its
+# files, or those of a part. Snakemake knows its targets only once it has read this.
+NAMED = re.compile(
+    rf"(^|[=_])study([_:]|$)|/{re.escape(project.experiment)}(-|/study/)"
+)
+is_named = any(map(NAMED.search, sys.argv[1:]))
+
 try:
-    PARTS = study.parts_of(values, project.study) if project.study else {}
+    PARTS = study.parts_of(values, project.study) if project.study and is_named else {}
     if PARTS:
-        STUDY = study.Parts(
-            {part: load_project(of_part, part) for part, of_part in PARTS.items()}
-        )
+        projects = {part: each for part, (_, each) in PARTS.items()}
+        STUDY = study.Parts(projects, project.study)
 except EddpmError as error:
     print(f"eddpm: {error}", file=sys.stderr)
     sys.exit(2)
 
-for part, part_values in PARTS.items():
+for part, (part_values, _) in PARTS.items():
     name, prefix = f"study_{part}", f"study_{part}_"
 
     module:
@@ -53,3 +63,14 @@ if PARTS:
         input:
             rules.report_study.output,
             STUDY.tables,
+
+elif project.study:
+
+    def unread(wildcards):
+        raise WorkflowError(
+            "the parts of the study are not read; name the target `study` in the command"
+        )
+
+    rule study:
+        input:
+            unread,

@@ -1,0 +1,85 @@
+"""The target `study`: the parts of a study are planned, where a command names them, and no part of anything else."""
+
+import pytest
+import yaml
+from tiny import REPO
+from workspace import RUNS
+
+MATCHED = {"sweep": {"matched": {"accuracy": [0.9]}}}
+STUDY = {
+    "common": {"evaluation": {"metrics": ["accuracy", "fid", "recall", "density", "coverage", "authpct"]}},
+    "parts": {
+        "rules": MATCHED | {"runs": "runs.tsv"},
+        "mechanism": MATCHED | {"runs": "runs.tsv"},
+        "project": MATCHED | {"runs": "runs.tsv"},  # a name that the workflow itself has
+        "three-5": {"sweep": {"scales": [2], **MATCHED["sweep"]}, "dataset": {"num_classes": 5}},
+    },
+}
+OF_PART = "results/digits-three-5/tables/matched.csv"
+SETTINGS = "results/digits-three-5/dataset/settings.yaml"
+JOB = "study_three-5_freeze_settings:experiment=digits-three-5,part=dataset"
+
+
+@pytest.fixture
+def studied(workspace):
+    """A workspace whose project has a study."""
+    (workspace.folder / "study").mkdir()
+    (workspace.folder / "study/three-5.tsv").write_text(RUNS)
+    workspace.values["study"] = "study.yaml"
+    workspace.write_config()
+    write_study(workspace, STUDY)
+    return workspace
+
+
+def write_study(workspace, values: dict) -> None:
+    (workspace.folder / "study.yaml").write_text(yaml.safe_dump(values))
+
+
+def test_the_study_makes_the_matched_table_of_each_part_and_of_the_project_what_else_is_asked(studied):
+    run = "results/digits/runs/uadm5/metrics.json"
+    planned = studied.planned("study", run)
+    assert run in planned["measure_samples"]
+    assert not planned.keys() & {"sample_sweep", "match_methods"}
+    assert "results/digits/study/differences.md" in planned["report_study"]
+    for part in STUDY["parts"]:
+        assert f"results/digits-{part}/tables/matched.csv" in planned[f"study_{part}_match_methods"]
+        assert {path.split("/")[1] for path in planned[f"study_{part}_sample_sweep"]} == {f"digits-{part}"}
+    assert len(planned["study_three-5_measure_sweep"]) == len(planned["study_project_measure_sweep"]) / 2  # one scale
+
+
+@pytest.mark.parametrize(
+    ("rule", "file", "arguments"),
+    [
+        ("match_methods", OF_PART, ("--", OF_PART)),
+        # As Snakemake starts the job of a cluster.
+        ("freeze_settings", SETTINGS, ("--target-jobs", JOB, "--allowed-rules", JOB.partition(":")[0])),
+    ],
+    ids=["a file", "a job"],
+)
+def test_what_is_asked_of_one_part_is_planned_alone(studied, rule, file, arguments):
+    planned = studied.planned(*arguments)
+    assert file in planned[f"study_three-5_{rule}"]
+    assert not [rule for rule in planned if not rule.startswith("study_three-5_")]
+
+
+def test_a_mistake_in_a_part_ends_what_names_the_study_in_one_line_and_nothing_else(studied):
+    mistaken = {"runs": "runs.tsv", "sweep": {"num_image": 9}}
+    write_study(studied, STUDY | {"parts": STUDY["parts"] | {"project": mistaken}})
+    for target in ("study", "results/digits/study/gains.png"):
+        done = studied.snakemake("--dry-run", "--", target, check=False)
+        assert done.returncode == 2
+        told = [line for line in done.stderr.splitlines() if line.startswith("eddpm: ")]
+        assert told == ["eddpm: study.yaml: part 'project': sweep.num_image: unknown key; did you mean 'num_images'?"]
+    planned = studied.planned("all")
+    assert "match_methods" in planned
+    assert not [rule for rule in planned if rule.startswith("study")]
+    assert "study" in studied.snakemake("--list-target-rules").stdout.split()
+
+
+def test_another_workflow_that_takes_the_tables_of_a_study_unread_is_told_what_to_name(studied):
+    modules = f'module eddpm:\n    snakefile: "{REPO}/workflow/Snakefile"\nuse rule * from eddpm as eddpm_*\n'
+    mine = "rule mine:\n    default_target: True\n    input: rules.eddpm_study.input\n"
+    (studied.folder / "Snakefile").write_text(modules + mine)
+    done = studied.snakemake("--snakefile", "Snakefile", "--dry-run", check=False)
+    assert done.returncode == 1
+    assert "the parts of the study are not read; name the target `study` in the command" in done.stdout
