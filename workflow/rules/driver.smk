@@ -138,6 +138,13 @@ def refuse_bad_files():
         raise WorkflowError(str(error)) from None
 
 
+def refuse_unread_study(wildcards):
+    """In place of the inputs of `study`, where another workflow asks for them and the command does not name it."""
+    raise WorkflowError(
+        "the parts of the study are not read; name the target `study` in the command"
+    )
+
+
 # Said at every start, a dry run's too, while something is not there; what is stored elsewhere cannot be seen here.
 if workflow.is_main_process and not workflow.storage_settings.default_storage_provider:
     for line in not_here_yet(project):

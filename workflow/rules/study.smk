@@ -1,12 +1,10 @@
 # The study of guidance rules: its parts are experiments of their own, each this workflow once more, as a module.
 import re
 
-from snakemake.exceptions import WorkflowError
-
 from eddpm.config import study
 
-# Each part takes as long to read as the project itself: they are there for commands that name the study, its rules or its
-# files, or those of a part. Snakemake knows its targets only once it has read this.
+# Each part takes as long to read as the project itself: they are there for commands that name the study, its rules or
+# its files, or those of a part. Snakemake knows its targets only once it has read this.
 NAMED = re.compile(
     rf"(^|[=_])study([_:]|$)|/{re.escape(project.experiment)}(-|/study/)"
 )
@@ -66,11 +64,6 @@ if PARTS:
 
 elif project.study:
 
-    def unread(wildcards):
-        raise WorkflowError(
-            "the parts of the study are not read; name the target `study` in the command"
-        )
-
     rule study:
         input:
-            unread,
+            refuse_unread_study,
