@@ -62,6 +62,15 @@ def test_what_is_asked_of_one_part_is_planned_alone(studied, rule, file, argumen
     assert not [rule for rule in planned if not rule.startswith("study_three-5_")]
 
 
+def test_what_a_profile_says_of_a_rule_is_for_the_rules_of_the_parts(studied):
+    asked = ("--set-resources", "train_denoiser:gpu=3", "sample_sweep:gpu=3")
+    told = studied.snakemake("--dry-run", *asked, "--", "study").stdout
+    jobs = [job for job in told.split("\n\n") if "study_three-5_" in job]
+    for rule in ("train_denoiser", "sample_sweep"):
+        assert all("gpu=3" in job for job in jobs if f"rule study_three-5_{rule}:" in job)
+        assert any(f"rule study_three-5_{rule}:" in job for job in jobs)
+
+
 def test_a_mistake_in_a_part_ends_what_names_the_study_in_one_line_and_nothing_else(studied):
     mistaken = {"runs": "runs.tsv", "sweep": {"num_image": 9}}
     write_study(studied, STUDY | {"parts": STUDY["parts"] | {"project": mistaken}})

@@ -52,19 +52,26 @@ FIGURES = [
 
 
 # Of a rule, all jobs have as many outputs: the scales of a method share a job by a rule for each grid, whose name ends
-# with this. What a profile says of the first is for all.
-GRIDS = {
-    f"_{number}" if number > 1 else "": (scales, list(map(slug, methods)))
-    for number, (scales, methods) in enumerate(project.shared_sweeps.items(), 1)
-}
-for rule_name, grid in itertools.product(("sample_sweep", "measure_sweep"), GRIDS):
-    for settings in (
-        workflow.resource_settings.overwrite_resources,
-        workflow.resource_settings.overwrite_threads,
-    ):
-        if rule_name in settings:
-            of_module = workflow.modifier.modify_rulename(f"{rule_name}{grid}")
-            settings.setdefault(of_module, settings[rule_name])
+# with this.
+def grids_of(project):
+    return {
+        f"_{number}" if number > 1 else "": (scales, list(map(slug, methods)))
+        for number, (scales, methods) in enumerate(project.shared_sweeps.items(), 1)
+    }
+
+
+GRIDS = grids_of(project)
+# What a profile says of a rule is for all of them, and for the rules of a study's parts. Snakemake reads it with the first
+# rule, so this comes before any.
+for settings in (
+    workflow.resource_settings.overwrite_resources,
+    workflow.resource_settings.overwrite_threads,
+):
+    for rule_name, of_rule in dict(settings).items():
+        for prefix, each in {"": project, **PREFIXES}.items():
+            is_sweep = rule_name in ("sample_sweep", "measure_sweep")
+            for grid in grids_of(each) if is_sweep else [""]:
+                settings.setdefault(f"{prefix}{rule_name}{grid}", of_rule)
 # The runs that have jobs of their own.
 LONE_RUNS = [
     run

@@ -1,23 +1,4 @@
 # The study of guidance rules: its parts are experiments of their own, each this workflow once more, as a module.
-import re
-
-from eddpm.config import study
-
-# Each part takes as long to read as the project itself: they are there for commands that name the study, its rules or
-# its files, or those of a part. Snakemake knows its targets only once it has read this.
-NAMED = re.compile(
-    rf"(^|[=_])study([_:]|$)|/{re.escape(project.experiment)}(-|/study/)"
-)
-is_named = any(map(NAMED.search, sys.argv[1:]))
-
-try:
-    PARTS = study.parts_of(values, project.study) if project.study and is_named else {}
-    if PARTS:
-        projects = {part: each for part, (_, each) in PARTS.items()}
-        STUDY = study.Parts(projects, project.study)
-except EddpmError as error:
-    print(f"eddpm: {error}", file=sys.stderr)
-    sys.exit(2)
 
 for part, (part_values, _) in PARTS.items():
     name, prefix = f"study_{part}", f"study_{part}_"
