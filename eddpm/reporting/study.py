@@ -130,7 +130,7 @@ def plot_bands(sweep: pd.DataFrame, measures: Sequence[str], denoisers: dict[str
                 axis.plot(x, y, label=_label(str(method)), markersize=3, **style)
                 axis.fill_between(x, y - error, y + error, color=style["color"], alpha=0.12, linewidth=0)
             axis.set(xlabel=title("accuracy"), title=title(measure))
-            if measure.endswith("fid"):
+            if (members[measure] > members[f"{measure}_se"]).all():  # not where a band reaches 0
                 axis.set_yscale("log")
         line[-1].legend(fontsize=6.5, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
