@@ -15,6 +15,7 @@ EXPERIMENTS = sorted(path.parent.name for path in (REPO / "config").glob("*/conf
 
 MARKS = "<!-- table: {} -->\n<!-- end -->\n"
 BLOCK = re.compile(r"<!-- table: (\w+) -->\n(.*?)<!-- end -->", re.DOTALL)
+STUDY = REPO / "docs/guidance-study.md"
 
 
 def rows_of(document: str) -> Iterator[list[str]]:
@@ -33,11 +34,13 @@ def test_readme_shows_numbers_of_the_table_that_docs_hold():
 
 
 @pytest.mark.parametrize(
-    ("document", "least"), [("README.md", 4), ("docs/digits/README.md", 10), ("docs/ablations.md", 6)]
+    ("document", "least"),
+    [("README.md", 4), ("docs/digits/README.md", 10), ("docs/ablations.md", 6), ("docs/guidance-study.md", 10)],
 )
 def test_numbers_that_the_text_quotes_are_in_its_tables(document, least):
     text = (REPO / document).read_text()
-    cells = {f"{float(cell):.3f}" for _, table in BLOCK.findall(text) for cell in re.findall(r"\d+\.\d{3,}", table)}
+    tables = BLOCK.findall(text) + (BLOCK.findall(STUDY.read_text()) if document == "README.md" else [])
+    cells = {f"{float(cell):.3f}" for _, table in tables for cell in re.findall(r"\d+\.\d{3,}", table)}
     quoted = re.findall(r"(?<![\d.])\d\.\d{3}(?!\d)", BLOCK.sub("", text))
     assert len(quoted) >= least
     assert set(quoted) <= cells
@@ -52,13 +55,16 @@ def test_an_order_of_methods_is_told_where_a_table_matches_them_alone():
         assert "<!-- table: matched -->" in text or not_compared
 
 
-def test_the_readme_names_a_difference_and_its_error_as_the_matched_table_has_them():
-    text = (REPO / "README.md").read_text()
-    table = dict(BLOCK.findall(text))["matched"]
-    differences = re.findall(r"-?\d+\.\d+ ± \d+\.\d+", "\n".join(re.findall(r"^\|.*minus.*$", table, re.MULTILINE)))
-    told = re.findall(r"-?\d+\.\d+ ± \d+\.\d+", BLOCK.sub("", text))
-    assert len(told) >= 2
-    assert set(told) <= set(differences)
+@pytest.mark.parametrize("document", ["README.md", "docs/guidance-study.md"])
+def test_a_difference_and_its_error_are_told_as_a_table_has_them(document):
+    text = (REPO / document).read_text()
+    tables = BLOCK.findall(text) + BLOCK.findall(STUDY.read_text())
+    differences = re.findall(r"(-?\d+\.\d+) ?± ?(\d+\.\d+)", "\n".join(table for _, table in tables))
+    told = re.findall(r"(-?\d+\.\d+)\s±\s(\d+\.\d+)", BLOCK.sub("", text))
+    assert len(told) >= 4
+    assert {(value.lstrip("-"), error) for value, error in told} <= {
+        (value.lstrip("-"), error) for value, error in differences
+    }
 
 
 @pytest.mark.parametrize("experiment", sorted(path.parent.name for path in (REPO / "docs").glob("*/runs.tsv")))
