@@ -30,7 +30,7 @@ def report_study(
     counts: Annotated[list[int], "these numbers"],
     traces: Annotated[list[Path], "trace.csv of each scale of the rules with a classifier, of one training"],
     methods: Annotated[list[str], "the rule of each trace"],
-    scales: Annotated[list[float], "its scale"],
+    at: Annotated[list[float], "its scale"],
     out: Annotated[Path, "a folder"],
 ) -> None:
     """Write differences.csv and .md, gains.csv, and the figures fronts, intervals, gains and trace of a study.
@@ -39,7 +39,7 @@ def report_study(
     without, by each classifier, and for each number of classes.
     """
     check_count("--counts", counts, len(classes), "tables of --classes")
-    for option, given in (("--methods", methods), ("--scales", scales)):
+    for option, given in (("--methods", methods), ("--at", at)):
         check_count(option, given, len(traces), "files of --traces")
     matched = read_csv(rules)
     frame = differences(matched, measures)
@@ -62,7 +62,7 @@ def report_study(
     _draw(plot_bands(read_csv(sweep), measures[:3], denoisers), out / "fronts.png")
     _draw(plot_intervals(of_parts), out / "intervals.png")
     _draw(plot_gains(by_confidence, by_classes), out / "gains.png")
-    nearest = _nearest(matched, pd.DataFrame({"run": methods, "at": scales, "path": traces}))
+    nearest = _nearest(matched, pd.DataFrame({"run": methods, "at": at, "path": traces}))
     _draw(plot_trace({run: read_csv(path) for run, path in nearest.items()}), out / "trace.png")
 
 

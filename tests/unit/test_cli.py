@@ -26,7 +26,7 @@ METRICS = {
 GIVEN = {"start": ["0"], "stop": ["2"], "batch-size": ["2"], "caption": ["A caption"], "figure": ["fronts"]}
 GIVEN |= {"labels": [], "resize": ["clean"], "nearest-neighbours": ["3"], "replicates": ["2"]}
 GIVEN |= {"trainings": ["0"], "scales": [], "workers": ["1"], "microbatch": ["2"], "threads": ["1"]}
-GIVEN |= {"weights-sha256": ["0" * 64], "costs": ["shown"]}
+GIVEN |= {"weights-sha256": ["0" * 64], "costs": ["shown"], "baselines": [], "counts": ["2"], "at": ["1"]}
 FORMATS = ["--csv=a", "--md=a", "--tex=a"]
 SETTINGS = [verb for verb in VERBS if "settings" in inspect.signature(stage_of(verb)).parameters]
 
@@ -131,7 +131,7 @@ def test_a_value_may_begin_with_a_dash_after_an_equals_sign():
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_input_that_does_not_exist_is_one_line_naming_it_and_nothing_is_written(verb, tmp_path, capsys):
-    inputs = ("settings", "metrics", "inputs", "source", "samples", "config")
+    inputs = ("settings", "metrics", "rules", "inputs", "source", "samples", "config")
     first = next(option for option in options(verb) if option in inputs)
     assert mistake(command(verb, tmp_path), capsys).startswith(f"{tmp_path / first}.missing: ")
     assert list(tmp_path.iterdir()) == []

@@ -35,7 +35,7 @@ if PARTS:
             "python -m eddpm report-study --rules {input.rules} --sweep {input.sweep} --measures {params.measures}"
             " --mechanism {input.mechanism} --noise-levels {input.noise_levels}"
             " --classes {input.classes} --counts {params.counts}"
-            " --traces {input.traces} --methods {params.methods:q} --scales {params.scales}"
+            " --traces {input.traces} --methods {params.methods:q} --at {params.scales}"
             " --out {params.out} > {log} 2>&1"
 
     rule study:
