@@ -67,11 +67,11 @@ for settings in (
     workflow.resource_settings.overwrite_resources,
     workflow.resource_settings.overwrite_threads,
 ):
-    for rule_name, of_rule in dict(settings).items():
+    for rule_name, asked in dict(settings).items():
         for prefix, each in {"": project, **PREFIXES}.items():
             is_sweep = rule_name in ("sample_sweep", "measure_sweep")
             for grid in grids_of(each) if is_sweep else [""]:
-                settings.setdefault(f"{prefix}{rule_name}{grid}", of_rule)
+                settings.setdefault(f"{prefix}{rule_name}{grid}", asked)
 # The runs that have jobs of their own.
 LONE_RUNS = [
     run
