@@ -237,7 +237,7 @@ class Project(Settings):
 
     def sample(self, run: str) -> SampleConfig:
         """The settings of a run; at the best scale, which is not known yet, with scale 0."""
-        return self.sample_row(self.all_runs[run], f"run '{self.all_runs[run].run}'")
+        return self.sample_row(row := self.all_runs[run], f"run '{row.run}'")
 
     def sample_row(self, row: Run, place: str) -> SampleConfig:
         """`sample` of any row. Raises ConfigError, naming `place`, where its columns do not go together."""

@@ -41,7 +41,7 @@ _MEASURED = {
 }
 
 
-def _subplots(rows: int, columns: int, size: tuple[float, float], **grid: float) -> tuple[Figure, np.ndarray]:
+def new_figure(rows: int, columns: int, size: tuple[float, float], **grid: float) -> tuple[Figure, np.ndarray]:
     """A figure of `size` inches and its axes (rows, columns), laid out by matplotlib unless `grid` says how.
 
     Not pyplot's, whose figures are of the backend that the environment asks for: these are only ever saved.
@@ -58,14 +58,14 @@ def plot_samples(images: dict[str, np.ndarray]) -> Figure:
     """
     size = max(pictures.shape[1] for pictures in images.values())
     shown, gap = (20 if size <= 32 else 8), max(1, size // 32)
-    labels = 0.08 * max(len(_label(method)) for method in images) + 0.1  # inches, of 9
+    labels = 0.08 * max(len(legible(method)) for method in images) + 0.1  # inches, of 9
     height = (9 - labels) / shown + 0.08
     grid = {"left": labels / 9, "right": 1, "bottom": 0, "top": 1, "hspace": 0}
-    figure, axes = _subplots(len(images), 1, (9, height * len(images)), **grid)
+    figure, axes = new_figure(len(images), 1, (9, height * len(images)), **grid)
     for axis, (method, pictures) in zip(axes[:, 0], images.items(), strict=True):
         row = np.pad(pictures[:shown], [(0, 0), (0, gap), (0, gap), (0, 0)], constant_values=255)
         axis.imshow(np.concatenate(list(row), axis=1).squeeze(), cmap="gray", vmin=0, vmax=255)
-        axis.set_ylabel(_label(method), rotation=0, ha="right", va="center", fontsize=8)
+        axis.set_ylabel(legible(method), rotation=0, ha="right", va="center", fontsize=8)
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
     return figure
@@ -91,7 +91,7 @@ def plot_trace(traces: dict[str, pd.DataFrame], denoisers: dict[str, str] | None
     """
     denoisers = denoisers or dict.fromkeys(traces, "")
     rows = list(dict.fromkeys(denoisers[method] for method in traces))
-    figure, axes = _subplots(len(rows), len(_TRACED), (12, 2.7 * len(rows)))
+    figure, axes = new_figure(len(rows), len(_TRACED), (12, 2.7 * len(rows)))
     for row, denoiser in zip(axes, rows, strict=True):
         members = {method: frame for method, frame in traces.items() if denoisers[method] == denoiser}
         for axis, (quantity, label) in zip(row, _TRACED.items(), strict=True):
@@ -105,7 +105,7 @@ def plot_trace(traces: dict[str, pd.DataFrame], denoisers: dict[str, str] | None
     return figure
 
 
-def _label(name: str, most: int = 60) -> str:
+def legible(name: str, most: int = 60) -> str:
     """A name as it is, for a figure: with no formula between dollars, and in the middle shortened."""
     return shortened(name, most).replace("$", r"\$")
 
@@ -128,7 +128,7 @@ def plot_noise_levels(levels: dict[str, pd.DataFrame]) -> Figure:
 
     A frame has a row per level with t_from, t_to (not included), accuracy, confidence, entropy, ece and gradient_norm.
     """
-    figure, axes = _subplots(1, len(_MEASURED), (14, 2.7))
+    figure, axes = new_figure(1, len(_MEASURED), (14, 2.7))
     for axis, (quantity, label) in zip(axes[0], _MEASURED.items(), strict=True):
         lines = {name: ((rows["t_from"] + rows["t_to"] - 1) / 2, rows[quantity]) for name, rows in levels.items()}
         _plot_along_t(axis, lines, label, log=quantity.endswith("norm"))
@@ -139,7 +139,7 @@ def plot_noise_levels(levels: dict[str, pd.DataFrame]) -> Figure:
 def _plot_along_t(axis: Axes, lines: dict[str, tuple[pd.Series, pd.Series]], label: str, log: bool) -> None:
     """Lines of (t, value) by name, with noise on the left, as a sampler goes."""
     for style, (name, (t, values)) in zip(cycle(_STYLES), lines.items(), strict=False):
-        axis.plot(t, values, label=_label(name), markersize=3, markevery=max(1, len(t) // 25), **style)
+        axis.plot(t, values, label=legible(name), markersize=3, markevery=max(1, len(t) // 25), **style)
     axis.set(xlabel="timestep t", title=label)
     axis.invert_xaxis()
     if log and any((values > 0).any() for _, values in lines.values()):  # not where all guidance is nothing
@@ -164,7 +164,7 @@ def plot_scales(sweep: pd.DataFrame) -> Figure:
         axis.set_xticks(scales, [f"{scale:g}" for scale in scales])
         axis.minorticks_off()
         if f"{metric}_se" in sweep:
-            for style, _, line in _lines(sweep):
+            for style, _, line in styled_lines(sweep):
                 errors = {"yerr": line[f"{metric}_se"], "ecolor": style["color"], "elinewidth": 0.8}
                 axis.errorbar(line["scale"], line[metric], fmt="none", **errors)
     return figure
@@ -179,7 +179,7 @@ def plot_precision_recall(sweep: pd.DataFrame) -> Figure:
     offset = {"xytext": (3, 3), "textcoords": "offset points"}
     for axis, (x, y) in zip(figure.axes, pairs, strict=False):
         axis.margins(0.08)
-        for _, _, line in _lines(sweep.dropna(subset=[x, y])):
+        for _, _, line in styled_lines(sweep.dropna(subset=[x, y])):
             for _, end in line.iloc[sorted({0, len(line) - 1})].iterrows():
                 axis.annotate(f"{end['scale']:g}", (end[x], end[y]), fontsize=6, color="0.2", **offset)
     figure.legends[0].set_title("at the ends of a line: its guidance scale", {"size": 7})
@@ -193,11 +193,11 @@ def _plot_curves(sweep: pd.DataFrame, pairs: list[tuple[str, str]]) -> Figure:
     columns = min(3, len(pairs))
     rows = math.ceil(len(pairs) / columns)
     height = 3.2 * rows + 0.15 * math.ceil(sweep["method"].nunique() / columns) + 0.2
-    figure, axes = _subplots(rows, columns, (4 * columns, height))
+    figure, axes = new_figure(rows, columns, (4 * columns, height))
     for axis, (x, y) in zip(axes.flat, pairs, strict=False):
-        for style, method, line in _lines(sweep):
+        for style, method, line in styled_lines(sweep):
             label = method if line[y].notna().any() else f"{method} ({MISSING})"
-            axis.plot(line[x], line[y], label=_label(label), markersize=4, **style)
+            axis.plot(line[x], line[y], label=legible(label), markersize=4, **style)
         axis.set(xlabel="guidance scale" if x == "scale" else title(x), title=title(y))
     for axis in axes.flat[len(pairs) :]:
         axis.set_axis_off()
@@ -206,7 +206,7 @@ def _plot_curves(sweep: pd.DataFrame, pairs: list[tuple[str, str]]) -> Figure:
     return figure
 
 
-def _lines(sweep: pd.DataFrame) -> Iterator[tuple[dict[str, str], str, pd.DataFrame]]:
+def styled_lines(sweep: pd.DataFrame) -> Iterator[tuple[dict[str, str], str, pd.DataFrame]]:
     """The style, name and rows of each method by rising scale."""
     for style, (method, line) in zip(cycle(_STYLES), sweep.groupby("method", sort=False), strict=False):
         yield style, method, line.sort_values("scale")

@@ -2,8 +2,10 @@
 
 import json
 import os
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,9 @@ from eddpm.errors import ArtifactError
 from eddpm.io.batches import ImageFile
 from eddpm.io.filekinds import refuse_impostor
 from eddpm.io.files import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def plot_figure(
@@ -26,10 +31,7 @@ def plot_figure(
     """Draw a figure of FIGURES: from an npz of samples, a csv of a trace or a jsonl of noise levels per label, or from
     the csv of a sweep, which needs no labels.
     """
-    # A notebook's backend goes on to what is started there, where matplotlib cannot even be imported with it.
-    os.environ["MPLBACKEND"] = "Agg"
-    from eddpm.reporting import plots
-
+    plots = drawing("plots")
     draw, kind = getattr(plots, f"plot_{figure}"), FIGURES[figure].inputs
     if kind != "sweep" and len(labels) != len(inputs):
         raise ArtifactError(f"--labels: {len(labels)} for {len(inputs)} inputs; give one each, in the same order")
@@ -38,9 +40,21 @@ def plot_figure(
         raise ArtifactError(f"--denoisers: {len(denoisers)} for {len(labels)} labels; give one each, or none")
     panels = [dict(zip(labels, denoisers, strict=True))] if denoisers else []
     drawn = draw(pd.concat(contents) if kind == "sweep" else dict(zip(labels, contents, strict=True)), *panels)
-    for path, suffix in ((png, "png"), (pdf, "pdf")):
-        with atomic(path) as temporary:
-            drawn.savefig(temporary, format=suffix, dpi=150, metadata={"CreationDate": None} if suffix == "pdf" else {})
+    save(drawn, png, "png")
+    save(drawn, pdf, "pdf")
+
+
+def drawing(module: str) -> ModuleType:
+    """A module of eddpm.reporting that draws."""
+    # A notebook's backend goes on to what is started there, where matplotlib cannot even be imported with it.
+    os.environ["MPLBACKEND"] = "Agg"
+    return import_module(f"eddpm.reporting.{module}")
+
+
+def save(figure: "Figure", path: Path, suffix: str, dpi: int = 150) -> None:
+    """The figure as a file of that kind, with no date."""
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format=suffix, dpi=dpi, metadata={"CreationDate": None} if suffix == "pdf" else {})
 
 
 def _first_images(path: Path) -> np.ndarray:

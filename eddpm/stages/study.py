@@ -5,14 +5,12 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from eddpm.io.files import atomic, write_text
-from eddpm.reporting.plots import plot_trace
-from eddpm.reporting.study import FID, difference_cells, differences, plot_bands, plot_gains, plot_intervals
+from eddpm.io.files import write_text
+from eddpm.reporting.study import FID, at_lowest_level, difference_cells, differences
 from eddpm.reporting.tables import pipe_table
 from eddpm.stages import check_count
-from eddpm.stages.figures import read_csv, read_levels
+from eddpm.stages.figures import drawing, read_csv, read_levels, save
 
 _NOTE = (
     "Differences at equal accuracy, from the same noise, with one standard error over images and training seeds."
@@ -25,7 +23,9 @@ def report_study(
     sweep: Annotated[Path, "tables/sweep.csv of the same"],
     measures: Annotated[list[str], "the metrics that are compared, pixels/fid the first"],
     mechanism: Annotated[Path, "tables/matched.csv of intervals, 'ROW t LOW-HIGH', and classifiers, 'ROW by NAME'"],
-    noise_levels: Annotated[list[Path], "noise_levels.jsonl of these classifiers, in folders of their names"],
+    noise_levels: Annotated[
+        list[Path], "noise_levels.jsonl of these classifiers, in folders of their names; first ROW's"
+    ],
     classes: Annotated[list[Path], "tables/matched.csv of each number of classes"],
     counts: Annotated[list[int], "these numbers"],
     traces: Annotated[list[Path], "trace.csv of each scale of the rules with a classifier, of one training"],
@@ -50,45 +50,47 @@ def report_study(
     write_text(out / "differences.md", "\n".join(texts))
 
     of_parts = read_csv(mechanism)
-    by_confidence = _gains(of_parts)
-    by_confidence["x"] = by_confidence["name"].map(dict(map(_confidence, noise_levels)))
-    by_classes = pd.concat(_gains(read_csv(path)).assign(x=count) for path, count in zip(classes, counts, strict=True))
-    by_classes["name"] = by_classes["x"].astype(str)
+    confidences = dict(map(_confidence, noise_levels))
+    by_confidence = _gains(of_parts, own=next(iter(confidences)))
+    by_confidence["x"] = by_confidence["name"].map(confidences)
+    of_classes = zip(classes, counts, strict=True)
+    by_classes = pd.concat(_gains(read_csv(path), own="").assign(name=str(n), x=n) for path, n in of_classes)
     both = {"classifier": by_confidence, "number of classes": by_classes}
     gains = pd.concat(both, names=["by"]).droplevel(1).reset_index()[["by", "name", "x", "gain", "se"]]
     write_text(out / "gains.csv", gains.to_csv(index=False))
 
     denoisers = dict(zip(matched["run"], matched["denoiser"], strict=True))
-    _draw(plot_bands(read_csv(sweep), measures[:3], denoisers), out / "fronts.png")
-    _draw(plot_intervals(of_parts), out / "intervals.png")
-    _draw(plot_gains(by_confidence, by_classes), out / "gains.png")
     nearest = _nearest(matched, pd.DataFrame({"run": methods, "at": at, "path": traces}))
-    _draw(plot_trace({run: read_csv(path) for run, path in nearest.items()}), out / "trace.png")
+    plots = drawing("study_plots")
+    figures = {
+        "fronts": plots.plot_bands(read_csv(sweep), measures[:3], denoisers),
+        "intervals": plots.plot_intervals(of_parts),
+        "gains": plots.plot_gains(by_confidence, by_classes),
+        "trace": drawing("plots").plot_trace({run: read_csv(path) for run, path in nearest.items()}),
+    }
+    for name, figure in figures.items():
+        save(figure, out / f"{name}.png", "png", dpi=110)
 
 
 def _nearest(matched: pd.DataFrame, traces: pd.DataFrame) -> dict[str, Path]:
     """By rule, the trace of the scale that is nearest to where the rule reaches the lowest level."""
-    rows = matched[matched["level"] == matched["level"].min()].drop_duplicates("run").dropna(subset=["scale"])
+    rows = at_lowest_level(matched).drop_duplicates("run").dropna(subset=["scale"])
     both = traces.merge(rows[["run", "scale"]], on="run")
     both["distance"] = np.log(both["at"] / both["scale"]).abs()
     nearest = both.loc[both.groupby("run", sort=False)["distance"].idxmin()]
     return dict(zip(nearest["run"] + " at " + nearest["at"].map("{:g}".format), nearest["path"], strict=True))
 
 
-def _gains(matched: pd.DataFrame) -> pd.DataFrame:
-    """The gain of EDS at the lowest level, and its error, by name: that behind ' by ', or ce where there is none."""
-    rows = matched[matched["level"] == matched["level"].min()]
+def _gains(matched: pd.DataFrame, own: str) -> pd.DataFrame:
+    """The gain of EDS with the first denoiser at the lowest level, and its error, by the name of the classifier: that
+    behind ' by ', or `own` where there is none."""
+    rows = at_lowest_level(matched)
     eds = rows[rows["run"].str.replace("+EDS", "", regex=False) == rows["difference_to"]]
-    eds = eds[~eds["run"].str.contains(" t ") & eds["denoiser"].str.startswith("u")]
-    name = eds["run"].str.extract(" by (.*)")[0].fillna("ce")
+    eds = eds[~eds["run"].str.contains(" t ") & (eds["denoiser"] == rows["denoiser"].iloc[0])]
+    name = eds["run"].str.extract(" by (.*)")[0].fillna(own)
     return pd.DataFrame({"name": name, "gain": eds[f"{FID}_difference"], "se": eds[f"{FID}_difference_se"]})
 
 
 def _confidence(path: Path) -> tuple[str, float]:
     """The name of a classifier, and its mean confidence over the noise levels, of its noise_levels.jsonl."""
     return path.parent.name, float(read_levels(path)["confidence"].mean())
-
-
-def _draw(figure: Figure, path: Path) -> None:
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)

@@ -1,5 +1,4 @@
 # Functions that name a rule's inputs, and its demands.
-import itertools
 import re
 
 from eddpm.config import outputs, paths

@@ -93,7 +93,8 @@ rule match_methods:
         ),
     shell:
         "python -m eddpm match-methods --runs {params.runs:q} --methods {params.methods:q}"
-        " --denoisers {params.denoisers:q} --trainings {params.trainings} --levels {params.levels:q} --baselines {params.baselines:q}"
+        " --denoisers {params.denoisers:q} --trainings {params.trainings} --levels {params.levels:q}"
+        " --baselines {params.baselines:q}"
         " --metrics {input.metrics} --replicates {input.replicates} --caption={params.caption:q}"
         " --csv {output.csv} --md {output.md} --tex {output.tex} --html {output.html} > {log} 2>&1"
 

@@ -29,7 +29,9 @@ if PARTS:
             **STUDY.params,
             out=f"results/{project.experiment}/study",
             code=checksums(
-                REPO / "eddpm/reporting/study.py", REPO / "eddpm/stages/study.py"
+                REPO / "eddpm/reporting/study.py",
+                REPO / "eddpm/reporting/study_plots.py",
+                REPO / "eddpm/stages/study.py",
             ),
         shell:
             "python -m eddpm report-study --rules {input.rules} --sweep {input.sweep} --measures {params.measures}"

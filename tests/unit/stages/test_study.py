@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -119,3 +121,8 @@ def test_the_report_has_gains_by_classifier_and_by_classes_and_every_figure(tmp_
     assert gains[2:] == [["number of classes", "2", 2.0, -0.196, 0.1]]
     assert {path.stem for path in tmp_path.glob("*.png")} == {"fronts", "intervals", "gains", "trace"}
     assert "for all 9 differences of this table" in (tmp_path / "differences.md").read_text()
+
+
+def test_the_verb_is_there_without_matplotlib_which_a_backend_left_by_a_notebook_would_stop():
+    found = "import eddpm.stages.study, sys; print('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", found], capture_output=True, text=True, check=True).stdout == "False\n"
