@@ -10,6 +10,7 @@ from eddpm.config.project import Project
 from eddpm.config.projectfile import find, load_project
 from eddpm.config.runs import Run
 from eddpm.config.settings import Name, Settings, merged, parse_settings, read_yaml
+from eddpm.config.userpaths import UserPath
 from eddpm.errors import ConfigError
 
 # In results/EXPERIMENT/study/.
@@ -19,6 +20,7 @@ FILES = ("differences.csv", "differences.md", "gains.csv", "fronts.png", "interv
 class Study(Settings):
     """Changes to a project file: those that all parts have, and those of each part."""
 
+    like: UserPath | None = None  # another study, which this one changes
     common: dict[str, Any] = Field(default_factory=dict)
     parts: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
 
@@ -31,7 +33,13 @@ def parts_of(values: dict[str, Any], file: str) -> dict[str, tuple[dict[str, Any
     named after the file. Raises ConfigError on a mistake in the study file, in a part, or in its table of runs.
     """
     path = find(file)
-    study = parse_settings(Study, read_yaml(path), str(path))
+    contents = read_yaml(path)
+    if isinstance(like := contents.get("like"), str):
+        other = read_yaml(find(like))
+        if "like" in other:
+            raise ConfigError(f"{path}: like: '{like}' is like another study itself; name a whole one")
+        contents = merged(other, contents)
+    study = parse_settings(Study, contents, str(path))
     found = {}
     for part, changes in study.parts.items():
         place = f"{path}: part '{part}'"

@@ -54,6 +54,20 @@ def test_changes_of_all_parts_come_first_then_its_own_and_null_takes_a_key_away(
     assert yaml.safe_dump(project) == before
 
 
+def test_a_study_that_is_like_another_changes_it_once(tmp_path, project):
+    other = tmp_path / "other.yaml"
+    parts_of_other = {"a": {"sweep": {"num_images": 50, **MATCHED["sweep"]}}, "b": MATCHED}
+    other.write_text(yaml.safe_dump({"common": {"ablations": None}, "parts": parts_of_other}))
+    found = parts(tmp_path, project, like=str(other), parts={"a": {"sweep": {"seed": 7}}, "b": None})
+    assert list(found) == ["a"]
+    assert (found["a"].sweep.seed, found["a"].sweep.num_images, found["a"].ablations) == (7, 50, {})
+    other.write_text(yaml.safe_dump({"like": "a.yaml", "parts": parts_of_other}))
+    with pytest.raises(ConfigError, match=r"study.yaml: like: '.*other.yaml' is like another study itself; name a"):
+        parts(tmp_path, project, like=str(other), parts={})
+    with pytest.raises(ConfigError, match=r"^gone.yaml: cannot be read \("):
+        parts(tmp_path, project, like="gone.yaml", parts={})
+
+
 @pytest.mark.parametrize(
     ("study", "message"),
     [
