@@ -2,7 +2,7 @@
 
 A stand-in hands its arguments, folder, environment and open files to the process that serves them, and ends with the
 exit code of the fork. A kill does not reach the fork: tests that kill start the real programs, or look for the
-forks (`faults/experiment.py`).
+forks (`faults/experiment.py`), children of the process whose number is in the file `pid`.
 
     with serving(folder) as programs:  # a folder for PATH
         ...
@@ -82,6 +82,7 @@ def serve(folder: Path) -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{folder}/socket")
     listener.listen()
+    (folder / "pid").write_text(str(os.getpid()))
     print("ready", flush=True)
     while True:
         ready, _, _ = select.select([listener, sys.stdin], [], [])

@@ -92,7 +92,7 @@ def _digest(path: Path) -> str:
 
 def end(driver: subprocess.Popen, programs: Path, number: signal.Signals) -> None:
     """Send a signal, and wait until no process of the run is left."""
-    (server,) = [child for child in psutil.Process().children() if str(programs) in child.cmdline()]
+    server = psutil.Process(int((programs / "pid").read_text()))
     first, *others = sorted(server.children(), key=psutil.Process.create_time) or [psutil.Process(driver.pid)]
     if number == signal.SIGKILL:
         driver.kill()

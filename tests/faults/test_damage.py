@@ -88,7 +88,8 @@ def unfinished(tmp_path_factory, forks) -> dict[str, bytes]:
     experiment = Experiment(tmp_path_factory.mktemp("observed") / "project", forks)
     driver, seen = experiment.start(), {}
     while driver.poll() is None:
-        for path in (experiment.folder / "results").rglob("*"):
+        walk = os.walk(experiment.folder / "results")  # which passes over a folder that has just gone
+        for path in (Path(folder, name) for folder, _, names in walk for name in names):
             if path.name == "unfinished.pt" or (path.parent.suffix == ".unfinished" and path.suffix == ".npz"):
                 keep(path, seen, experiment.folder)
         time.sleep(0.002)
