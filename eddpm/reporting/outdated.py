@@ -118,10 +118,12 @@ class Files:
                 yield at(paths.RUN_SETTINGS, run=run), [choice, *sweep], partial(self._other_grid, run)
 
     def _sampled_from(self, run: str) -> list[str]:
-        """The settings of a run and the weights of its denoiser, and of its classifier if there is one."""
-        row, weights = self._project.all_runs[run], partial(weights_file, self._project)
-        classifier = [weights("classifiers", row.classifier)] if row.classifier else []
-        return [self.at(paths.RUN_SETTINGS, run=run), weights("denoisers", row.denoiser), *classifier]
+        """The settings of a run and the weights of its denoiser, its classifier, and the other denoiser of a pair."""
+        row = self._project.all_runs[run]
+        other = self._project.other_denoiser(row)
+        named = [("denoisers", row.denoiser), ("classifiers", row.classifier), ("denoisers", other)]
+        weights = [weights_file(self._project, kind, name) for kind, name in named if name]
+        return [self.at(paths.RUN_SETTINGS, run=run), *weights]
 
     def _config(self, run: str) -> SampleConfig | None:
         """The settings of a run; None while its scale is not chosen."""

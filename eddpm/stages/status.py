@@ -3,7 +3,7 @@
 import csv
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Annotated, NamedTuple
@@ -12,16 +12,18 @@ from tabulate import tabulate
 
 from eddpm.config import paths
 from eddpm.config.jobs import SamplingJob, sampling_job
-from eddpm.config.outputs import runs_of
+from eddpm.config.outputs import runs_of, tables_of
 from eddpm.config.project import Project
 from eddpm.config.projectfile import load_project
 from eddpm.config.settings import read_yaml
+from eddpm.config.study import parts_of
 from eddpm.errors import ArtifactError
 from eddpm.io.arrays import image_numbers
 from eddpm.io.names import listed
 from eddpm.reporting.outdated import Files, other_identity
 from eddpm.stages import ProjectFile
 
+STUDY = "study"  # the target of all parts
 COLUMNS = ("run", "images", "images/s", "hours", "hours left", "GB left", "failed")
 LOG_TAIL = 16_384  # bytes
 
@@ -41,17 +43,23 @@ class Progress(NamedTuple):
 
 def status(
     config: ProjectFile,
-    targets: Annotated[Sequence[str], "named ones: all, ablations, ablation_NAME (all)"] = ("all",),
+    targets: Annotated[Sequence[str], "named ones: all, ablations, ablation_NAME, study (all)"] = ("all",),
 ) -> None:
     """Print a row per run: images, images per second, job-hours so far and left, disk; then the errors of failed jobs.
 
-    The runs are those in the tables of named targets, such as `all`.
+    The runs are those in the tables of named targets, such as `all`. Of `study`, each part has a row of its sweep.
     """
-    project = load_project(read_yaml(config), str(config))
-    files = Files(project)
-    wanted = dict.fromkeys(run for target in targets for run in runs_of(project, target))
-    runs = {run: progress(project, files, run) for run in wanted}
-    rows = [_row(name, [run]) for name, run in runs.items()] + [_row("all of these", list(runs.values()))]
+    values = read_yaml(config)
+    project = load_project(values, str(config))
+    parts = parts_of(values, project.study) if project.study and STUDY in targets else {}
+    named = [target for target in targets if not (parts and target == STUDY)]
+    runs = _progress(project, dict.fromkeys(run for target in named for run in runs_of(project, target)))
+    rows = [_row(name, [run]) for name, run in runs.items()]
+    for part, (_, each) in parts.items():
+        of_part = _progress(each, tables_of(each)["sweep"].runs)
+        rows.append(_row(f"{STUDY}: {part}", list(of_part.values())))
+        runs |= {f"{part}: {name}": run for name, run in of_part.items()}
+    rows.append(_row("all of these", list(runs.values())))
     print(tabulate(rows, COLUMNS, colalign=("left", *["right"] * 6), disable_numparse=True))
     print("\nhours: of sampling, on one GPU where a job has one; so far: of finished jobs, the last try of each.")
     print("GB: of samples. Training and measuring are not estimated.")
@@ -62,6 +70,11 @@ def status(
     print_outdated({name: run.outdated for name, run in runs.items() if run.outdated})
     for log, error in {log: error for run in runs.values() for log, error in run.failures.items()}.items():
         print(f"failed: {log}: {error}")
+
+
+def _progress(project: Project, runs: Iterable[str]) -> dict[str, Progress]:
+    files = Files(project)
+    return {run: progress(project, files, run) for run in runs}
 
 
 def print_outdated(faults: dict[str, str]) -> None:

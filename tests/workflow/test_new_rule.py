@@ -1,5 +1,6 @@
 """A guidance rule that a user adds as one file: configuration, sweep, tables and figures have it; and a pair."""
 
+import re
 import shutil
 
 import numpy as np
@@ -81,6 +82,11 @@ def test_a_pair_of_denoisers_is_sampled_and_swept_without_a_classifier(workspace
         workspace.folder / f"results/digits/runs/{run}/samples/0000.npz" for run in ("cadm5-cfg-at-1", "cadm5-cfg-at-4")
     ]
     assert not np.array_equal(*(read_npz(path, "arr_0")["arr_0"] for path in shards))
+
+
+def test_what_has_just_been_sampled_and_measured_is_current(workspace):
+    assert "outdated" not in workspace.eddpm("status")
+    assert not re.search("outdated|missing", workspace.eddpm("tables"))
 
 
 @pytest.mark.parametrize(

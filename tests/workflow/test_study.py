@@ -16,6 +16,7 @@ STUDY = {
     },
 }
 OF_PART = "results/digits-three-5/tables/matched.csv"
+DATASET = "resources/datasets/digits-three-5/dataset.json"
 SETTINGS = "results/digits-three-5/dataset/settings.yaml"
 JOB = "study_three-5_freeze_settings:experiment=digits-three-5,part=dataset"
 
@@ -92,3 +93,29 @@ def test_another_workflow_that_takes_the_tables_of_a_study_unread_is_told_what_t
     done = studied.snakemake("--snakefile", "Snakefile", "--dry-run", check=False)
     assert done.returncode == 1
     assert "the parts of the study are not read; name the target `study` in the command" in done.stdout
+
+
+def test_what_a_part_lacks_is_named_before_the_first_job(studied):
+    lacking = {"dataset": {"source": "data/photographs.zip"}}
+    write_study(studied, STUDY | {"parts": STUDY["parts"] | {"project": STUDY["parts"]["project"] | lacking}})
+    done = studied.snakemake("--", "study", check=False)
+    assert done.returncode == 1
+    _, told = done.stderr.split("files that the project names are missing:")
+    assert "dataset.source: 'data/photographs.zip' does not exist" in told
+    assert not (studied.folder / "results").exists()
+
+
+def test_the_data_set_of_a_part_is_repaired_where_the_part_is_read_and_left_alone_elsewhere(studied):
+    studied.snakemake("--", DATASET)
+    shard = studied.folder / "resources/datasets/digits-three-5/train/00000-labels.npy"
+    labels = shard.read_bytes()
+    settings = studied.folder / SETTINGS
+    frozen = settings.read_bytes()
+    for path in (shard, settings):
+        path.write_bytes(b"another")
+    assert "three-5" not in studied.snakemake("--", "results/digits/dataset/settings.yaml").stderr
+    told = studied.snakemake("--", DATASET).stderr
+    assert f"{SETTINGS}: was changed after it was made; now it is as it was" in told
+    assert "Making shards of the data set again, which are missing or damaged" in told
+    assert "Nothing to be done" in told
+    assert (shard.read_bytes(), settings.read_bytes()) == (labels, frozen)

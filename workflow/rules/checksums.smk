@@ -6,7 +6,14 @@ from eddpm.io.checksums import Checksums
 from eddpm.io.files import write_text
 
 CHECKSUMS = Path(paths.CHECKSUMS.format(experiment=project.experiment))
-DATASET = Path(paths.DATASET.format(experiment=project.experiment))
+EXPERIMENTS = [each.experiment for each in PROJECTS]
+DATASETS = {each: Path(paths.DATASET.format(experiment=each)) for each in EXPERIMENTS}
+# Of all outputs.
+FOLDERS = [
+    Path(paths.ASSETS),
+    *(dataset.parent for dataset in DATASETS.values()),
+    *(Path(paths.RESULTS.format(experiment=each)) for each in EXPERIMENTS),
+]
 SKEW = 60  # seconds that clocks of hosts may differ
 
 
@@ -17,9 +24,12 @@ def mend_outputs():
     aside, so that they are made again where something needs them.
     """
     checksums = Checksums(CHECKSUMS)
-    shards = damaged_shards(checksums)
-    changed = checksums.changed()
-    from_future = [path for path in checksums if lies_in_future(path)]
+    of_datasets = {each: damaged_shards(each, checksums) for each in EXPERIMENTS}
+    shards = sum(of_datasets.values(), [])
+    changed = {
+        path: digest for path, digest in checksums.changed().items() if is_read(path)
+    }
+    from_future = [path for path in checksums if is_read(path) and lies_in_future(path)]
     if workflow.output_settings.dryrun:
         for path in [*changed, *shards, *from_future[:1]]:
             tell(f"{path}: is not what the workflow made; a run puts it right first")
@@ -50,8 +60,9 @@ def mend_outputs():
     if from_future:
         bring_back(checksums)
     checksums.save()
-    if shards:
-        repair_shards(shards)
+    for experiment, damaged in of_datasets.items():
+        if damaged:
+            repair_shards(experiment, damaged)
 
 
 def free_name(name):
@@ -62,6 +73,11 @@ def free_name(name):
     )
 
 
+def is_read(path):
+    """It is not of a part of the study that this command leaves out, whose settings are not known then."""
+    return any(Path(path).is_relative_to(folder) for folder in FOLDERS)
+
+
 def lies_in_future(path):
     """The clock was set back: Snakemake takes no output that is older than an input."""
     return os.path.lexists(path) and os.lstat(path).st_mtime > time.time() + SKEW
@@ -69,9 +85,8 @@ def lies_in_future(path):
 
 def bring_back(checksums):
     """Date all outputs from the future to now, in their order."""
-    folders = [CHECKSUMS.parent, DATASET.parent, Path(paths.ASSETS)]
     files = [
-        file for folder in folders for file in folder.rglob("*") if lies_in_future(file)
+        file for folder in FOLDERS for file in folder.rglob("*") if lies_in_future(file)
     ]
     tell(
         f"{len(files)} outputs are from the future, such as {files[0]}: the clock was set back; now they are from today"
@@ -85,18 +100,18 @@ def bring_back(checksums):
             checksums.record(file, digest)
 
 
-def recorded_shards():
+def recorded_shards(experiment):
     """The files of the prepared data set, with the SHA-256 in dataset.json; none where it is not prepared."""
-    if not DATASET.exists():
+    if not DATASETS[experiment].exists():
         return {}
     from eddpm.data.store import recorded_files  # with numpy, which takes a moment
 
-    return recorded_files(DATASET)
+    return recorded_files(DATASETS[experiment])
 
 
-def repair_shards(damaged):
+def repair_shards(experiment, damaged):
     """Here and not by a job: all that was made from the data set would be made again after it."""
-    settings = paths.SETTINGS.format(experiment=project.experiment, part="dataset")
+    settings = paths.SETTINGS.format(experiment=experiment, part="dataset")
     path = Path(settings)
     if not path.exists() or path.read_text(encoding="utf-8") != FROZEN[settings]:
         return  # the data set will be prepared anew
@@ -106,18 +121,18 @@ def repair_shards(damaged):
         f"Making shards of the data set again, which are missing or damaged: {', '.join(map(str, damaged))}"
     )
     try:
-        repair_dataset(path, DATASET, damaged, workflow.cores or 1)
+        repair_dataset(path, DATASETS[experiment], damaged, workflow.cores or 1)
     except EddpmError as error:
         tell(str(error))  # a job that needs the data set will end so; there may be none
 
 
-def damaged_shards(checksums):
+def damaged_shards(experiment, checksums):
     """The files of the prepared data set that are missing, or other than dataset.json says."""
 
     def is_sound(path, digest):
         return path.exists() and checksums.digest(path) == digest
 
-    recorded = recorded_shards()
+    recorded = recorded_shards(experiment)
     return [path for path, digest in recorded.items() if not is_sound(path, digest)]
 
 
@@ -133,9 +148,10 @@ def record_outputs():
             continue
         for path in filter(os.path.isfile, job.output):
             checksums.record(path)
-        if has_ended and job.rule.name == "prepare_dataset":  # which has read them
-            for path, digest in recorded_shards().items():
-                checksums.record(path, digest)
+        for experiment, dataset in DATASETS.items():
+            if has_ended and str(dataset) in job.output:  # the job has read its shards
+                for path, digest in recorded_shards(experiment).items():
+                    checksums.record(path, digest)
     try:
         checksums.save()
     except EddpmError as error:  # jobs will fail alike; or all are done

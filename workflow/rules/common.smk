@@ -15,8 +15,9 @@ def this_environment(wildcards):
 
 SETTINGS = frozen_parts(project)
 FROZEN = {
-    paths.SETTINGS.format(experiment=project.experiment, part=part): frozen_text(each)
-    for part, each in SETTINGS.items()
+    paths.SETTINGS.format(experiment=each.experiment, part=part): frozen_text(settings)
+    for each in PROJECTS
+    for part, settings in frozen_parts(each).items()
 }
 
 # What dataset.json describes, in the folders beside it.

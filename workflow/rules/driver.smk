@@ -67,7 +67,7 @@ def end_leftover_processes():
 
 def remove_leftover_files():
     """Remove the temporary names of jobs that were killed while they wrote, once none of them is running."""
-    for folder in (Path(paths.ASSETS), DATASET.parent, CHECKSUMS.parent):
+    for folder in FOLDERS:
         for path in folder.rglob(".*.tmp"):
             if TEMPORARY.fullmatch(path.name):
                 path.unlink(missing_ok=True)
@@ -118,11 +118,13 @@ def refuse_missing_files():
     # Where outputs are stored elsewhere, or made by a module, their paths have a prefix.
     missing = [
         file.message
-        for file in missing_files(project)
+        for each in PROJECTS
+        for file in missing_files(each)
         if any(path.endswith(file.output) for path in planned)
     ]
     if missing:
-        raise WorkflowError("files that the project names are missing:", *missing)
+        named = dict.fromkeys(missing)
+        raise WorkflowError("files that the project names are missing:", *named)
 
 
 def refuse_bad_files():
@@ -130,10 +132,11 @@ def refuse_bad_files():
     from eddpm.reporting.published import read_published
 
     try:
-        check_files(project)
-        check_reference(project)
-        if project.published:
-            read_published(Path(project.published))
+        for each in PROJECTS:
+            check_files(each)
+            check_reference(each)
+            if each.published:
+                read_published(Path(each.published))
     except EddpmError as error:
         raise WorkflowError(str(error)) from None
 

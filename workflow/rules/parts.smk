@@ -19,5 +19,7 @@ except EddpmError as error:
     print(f"eddpm: {error}", file=sys.stderr)
     sys.exit(2)
 
+# With the project, all whose files the checks of this workflow are for.
+PROJECTS = [project, *(each for _, each in PARTS.values())]
 # Of the names of their rules.
 PREFIXES = {f"study_{part}_": each for part, (_, each) in PARTS.items()}

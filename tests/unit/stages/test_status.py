@@ -186,3 +186,15 @@ def test_the_table_shows_what_is_there_and_names_each_failed_job_while_its_shard
         f"failed: logs/digits/sample_shard/{RUN}/0002.log: {error}",
         f"failed: logs/digits/sample_sweep/cadm25-g.log: {error}",
     ]
+
+
+def test_a_part_of_a_study_has_one_row_with_the_images_of_its_sweep(project, capsys):
+    matched = {"sweep": {"matched": {"accuracy": [0.9]}}}
+    study = {"parts": {part: {"runs": tiny_values()["runs"]} | matched for part in ("rules", "mechanism")}}
+    Path("study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    Path("config.yaml").write_text(yaml.safe_dump(tiny_values() | {"study": "study.yaml"}))
+    stage.status(Path("config.yaml"), ["study"])
+    rows = [line.split()[:5] for line in capsys.readouterr().out.splitlines() if " of " in line]
+    wanted = len(project.sweep_runs) * project.sweep.num_images
+    assert rows[:2] == [["study:", part, "0", "of", f"{wanted:,}"] for part in ("rules", "mechanism")]
+    assert rows[2][:5] == ["all", "of", "these", "0", "of"]
