@@ -87,22 +87,31 @@ def plot_trace(traces: dict[str, pd.DataFrame], denoisers: dict[str, str] | None
     """The guidance along the steps, from noise on the left: a row of panels per denoiser.
 
     `denoisers` names that of each trace; without them, all share a row.
-    Lines are means over the images, the bands around them one standard deviation to each side.
+    Lines are means over the images, the bands around them one standard deviation to each side; many lines have none.
     """
     denoisers = denoisers or dict.fromkeys(traces, "")
     rows = list(dict.fromkeys(denoisers[method] for method in traces))
     figure, axes = new_figure(len(rows), len(_TRACED), (12, 2.7 * len(rows)))
     for row, denoiser in zip(axes, rows, strict=True):
         members = {method: frame for method, frame in traces.items() if denoisers[method] == denoiser}
+        few = len(members) <= 4
         for axis, (quantity, label) in zip(row, _TRACED.items(), strict=True):
             log = quantity.endswith("norm")
-            lines = {method: (frame["t"], _finite(frame[quantity])) for method, frame in members.items()}
-            _plot_along_t(axis, lines, label, log)
-            for style, frame in zip(cycle(_STYLES), members.values(), strict=False):
-                band = _band(_finite(frame[quantity]), frame[f"{quantity}_std"], quantity)
+            values = {method: _drawable(frame[quantity], log) for method, frame in members.items()}
+            _plot_along_t(axis, {method: (members[method]["t"], values[method]) for method in members}, label, log)
+            for style, (method, frame) in zip(cycle(_STYLES), members.items() if few else (), strict=False):
+                band = _band(values[method], frame[f"{quantity}_std"], quantity)
                 axis.fill_between(frame["t"], *band, color=style["color"], alpha=0.15, linewidth=0)
-        row[0].legend(fontsize=7, title="band: one standard deviation", title_fontsize=7)
+        if few:
+            row[0].legend(fontsize=7, title="band: one standard deviation", title_fontsize=7)
+        else:
+            legend_beside(row[-1])
     return figure
+
+
+def legend_beside(axis: Axes) -> None:
+    """A legend to the right of the last panel of a row, where lines are many."""
+    axis.legend(fontsize=6.5, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def legible(name: str, most: int = 60) -> str:
@@ -110,9 +119,9 @@ def legible(name: str, most: int = 60) -> str:
     return shortened(name, most).replace("$", r"\$")
 
 
-def _finite(values: pd.Series) -> pd.Series:
-    """Values with gaps: the logarithm of a scale of zero cannot be drawn."""
-    return values.where(np.isfinite(values))
+def _drawable(values: pd.Series, log: bool) -> pd.Series:
+    """Values with gaps: the logarithm of a scale of zero cannot be drawn, nor no guidance on a log axis."""
+    return values.where(np.isfinite(values) & (values > 0 if log else True))
 
 
 def _band(mean: pd.Series, deviation: pd.Series, quantity: str) -> tuple[pd.Series, pd.Series]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from eddpm.reporting.plots import legible, new_figure, styled_lines
+from eddpm.reporting.plots import legend_beside, legible, new_figure, styled_lines
 from eddpm.reporting.study import FID, at_lowest_level
 from eddpm.reporting.tables import number, title
 
@@ -77,5 +77,5 @@ def plot_bands(sweep: pd.DataFrame, measures: Sequence[str], denoisers: dict[str
             axis.set(xlabel=title("accuracy"), title=title(measure))
             if (members[measure] > members[f"{measure}_se"]).all():  # not where a band reaches 0
                 axis.set_yscale("log")
-        line[-1].legend(fontsize=6.5, loc="center left", bbox_to_anchor=(1, 0.5))
+        legend_beside(line[-1])
     return figure

@@ -161,6 +161,18 @@ def test_a_trace_has_a_band_of_one_standard_deviation_to_each_side_within_what_i
     assert guidance_norm.get_ylim()[0] > frame["guidance_norm"].min() / 20
 
 
+def test_many_traces_have_no_bands_and_a_legend_that_covers_none():
+    axes = plot_trace({f"M{k}": trace() for k in range(5)}).axes
+    assert not any(axis.collections for axis in axes)
+    assert [axis.get_legend() is not None for axis in axes] == [False, False, False, True]
+
+
+def test_a_step_without_guidance_is_a_gap_on_a_log_axis():
+    guidance = trace()["guidance_norm"].mask(T[2] == T, 0)
+    drawn = plot_trace({"UADM(25)-G": trace(guidance_norm=guidance)}).axes[3].get_lines()[0].get_ydata()
+    assert np.isnan(drawn).tolist() == [t == T[2] for t in T]
+
+
 def test_a_run_whose_guidance_is_nothing_leaves_gaps_and_the_other_lines_alone(tmp_path):
     nothing = trace(log10_scale=-np.inf, log10_scale_std=np.nan, guidance_norm=0.0, guidance_norm_std=0.0)
     figure = plot_trace({"UADM(25)": nothing, "UADM(25)-G": trace()})
