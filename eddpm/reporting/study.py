@@ -14,21 +14,29 @@ from eddpm.reporting.tables import number
 
 FID = "pixels/fid"
 SIGNIFICANT = 0.05
+BEYOND = "beyond the grid"  # the column of `beyond`
 
 
 def differences(matched: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
-    """A row for each difference of a measure: run, level, difference_to, measure, difference, se, p and p_holm.
+    """A row for each difference of a measure: run, level, difference_to, beyond, measure, difference, se, p and p_holm.
 
+    beyond is the share of the halves of the images whose sweep does not pass through the level, the larger one of the
+    two methods: they count as at the end of the grid, so se and p are too small.
     p is that of a normal distribution, two-sided. p_holm is corrected by Holm's method over all differences of the
     frame, or, where baselines differ within a denoiser, over those to its first, and over the others.
     """
     if missing := {f"{measure}_difference" for measure in measures} - set(matched):
         raise ArtifactError(f"matched: has no column {min(missing)}; measure it, or leave it out")
     compared = matched[matched["difference_to"].fillna("") != ""]
+    shares = (matched["halves_beyond"] / matched["halves"]).fillna(0)
+    beyond = dict(zip(zip(matched["run"], matched["level"], strict=True), shares, strict=True))
+    pairs = zip(compared["run"], compared["difference_to"], compared["level"], strict=True)
+    larger = [max(beyond[run, level], beyond[other, level]) for run, other, level in pairs]
     parts = [
         pd.DataFrame(
             {
                 **compared[["run", "denoiser", "level", "difference_to"]],
+                "beyond": larger,
                 "measure": measure,
                 "difference": compared[f"{measure}_difference"],
                 "se": compared[f"{measure}_difference_se"],
@@ -61,7 +69,9 @@ def difference_cells(frame: pd.DataFrame) -> pd.DataFrame:
     numbers = [number(*pair).replace(" ± ", "±") for pair in zip(frame["difference"], frame["se"], strict=True)]
     text = frame.assign(cell=[f"{cell}{suffix}" for cell, suffix in zip(numbers, marks, strict=True)])
     text["at"] = [f"accuracy = {level:g}" for level in text["level"]]
-    order = text[["run", "at", "difference_to"]].drop_duplicates()
-    wide = text.pivot(index=["run", "at", "difference_to"], columns="measure", values="cell")
+    text[BEYOND] = [f"{share:.0%}" if share else "" for share in text["beyond"]]
+    index = ["run", "at", "difference_to", BEYOND]
+    order = text[index].drop_duplicates()
+    wide = text.pivot(index=index, columns="measure", values="cell")
     wide = wide[frame["measure"].drop_duplicates()].reindex(pd.MultiIndex.from_frame(order)).reset_index()
     return wide.rename(columns={"difference_to": "minus"}).rename_axis(columns=None)

@@ -14,7 +14,9 @@ from eddpm.stages.figures import drawing, read_csv, read_levels, save
 
 _NOTE = (
     "Differences at equal accuracy, from the same noise, with one standard error over images and training seeds."
-    " A star marks those of p below 0.05 after Holm's correction for all {count} differences of this table."
+    " A star marks those of p below 0.05 after Holm's correction for all {count} differences of this table. Beyond the"
+    " grid is the share of the halves of the images whose sweep does not pass through the level, the larger one of the"
+    " two rules: these errors are too small."
 )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from eddpm.errors import ArtifactError
-from eddpm.reporting.study import difference_cells, differences, holm
+from eddpm.reporting.study import BEYOND, difference_cells, differences, holm
 from eddpm.stages.study import report_study
 
 MEASURES = ["pixels/fid", "features/fid", "features/coverage"]
@@ -22,7 +22,7 @@ def matched(rows: list[tuple], level: float = 0.9) -> pd.DataFrame:
     lines = []
     for run, other, scale, value, difference, error in rows:
         line = {"run": run, "denoiser": run.split("ADM")[0].lower() + "adm", "metric": "accuracy", "level": level}
-        line |= {"fault": "", "scale": scale, "difference_to": other}
+        line |= {"fault": "", "scale": scale, "difference_to": other, "halves": 150, "halves_beyond": 0}
         for measure in MEASURES:
             line |= {measure: value, f"{measure}_se": 0.1}
             line |= {f"{measure}_difference": difference, f"{measure}_difference_se": error}
@@ -61,12 +61,21 @@ def test_differences_to_the_first_method_are_corrected_for_each_other_alone():
 
 def test_a_cell_has_a_difference_with_its_error_and_a_star_where_it_stays_after_the_correction():
     cells = difference_cells(differences(RULES, MEASURES))
-    assert list(cells) == ["run", "at", "minus", *MEASURES]
+    assert list(cells) == ["run", "at", "minus", BEYOND, *MEASURES]
     assert cells.values.tolist()[:3] == [
-        [f"{U}+EDS", "accuracy = 0.9", U, *3 * ["-0.20±0.10"]],
-        [f"{U}+margin", "accuracy = 0.9", U, *3 * ["0.50±0.10*"]],
-        [f"{U}+margin", "accuracy = 0.9", f"{U}+EDS", *3 * ["0.30±0.10*"]],
+        [f"{U}+EDS", "accuracy = 0.9", U, "", *3 * ["-0.20±0.10"]],
+        [f"{U}+margin", "accuracy = 0.9", U, "", *3 * ["0.50±0.10*"]],
+        [f"{U}+margin", "accuracy = 0.9", f"{U}+EDS", "", *3 * ["0.30±0.10*"]],
     ]
+
+
+@pytest.mark.parametrize(("of_constant", "of_eds", "share"), [(72, 3, "48%"), (3, 72, "48%"), (3, 0, "2%"), (0, 0, "")])
+def test_a_sweep_that_misses_the_level_on_some_halves_is_told_beside_its_differences(of_constant, of_eds, share):
+    halves = RULES["run"].map({U: of_constant, f"{U}+EDS": of_eds}).fillna(0)
+    cells = difference_cells(differences(RULES.assign(halves_beyond=halves), MEASURES))
+    assert cells.set_index("run")[BEYOND].iloc[0] == share
+    without_errors = differences(RULES.assign(halves=0, halves_beyond=0), MEASURES)
+    assert (without_errors["beyond"] == 0).all()
 
 
 def test_a_measure_that_the_table_has_not_is_named():
