@@ -24,7 +24,6 @@ README_COLUMNS = {
     "digits": ["run", "scale", "accuracy", "pixels/fid", "pixels/recall"],
     "mnist": ["run", "scale", "accuracy", "efficientnet-lite0/fid", "pixels/fid", "pixels/recall"],
 }
-STUDY_PARTS = ["choice", "rules", "mechanism", "classes-2", "classes-5"]
 README_LEVEL = 0.9  # of accuracy, in the digits' table matched
 ABLATION_COLUMNS = ["run", "scale", "accuracy", "classifier:clean/fid", "pixels/fid"]
 ABLATION_COLUMNS += ["pixels/precision", "pixels/recall"]
@@ -69,7 +68,7 @@ def refresh_study() -> None:
     docs.mkdir(exist_ok=True)
     for file in (results / "digits/study").iterdir():
         shutil.copy(file, docs)
-    for part in STUDY_PARTS:
+    for part in read_yaml(ROOT / "config/digits/study.yaml")["parts"]:
         shutil.copy(results / f"digits-{part}/tables/matched.csv", docs / f"{part}.csv")
     choice = results / "digits-choice"
     matched = pd.read_csv(choice / "tables/matched.csv")

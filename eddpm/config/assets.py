@@ -12,7 +12,7 @@ from eddpm.config.bundled import BUNDLED, why_not_bundled
 from eddpm.config.project import Project
 from eddpm.config.spaces import classifier_of, space_of
 from eddpm.config.userpaths import why_absent
-from eddpm.errors import ArtifactError
+from eddpm.errors import ArtifactError, ConfigError
 from eddpm.io.filekinds import is_a_folder, refuse_impostor, unreadable
 from eddpm.io.names import masked
 
@@ -63,6 +63,21 @@ def assets(project: Project) -> list[Asset]:
         of_spaces.append(Asset(key, file, origin.source, origin.sha256))
     beside = [source for _, source, _ in named] + [asset.file for asset in of_spaces]
     return [Asset(key, asset_file(source, beside), source, digest) for key, source, digest in named] + of_spaces
+
+
+def assets_of(projects: Iterable[Project]) -> dict[str, Asset]:
+    """The files of several projects by name. Raises ConfigError where two projects call different files the same."""
+    found: dict[str, Asset] = {}
+    for project in projects:
+        for asset in assets(project):
+            other = found.setdefault(asset.name, asset)
+            if (other.source, other.sha256) != (asset.source, asset.sha256):
+                place = f"{project.experiment}: {asset.key}: '{asset.file}'"
+                raise ConfigError(
+                    f"{place} would be {asset.label}, but {other.label} or of another sha256 for another part of the"
+                    " study; rename one, or give both the same"
+                )
+    return found
 
 
 def asset_file(source: str, beside: Iterable[str] = ()) -> str:

@@ -234,7 +234,8 @@ def runs_of(project: Project, target: str) -> list[str]:
     """The runs, by slug, in the tables that a named target makes. Raises ConfigError where there is no such target."""
     targets, tables = targets_of(project), tables_of(project)
     if target not in targets:
-        raise ConfigError(f"--targets {target}: no target of this project; name one of {', '.join(targets)}")
+        named = ", ".join([*targets, *(["study"] if project.study else [])])
+        raise ConfigError(f"--targets {target}: no target of this project; name one of {named}")
     if target == "memorisation":
         return [run.slug for run in first_runs(project).values()]
     names = [Path(file).stem for file in targets[target] if file.startswith("tables/")]

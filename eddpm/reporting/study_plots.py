@@ -1,47 +1,47 @@
 """The figures of the study of guidance rules, from frames of methods at matched strength (evaluation/matched.py)."""
 
 import math
-import re
 from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from eddpm.config.study import INTERVAL
 from eddpm.reporting.plots import legend_beside, legible, new_figure, styled_lines
 from eddpm.reporting.study import FID, at_lowest_level
 from eddpm.reporting.tables import number, title
-
-_INTERVAL = re.compile(r"(.*) t (\d+)-(\d+)")  # rows that guide at timesteps from .. to
 
 
 def plot_intervals(matched: pd.DataFrame) -> Figure:
     """Pixel FID at the lowest level, of guidance from one timestep down to another: a panel per kind of guidance.
 
-    Grey where the sweep does not reach the level.
+    Grey where the sweep does not reach the level, or lies above it. A title has the value of guidance at all timesteps.
     """
     rows = at_lowest_level(matched).drop_duplicates("run")
-    found = rows["run"].str.extract(_INTERVAL).set_axis(["method", "low", "high"], axis=1)
-    cells = rows[[FID, f"{FID}_se"]].join(found).dropna(subset=["method"]).astype({"low": int, "high": int})
+    found = rows["run"].str.extract(INTERVAL).set_axis(["method", "low", "high"], axis=1)
+    cells = rows[["fault", FID, f"{FID}_se"]].join(found).dropna(subset=["method"]).astype({"low": int, "high": int})
     methods = list(cells["method"].drop_duplicates())
     figure, axes = new_figure(1, len(methods), (5.2 * len(methods), 4))
     lows, highs = sorted(cells["low"].unique()), sorted(cells["high"].unique())
     whole = rows.set_index("run")
     for axis, method in zip(axes[0], methods, strict=True):
         of_method = cells[cells["method"] == method].set_index(["low", "high"])
-        if method in whole.index:  # guidance at all timesteps
-            of_method.loc[(lows[0], highs[-1]), [FID, f"{FID}_se"]] = list(whole.loc[method, [FID, f"{FID}_se"]])
         values = of_method[FID].unstack().reindex(index=lows, columns=highs).to_numpy(float)
         axis.set_facecolor("0.85")
         image = axis.imshow(values, cmap="viridis_r", origin="lower", vmin=cells[FID].min(), vmax=cells[FID].max())
         for (low, high), cell in of_method.iterrows():
             place = highs.index(high), lows.index(low)
-            text = "not reached" if math.isnan(cell[FID]) else number(cell[FID], cell[f"{FID}_se"]).replace(" ", "\n")
+            above = str(cell["fault"]).startswith("above")
+            text = number(cell[FID], cell[f"{FID}_se"]).replace(" ", "\n")
+            if math.isnan(cell[FID]):
+                text = "above it" if above else "not reached"
             axis.annotate(
                 text, place, ha="center", va="center", fontsize=7, bbox={"fc": "white", "lw": 0, "alpha": 0.7}
             )
         axis.set_xticks(range(len(highs)), highs)
         axis.set_yticks(range(len(lows)), lows)
-        axis.set(xlabel="guidance begins at t", ylabel="guidance ends at t", title=legible(method))
+        at_all = f", at all t {number(*whole.loc[method, [FID, f'{FID}_se']])}" if method in whole.index else ""
+        axis.set(xlabel="guidance begins at t", ylabel="guidance ends at t", title=f"{legible(method)}{at_all}")
     figure.colorbar(image, ax=axes[0].tolist(), label=f"{title(FID)} at an accuracy of {rows['level'].min():g}")
     return figure
 

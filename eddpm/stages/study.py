@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
+from eddpm.errors import ArtifactError
 from eddpm.io.files import write_text
 from eddpm.reporting.study import FID, at_lowest_level, difference_cells, differences
 from eddpm.reporting.tables import pipe_table
@@ -55,6 +56,8 @@ def report_study(
     confidences = dict(map(_confidence, noise_levels))
     by_confidence = _gains(of_parts, own=next(iter(confidences)))
     by_confidence["x"] = by_confidence["name"].map(confidences)
+    for unknown in by_confidence["name"][by_confidence["x"].isna()]:
+        raise ArtifactError(f"{mechanism}: --noise-levels has no classifier '{unknown}'; name rows 'ROW by CLASSIFIER'")
     of_classes = zip(classes, counts, strict=True)
     by_classes = pd.concat(_gains(read_csv(path), own="").assign(name=str(n), x=n) for path, n in of_classes)
     both = {"classifier": by_confidence, "number of classes": by_classes}
@@ -63,6 +66,8 @@ def report_study(
 
     denoisers = dict(zip(matched["run"], matched["denoiser"], strict=True))
     nearest = _nearest(matched, pd.DataFrame({"run": methods, "at": at, "path": traces}))
+    if not nearest:
+        raise ArtifactError(f"{rules}: no rule of --traces reaches the lowest level; give a lower one in sweep.matched")
     plots = drawing("study_plots")
     figures = {
         "fronts": plots.plot_bands(read_csv(sweep), measures[:3], denoisers),

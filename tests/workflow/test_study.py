@@ -1,16 +1,22 @@
 """The target `study`: the parts of a study are planned, where a command names them, and no part of anything else."""
 
+import re
+import shutil
+from importlib.util import find_spec
+
 import pytest
 import yaml
 from tiny import REPO
 from workspace import RUNS
 
 MATCHED = {"sweep": {"matched": {"accuracy": [0.9]}}}
+INTERVAL = RUNS.splitlines()[2].replace("UADM(5)-G", "UADM(5)-G t 0-499") + "\n"
+METRICS = ["accuracy", "fid", "recall", "density", "coverage", "authpct"]
 STUDY = {
-    "common": {"evaluation": {"metrics": ["accuracy", "fid", "recall", "density", "coverage", "authpct"]}},
+    "common": {"evaluation": {"metrics": METRICS, "spaces": ["classifier:clean", "inception", "pixels"]}},
     "parts": {
         "rules": MATCHED | {"runs": "runs.tsv"},
-        "mechanism": MATCHED | {"runs": "runs.tsv"},
+        "mechanism": MATCHED,
         "project": MATCHED | {"runs": "runs.tsv"},  # a name that the workflow itself has
         "three-5": {"sweep": {"scales": [2], **MATCHED["sweep"]}, "dataset": {"num_classes": 5}},
     },
@@ -26,6 +32,7 @@ def studied(workspace):
     """A workspace whose project has a study."""
     (workspace.folder / "study").mkdir()
     (workspace.folder / "study/three-5.tsv").write_text(RUNS)
+    (workspace.folder / "study/mechanism.tsv").write_text(RUNS + INTERVAL)
     workspace.values["study"] = "study.yaml"
     workspace.write_config()
     write_study(workspace, STUDY)
@@ -60,7 +67,7 @@ def test_the_study_makes_the_matched_table_of_each_part_and_of_the_project_what_
 def test_what_is_asked_of_one_part_is_planned_alone(studied, rule, file, arguments):
     planned = studied.planned(*arguments)
     assert file in planned[f"study_three-5_{rule}"]
-    assert not [rule for rule in planned if not rule.startswith("study_three-5_")]
+    assert {rule for rule in planned if not rule.startswith("study_three-5_")} <= {"fetch_asset"}
 
 
 def test_what_a_profile_says_of_a_rule_is_for_the_rules_of_the_parts(studied):
@@ -70,6 +77,31 @@ def test_what_a_profile_says_of_a_rule_is_for_the_rules_of_the_parts(studied):
     for rule in ("train_denoiser", "sample_sweep"):
         assert all("gpu=3" in job for job in jobs if f"rule study_three-5_{rule}:" in job)
         assert any(f"rule study_three-5_{rule}:" in job for job in jobs)
+
+
+@pytest.mark.skipif(not find_spec("snakemake_storage_plugin_fs"), reason="needs the plugin")
+def test_the_report_is_written_where_outputs_are_stored_and_the_files_of_the_study_are_sent(studied, tmp_path):
+    where = ("--default-storage-provider", "fs", "--default-storage-prefix", f"{tmp_path}/store")
+    told = studied.snakemake("--dry-run", "--printshellcmds", "--shared-fs-usage", "none", *where, "--", "study").stdout
+    assert re.search(rf'--out "\$\(dirname \S+{tmp_path}/store/results/digits/study/differences.csv\)"', told)
+    (sent,) = re.findall(r"Config file\(s\): \[(.*)\]", told)
+    files = ["config.yaml", "runs.tsv", "study.yaml", "study/mechanism.tsv", "study/three-5.tsv"]
+    assert sorted(re.findall(r"'(.*?)'", sent)) == files
+
+
+def test_a_folder_that_is_named_as_a_part_or_a_study_reads_none(studied, tmp_path):
+    folder = tmp_path / "digits-case_study"
+    shutil.copytree(studied.folder, folder)
+    (folder / "study.yaml").write_text("no study")
+    options = ("--directory", str(folder), "--configfile", str(folder / "config.yaml"), "--dry-run", "--", "all")
+    assert "match_methods" in studied.snakemake(*options).stdout
+
+
+def test_a_project_without_a_study_says_so(workspace):
+    workspace.write_config(study=None)
+    done = workspace.snakemake("--dry-run", "--", "study", check=False)
+    assert done.returncode == 1
+    assert "the project has no study; name its file in the key `study`" in done.stdout
 
 
 def test_a_mistake_in_a_part_ends_what_names_the_study_in_one_line_and_nothing_else(studied):
@@ -92,7 +124,7 @@ def test_another_workflow_that_takes_the_tables_of_a_study_unread_is_told_what_t
     (studied.folder / "Snakefile").write_text(modules + mine)
     done = studied.snakemake("--snakefile", "Snakefile", "--dry-run", check=False)
     assert done.returncode == 1
-    assert "the parts of the study are not read; name the target `study` in the command" in done.stdout
+    assert "the parts of the study are not read; name the target `study` in the command, as your" in done.stdout
 
 
 def test_what_a_part_lacks_is_named_before_the_first_job(studied):

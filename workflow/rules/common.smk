@@ -2,7 +2,7 @@
 import re
 
 from eddpm.config import outputs, paths
-from eddpm.config.assets import assets, file_of, space_files, weights_file
+from eddpm.config.assets import file_of, space_files, weights_file
 from eddpm.config.frozen import frozen_parts, frozen_text
 from eddpm.config.jobs import sampling_job
 from eddpm.config.resources import MOST_MINUTES
@@ -33,7 +33,6 @@ REFERENCE_IMAGES = (
     if project.evaluation.reference
     else paths.DATASET
 )
-ASSETS = {asset.name: asset for asset in assets(project)}
 TABLES = outputs.tables_of(project)
 # With the page of each table, which Snakemake's report asks for.
 TARGETS = {

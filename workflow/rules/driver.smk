@@ -141,10 +141,14 @@ def refuse_bad_files():
         raise WorkflowError(str(error)) from None
 
 
-def refuse_unread_study(wildcards):
-    """In place of the inputs of `study`, where another workflow asks for them and the command does not name it."""
+def refuse_study(wildcards):
+    """In place of the inputs of `study`: there is none, or another workflow asks for it by its inputs alone."""
+    if not project.study:
+        raise WorkflowError(
+            "the project has no study; name its file in the key `study`"
+        )
     raise WorkflowError(
-        "the parts of the study are not read; name the target `study` in the command"
+        "the parts of the study are not read; name the target `study` in the command, as your workflow calls it"
     )
 
 

@@ -5,7 +5,8 @@ from eddpm.config.assets import ADDRESSES
 
 # Snakemake prints and keeps commands; and other users see those of running jobs.
 os.environ[ADDRESSES] = json.dumps(
-    {
+    json.loads(os.environ.get(ADDRESSES, "{}"))  # of another module of this workflow
+    | {
         asset.label: asset.source
         for asset in ASSETS.values()
         if asset.label != asset.source

@@ -74,10 +74,19 @@ except EddpmError as error:
     print(f"eddpm: {error}", file=sys.stderr)
     sys.exit(2)
 
-# Snakemake sends these to machines that do not share this file system, and there a job needs the tables, too. Elsewhere
-# the report would read them, as UTF-8, in which a table need not be.
+
+def send(*files):
+    """Have Snakemake send files of the project to machines that do not share this file system, as it sends config files.
+
+    Elsewhere its report would read them, as UTF-8, in which a table need not be.
+    """
+    if SharedFSUsage.SOURCES not in workflow.storage_settings.shared_fs_usage:
+        found = (Path(os.path.relpath(find(file))) for file in files if file)
+        workflow.configfiles.extend(
+            file for file in found if file not in workflow.configfiles
+        )
+
+
 if not workflow.modifier.namespace:
-    tables = [find(table) for table in (values["runs"], project.published) if table]
-    if SharedFSUsage.SOURCES in workflow.storage_settings.shared_fs_usage:
-        tables = []
-    workflow.configfiles[:] = map(Path, [*CONFIG_FILES, *map(os.path.relpath, tables)])
+    workflow.configfiles[:] = map(Path, CONFIG_FILES)
+    send(values["runs"], project.published)

@@ -1,4 +1,5 @@
-# The study of guidance rules: its parts are experiments of their own, each this workflow once more, as a module.
+# The study of guidance rules: its parts are experiments of their own, each this workflow once more, as a module. The files
+# that they share are fetched by the rule of the project.
 
 for part, (part_values, _) in PARTS.items():
     name, prefix = f"study_{part}", f"study_{part}_"
@@ -6,11 +7,11 @@ for part, (part_values, _) in PARTS.items():
     module:
         name: name
         snakefile:
-            str(Path(str(workflow.current_basedir)).parent / "Snakefile")
+            "../Snakefile"
         config:
             part_values
 
-    use rule * from name as prefix*
+    use rule * from name exclude fetch_asset as prefix*
 
 
 if PARTS:
@@ -27,7 +28,6 @@ if PARTS:
             this_environment
         params:
             **STUDY.params,
-            out=f"results/{project.experiment}/study",
             code=checksums(
                 REPO / "eddpm/reporting/study.py",
                 REPO / "eddpm/reporting/study_plots.py",
@@ -38,15 +38,15 @@ if PARTS:
             " --mechanism {input.mechanism} --noise-levels {input.noise_levels}"
             " --classes {input.classes} --counts {params.counts}"
             " --traces {input.traces} --methods {params.methods:q} --at {params.scales}"
-            " --out {params.out} > {log} 2>&1"
+            ' --out "$(dirname {output[0]:q})" > {log} 2>&1'
 
     rule study:
         input:
             rules.report_study.output,
             STUDY.tables,
 
-elif project.study:
+else:
 
     rule study:
         input:
-            refuse_unread_study,
+            refuse_study,

@@ -11,6 +11,7 @@ import pytest
 
 from eddpm.errors import ArtifactError
 from eddpm.reporting.study import BEYOND, difference_cells, differences, holm
+from eddpm.reporting.study_plots import plot_intervals
 from eddpm.stages.study import report_study
 
 MEASURES = ["pixels/fid", "features/fid", "features/coverage"]
@@ -83,30 +84,33 @@ def test_a_measure_that_the_table_has_not_is_named():
         differences(RULES, ["pixels/fid", "pixels/recall"])
 
 
-def test_the_report_has_gains_by_classifier_and_by_classes_and_every_figure(tmp_path):
-    mechanism = matched(
-        [
-            (U, "", 4.0, 0.7, NAN, NAN),
-            (f"{U}+EDS", U, 2.0, 0.6, -0.1, 0.1),
-            (f"{U} t 0-239", U, 9.0, 0.9, 0.2, 0.1),
-            (f"{U}+EDS t 0-239", U, 9.0, NAN, NAN, NAN),
-            (f"{U}+EDS t 240-999", f"{U} t 240-999", 4.0, 0.6, -0.3, 0.1),
-            (f"{U} by ce-2", "", 4.0, 0.7, NAN, NAN),
-            (f"{U}+EDS by ce-2", f"{U} by ce-2", 2.0, 0.6, -0.3, 0.1),
-        ]
-    )
+MECHANISM = matched(
+    [
+        (U, "", 4.0, 0.7, NAN, NAN),
+        (f"{U}+EDS", U, 2.0, 0.6, -0.1, 0.1),
+        (f"{U} t 0-239", U, 9.0, 0.9, 0.2, 0.1),
+        (f"{U}+EDS t 0-239", U, 9.0, NAN, NAN, NAN),
+        (f"{U}+EDS t 240-999", f"{U} t 240-999", 4.0, 0.6, -0.3, 0.1),
+        (f"{U} by ce-2", "", 4.0, 0.7, NAN, NAN),
+        (f"{U}+EDS by ce-2", f"{U} by ce-2", 2.0, 0.6, -0.3, 0.1),
+    ]
+)
+
+
+def report(tmp_path, rules: pd.DataFrame = RULES, mechanism: pd.DataFrame = MECHANISM) -> None:
+    """Write the report of these tables to the folder."""
     sweep = pd.DataFrame(
         {"method": method, "scale": scale, "accuracy": 0.8, "accuracy_se": 0.1}
         | {name: 1.0 for measure in MEASURES for name in (measure, f"{measure}_se")}
         for method in RULES["run"].unique()
         for scale in (1.0, 2.0)
     )
-    tables = {"rules": RULES, "sweep": sweep, "mechanism": mechanism, "two": RULES}
+    tables = {"rules": rules, "sweep": sweep, "mechanism": mechanism, "two": RULES}
     for name, frame in tables.items():
         frame.to_csv(tmp_path / f"{name}.csv", index=False)
     levels = []
     for name, confidence in (("ce", 0.5), ("ce-2", 0.7)):
-        (tmp_path / name).mkdir()
+        (tmp_path / name).mkdir(exist_ok=True)
         levels.append(tmp_path / name / "noise_levels.jsonl")
         lines = [{"t_from": t, "t_to": t + 500, "confidence": confidence + t / 5000} for t in (0, 500)]
         levels[-1].write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -125,11 +129,34 @@ def test_the_report_has_gains_by_classifier_and_by_classes_and_every_figure(tmp_
         [2.0, 8.0],
         tmp_path,
     )
+
+
+def test_the_report_has_gains_by_classifier_and_by_classes_and_every_figure(tmp_path):
+    report(tmp_path)
     gains = pd.read_csv(tmp_path / "gains.csv").values.tolist()
     assert gains[:2] == [["classifier", "ce", 0.55, -0.1, 0.1], ["classifier", "ce-2", 0.75, -0.3, 0.1]]
     assert gains[2:] == [["number of classes", "2", 2.0, -0.196, 0.1]]
     assert {path.stem for path in tmp_path.glob("*.png")} == {"fronts", "intervals", "gains", "trace"}
     assert "for all 9 differences of this table" in (tmp_path / "differences.md").read_text()
+
+
+def test_a_heat_map_has_the_intervals_alone_and_its_title_guidance_at_all_timesteps():
+    rows = MECHANISM.assign(fault=MECHANISM["run"].map({f"{U}+EDS t 0-239": "above it from the lowest scale: 0.97"}))
+    constant, eds, _ = plot_intervals(rows).axes
+    assert constant.get_title() == f"{U}, at all t 0.70 ± 0.10"
+    assert [text.get_text() for text in constant.texts] == ["0.90\n±\n0.10"]
+    assert [text.get_text() for text in eds.texts] == ["above it", "0.60\n±\n0.10"]
+
+
+def test_a_row_by_an_unknown_classifier_and_rules_that_reach_no_level_are_named(tmp_path):
+    renamed = MECHANISM.assign(run=MECHANISM["run"].str.replace("ce-2", "ce-3"))
+    renamed["difference_to"] = renamed["difference_to"].str.replace("ce-2", "ce-3")
+    with pytest.raises(ArtifactError, match=r"mechanism.csv: --noise-levels has no classifier 'ce-3'; name rows 'ROW"):
+        report(tmp_path, mechanism=renamed)
+    with pytest.raises(
+        ArtifactError, match=r"rules.csv: no rule of --traces reaches the lowest level; give a lower one"
+    ):
+        report(tmp_path, rules=RULES.assign(scale=NAN))
 
 
 def test_the_verb_is_there_without_matplotlib_which_a_backend_left_by_a_notebook_would_stop():
