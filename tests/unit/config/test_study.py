@@ -221,4 +221,6 @@ def test_the_shipped_studies_have_what_their_report_is_made_of(file):
     study = Parts(projects, values["study"])
     assert [each.experiment for each in study.all] == [f"{values['experiment']}-{part}" for part in projects]
     assert study.rules.training_seeds == (0, 1, 2)
-    assert len(study.params["methods"]) == len(study.inputs["traces"])
+    unconditional = [row for row in study.rules.runs if row.denoiser == "uadm" and row.classifier]
+    assert len(study.inputs["traces"]) == 8 * len(unconditional) >= 80  # of every scale
+    assert set(study.params["methods"]) == {row.run for row in unconditional}
