@@ -50,10 +50,10 @@ def refresh(experiment: str) -> None:
     fill(docs / "README.md", {table: text_of(results, table) for table in TABLES})
     for file in (*(results / "figures").glob("*.png"), config / "config.yaml", config / "runs.tsv"):
         shutil.copy(file, docs)
-    if experiment != "digits":
-        fill(ROOT / "README.md", {experiment: narrow(results, "main", columns)})
-        return
     rows = f"{cells_of(results, 'main', columns)}\n"
+    if experiment != "digits":
+        fill(ROOT / "README.md", {experiment: rows})
+        return
     fill(ROOT / "README.md", {"main": rows, "matched": matched(results, README_LEVEL, columns)})
     fill(ROOT / "docs/evaluation.md", {"memorisation": text_of(results, "memorisation")})
     ablations = read_yaml(config / "config.yaml")["ablations"]
@@ -127,12 +127,11 @@ def cells_of(results: Path, table: str, columns: list[str]) -> str:
 
 
 def matched(results: Path, level: float, columns: list[str]) -> str:
-    """Some columns of the methods that reach a level, and the caption."""
+    """Some columns of the methods that reach a level."""
     frame = pd.read_csv(results / "tables/matched.csv")
     reached = frame[(frame["level"] == level) & frame["fault"].isna()].fillna({"fault": "", "difference_to": ""})
     cells, notes = matched_cells(reached, columns[2:])
-    below = "".join(f"{mark} {note}\n\n" for mark, note in notes.items())
-    return f"{pipe_table(cells)}\n\n{below}{caption_of(results, 'matched')}\n"
+    return "\n\n".join([pipe_table(cells), *(f"{mark} {note}" for mark, note in notes.items())]) + "\n"
 
 
 def caption_of(results: Path, table: str) -> str:

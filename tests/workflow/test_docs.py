@@ -98,7 +98,6 @@ def test_results_of_mnist_come_into_the_marks_of_its_documents(tmp_path, monkeyp
     assert dict(BLOCK.findall((tmp_path / "docs/mnist/README.md").read_text())) == tables
     (shown,) = dict(BLOCK.findall((tmp_path / "README.md").read_text())).values()
     assert re.search(r"UADM\(25\) *\| 0 .*12\.5.*3\.25", shown)
-    assert shown.endswith("\n\nOf main.\n")
     assert {"config.yaml", "runs.tsv", "samples.png"} < {path.name for path in (tmp_path / "docs/mnist").iterdir()}
 
 
