@@ -13,11 +13,12 @@ def this_environment(wildcards):
     """No environment to make: jobs run in that of snakemake. The linter wants each rule to name one."""
 
 
-SETTINGS = frozen_parts(project)
+OF_PROJECTS = {each.experiment: frozen_parts(each) for each in PROJECTS}
+SETTINGS = OF_PROJECTS[project.experiment]
 FROZEN = {
-    paths.SETTINGS.format(experiment=each.experiment, part=part): frozen_text(settings)
-    for each in PROJECTS
-    for part, settings in frozen_parts(each).items()
+    paths.SETTINGS.format(experiment=experiment, part=part): frozen_text(settings)
+    for experiment, parts in OF_PROJECTS.items()
+    for part, settings in parts.items()
 }
 
 # What dataset.json describes, in the folders beside it.
