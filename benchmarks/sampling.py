@@ -5,7 +5,8 @@ python benchmarks/sampling.py [--sizes 32 64 128] [--width 64] [--batch 4] [--pr
 Both guide an unconditional ADM denoiser by EDS in DDIM, each in a process of its own, since they treat freed memory
 differently; their rounds take turns. `ratio` is the median over rounds of the seconds of one step, theirs by ours.
 The parts are those of our step. `floor` is the time that the operations of the networks (their multiplications and
-additions, by torch's count, a backward pass like a forward pass) take at the rate of a matrix product here.
+additions, by torch's count, a backward pass like a forward pass) take at the rate of a matrix product here. `copies` is
+the time that the operations, one by one, take to read their operands and to write their results at the rate of a copy.
 """
 
 import argparse
@@ -20,6 +21,8 @@ import published
 import torch
 from metrics import machine
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from eddpm.config.networks import EncoderConfig, UNetConfig
@@ -37,12 +40,27 @@ CLASSES, SCALE, STEPS = 1000, 1.0, 2
 PARTS = ("denoiser", "classifier forward", "classifier backward", "noise")
 
 
+class Bytes(TorchDispatchMode):
+    """Counts the bytes that operations read and write; a view moves none."""
+
+    total = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        if not any(result.alias_info for result in function._schema.returns):
+            moved = [x for x in tree_leaves((args, kwargs, found)) if isinstance(x, torch.Tensor)]
+            self.total += sum(x.nbytes for x in moved)
+        return found
+
+
 class Case(NamedTuple):
     size: int
     width: int
+    classifier_width: int
     batch: int
     precision: str
     compiled: bool
+    channels_last: bool
     given_memory: bool
 
     def networks(self) -> tuple[torch.nn.Module, torch.nn.Module]:
@@ -51,7 +69,7 @@ class Case(NamedTuple):
         shared = {**of_images, "attention_resolutions": (32, 16, 8), "num_head_channels": 64}
         torch.manual_seed(0)
         denoiser = build_denoiser(UNetConfig(**shared, num_channels=self.width), frozen=True)
-        config = EncoderConfig(**shared, classifier_width=self.width, num_classes=CLASSES)
+        config = EncoderConfig(**shared, classifier_width=self.classifier_width, num_classes=CLASSES)
         classifier = build_classifier(config, frozen=True)
         for network in (denoiser, classifier):
             for weights in network.parameters():
@@ -68,10 +86,14 @@ class Side:
         self.case, self.ours = case, ours
         plain = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.device = pick_device() if ours and not case.given_memory else plain  # the first keeps freed memory
+        torch.backends.cudnn.allow_tf32 = False  # float32 is float32 on both sides
         self.denoiser, self.classifier = (network.to(self.device) for network in case.networks())
         if not ours:
             published.as_published(self.denoiser), published.as_published(self.classifier)
-        elif case.compiled:
+        elif case.channels_last:
+            for network in (self.denoiser, self.classifier):
+                network.to(memory_format=torch.channels_last)
+        if ours and case.compiled:
             self.denoiser.compile(), self.classifier.compile()
         self.schedule = respace(make_schedule("cosine"), f"{STEPS},0,0")  # of the noisy third, where EDS is moderate
         self.y = torch.arange(case.batch, device=self.device) % CLASSES
@@ -108,20 +130,29 @@ class Side:
         return [denoiser, forward, backward, self.seconds(self.noise)]
 
     @torch.no_grad()
-    def operations(self) -> int:
-        """Multiplications and additions of the networks in one step."""
-        counts = []
+    def operations(self) -> tuple[int, int]:
+        """Of the networks in one step: multiplications and additions, and bytes moved."""
+        counts, moved = [], []
         for network in (self.denoiser, self.classifier):
             with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):  # the others are not counted
                 network(self.x_T, self.t)
+            with Bytes() as bytes_of:
+                network(self.x_T, self.t)
             counts.append(counter.get_total_flops())
-        return counts[0] + 2 * counts[1]
+            moved.append(bytes_of.total)
+        return counts[0] + 2 * counts[1], moved[0] + 2 * moved[1]
 
     def matrix_rate(self) -> float:
         """Multiplications and additions a second of a matrix product in the trunk's type."""
-        side = 4096 if self.device.type == "cuda" else 1024
+        side = 8192 if self.device.type == "cuda" else 1024
         a = torch.randn(side, side, device=self.device).to(getattr(torch, self.case.precision))
         return 2 * side**3 / min(self.seconds(lambda: a @ a) for _ in range(5))
+
+    def copy_rate(self) -> float:
+        """Bytes a second, read and written, of a copy larger than any cache."""
+        a = torch.ones(2**31 if self.device.type == "cuda" else 2**28, dtype=torch.uint8, device=self.device)
+        b = torch.empty_like(a)
+        return 2 * a.nbytes / min(self.seconds(lambda: b.copy_(a)) for _ in range(5))
 
 
 def serve(pipe: Connection, case: Case, ours: bool) -> None:
@@ -156,7 +187,8 @@ def compare(case: Case, rounds: int) -> str:
     turns = [
         (ask(theirs, "step"), ask(ours, "step"), ask(ours, "parts"), ask(ours, "matrix_rate")) for _ in range(rounds)
     ]
-    operations = ask(theirs, "operations")
+    operations, moved = ask(theirs, "operations")
+    copy_rate = ask(theirs, "copy_rate")
     for pipe, process in zip(pipes, processes, strict=True):
         pipe.send(None)
         process.join()
@@ -167,7 +199,7 @@ def compare(case: Case, rounds: int) -> str:
     floor = statistics.median(operations / rate / our for _, our, _, rate in turns)
     cells = [case.size, case.precision, f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"]
     cells += [f"{difference:.0e}", f"{1000 * step:.1f}", *(f"{part / step:.0%}" for part in parts)]
-    cells += [f"{max(0.0, 1 - sum(parts) / step):.0%}", f"{floor:.0%}"]
+    cells += [f"{max(0.0, 1 - sum(parts) / step):.0%}", f"{floor:.0%}", f"{moved / copy_rate / step:.0%}"]
     return f"| {' | '.join(map(str, cells))} |"
 
 
@@ -175,27 +207,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", choices=CHANNEL_MULT, default=[32, 64, 128])
     parser.add_argument("--width", type=int, default=64, help="channels of the first level (64; ADM: 192 or 256)")
+    parser.add_argument("--classifier-width", type=int, help="as --width (ADM: 128)")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--compile", action="store_true", help="our networks by torch.compile")
+    parser.add_argument("--channels-last", action="store_true", help="our weights in this layout")
     parser.add_argument("--given-memory", action="store_true", help="ours with the memory as glibc gives it")
     arguments = parser.parse_args()
     device = pick_device()
-    head = ["size", "trunk", "ratio (least to most)", "difference", "our step, ms", *PARTS, "rest", "floor"]
+    head = ["size", "trunk", "ratio (least to most)", "difference", "our step, ms", *PARTS, "rest", "floor", "copies"]
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     slow = [name for name in arguments.precisions if not in_hardware(device, getattr(torch, name))]
     for size in arguments.sizes:
         for precision in arguments.precisions:
             if precision not in slow:
-                options = arguments.compile, arguments.given_memory
-                case = Case(size, arguments.width, arguments.batch, precision, *options)
+                widths = arguments.width, arguments.classifier_width or arguments.width
+                options = arguments.compile, arguments.channels_last, arguments.given_memory
+                case = Case(size, *widths, arguments.batch, precision, *options)
                 print(compare(case, arguments.rounds), flush=True)
     if slow:
         print(f"\n{' and '.join(slow)}: left out, since this CPU has no instructions for it.")
     print(
         f"\nWidth {arguments.width}, batches of {arguments.batch}, {arguments.rounds} rounds"
-        f"{', compiled' if arguments.compile else ''}, {device_name(device)} (1 thread for a process), {machine()}."
+        f"{', compiled' if arguments.compile else ''}"
+        f"{', channels last' if arguments.channels_last else ''}, {device_name(device)}"
+        f" (1 thread for a process), {machine()}."
     )
 
 

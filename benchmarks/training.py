@@ -54,7 +54,7 @@ def prepare_random_images(folder: Path, config: Config, count: int) -> Path:
     """The dataset.json of images for this training, with the whole ones that random crops need."""
     network, rng = config.network, np.random.default_rng(0)
     shape = (network.image_size, network.image_size, network.image_channels)
-    classes = network.num_classes or 10
+    classes = 10  # fewer than the network may have
     folder.mkdir()
     images, labels = rng.integers(256, size=(count, *shape), dtype=np.uint8), np.arange(count) % classes
     write_samples(folder / "images.npz", Samples(images, labels, {}))
@@ -204,8 +204,8 @@ def precisions() -> tuple[list[str], str]:
 def rows_of(name: str, config: Config, folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
     """The rows of a training, one for each precision."""
     steps, size = arguments.steps, arguments.batch_size or config.training.batch_size
-    store = Store(arguments.dataset or prepare_random_images(folder, config, 4096), "train")
-    for precision in precisions()[0]:
+    store = Store(arguments.dataset or prepare_random_images(folder, config, 16 * size), "train")
+    for precision in arguments.precisions or precisions()[0]:
         changes = {"batch_size": size, "precision": precision, "save_interval": steps}
         # Of data, the second half counts: the first is for warming up.
         config = with_training(config, iterations=2 * steps, **changes)
@@ -228,6 +228,7 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, help="dataset.json of prepared data, in place of random images")
     parser.add_argument("--batch-size", type=int, help="in place of the settings'")
     parser.add_argument("--microbatch", type=int)
+    parser.add_argument("--precisions", nargs="+", help="(those that the device has)")
     parser.add_argument("--steps", type=int, default=20, help="of each turn (20)")
     parser.add_argument("--rounds", type=int, default=9, help="after one for warming up (9)")
     parser.add_argument("--threads", type=int, default=1, help="all but one read data (1)")
