@@ -72,7 +72,7 @@ class Balls:
                 ball, other = ball[still_open], other[still_open]
 
     def share(self) -> float:
-        return self.inside.double().mean().item()
+        return self.inside.sum().item() / len(self.inside)
 
     def distances(self, ball: Tensor, other: Tensor) -> Tensor:
         """Squared distances of pairs, float64 (n,)."""
@@ -99,7 +99,7 @@ class Balls:
             distances = [
                 (self.points.rows(part, torch.float64) - center).square().sum(dim=1) for part in others.split(self.step)
             ]
-            self.radii[i] = torch.cat(distances).kthvalue(self.k + 1).values
+            self.radii[i] = torch.cat(distances).topk(self.k + 1, largest=False).values[-1]
         return self.radii[ball]
 
 

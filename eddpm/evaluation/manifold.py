@@ -77,7 +77,7 @@ def manifold_metrics(
     found = {
         "precision": realistic and realistic.share(),
         "recall": covered and covered.share(),
-        "density": dense and dense.counts.double().mean().item() / radii.density,
+        "density": dense and dense.counts.sum().item() / len(samples) / radii.density,
         "coverage": dense and dense.filled.double().mean().item(),
         "authpct": closest and 100 * closest.outside().double().mean().item(),
         "nearer": nearer and nearer.share(),

@@ -34,5 +34,5 @@ def known_bytes(path: Path, space: str, digest: str) -> bytes:
 
 def load_torchscript(data: bytes) -> torch.jit.ScriptModule:
     """The network of a TorchScript file, on the CPU. It may run code: its bytes are those that were checked."""
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch's, of its own format
+    with warnings.catch_warnings(action="ignore"):  # torch's, that its own format is out of date
         return torch.jit.load(io.BytesIO(data), map_location="cpu")

@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import os
 import platform
 
 import torch
@@ -17,9 +18,21 @@ def pick_device() -> torch.device:
     # float32 means float32; who wants speed asks for half precision.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu":
+    if device.type == "cuda":
+        _repeat_to_the_bit()
+    else:
         _keep_freed_memory()
     return device
+
+
+def _repeat_to_the_bit() -> None:
+    """Let a GPU give the same bits each time, as a CPU does: of its own accord, it adds gradients in any order.
+
+    An operation that cannot do so is an error of torch's.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which matrix products are refused
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and changes nothing
 
 
 def _keep_freed_memory() -> None:

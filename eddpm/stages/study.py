@@ -85,7 +85,7 @@ def _nearest(matched: pd.DataFrame, traces: pd.DataFrame) -> dict[str, Path]:
     both = traces.merge(rows[["run", "scale"]], on="run")
     both["distance"] = np.log(both["at"] / both["scale"]).abs()
     nearest = both.loc[both.groupby("run", sort=False)["distance"].idxmin()]
-    return dict(zip(nearest["run"] + " at " + nearest["at"].map("{:g}".format), nearest["path"], strict=True))
+    return {f"{row.run} at {row.at:g}": row.path for row in nearest.itertuples()}
 
 
 def _gains(matched: pd.DataFrame, own: str) -> pd.DataFrame:

@@ -32,11 +32,13 @@ def checksums(*paths):
 
 
 # Jobs use this Python and this checkout, wherever they run, and large pages for their tensors (a tenth faster on CPUs).
+# Modules of a cluster bring packages by PYTHONPATH: they stay, behind this checkout.
 # A job that is killed outright cannot say so; `leave_word $? LOG` does, for `eddpm status`.
 # `launch N` becomes a command, under torchrun with N > 1: a signal reaches the training itself, which then saves its state.
 # Logs are UTF-8 in any locale. A launcher that snakemake was started by, if any, has none of these processes.
 shell.prefix(
-    f'export PATH={quoted(Path(sys.executable).parent)}:"$PATH" PYTHONPATH={quoted(REPO)} THP_MEM_ALLOC_ENABLE=1; '
+    f'export PATH={quoted(Path(sys.executable).parent)}:"$PATH"; '
+    f'export PYTHONPATH={quoted(REPO)}"${{{{PYTHONPATH:+:$PYTHONPATH}}}}" THP_MEM_ALLOC_ENABLE=1; '
     f"export EDDPM_JOB_OF={quoted(Path.cwd())} PYTHONUTF8=1 PYTHONIOENCODING=utf-8; "
     "unset RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT; "
     'leave_word() {{ [ "$1" -ne 137 ] || echo "eddpm sampling: killed, by hand or for want of memory" >> "$2";'

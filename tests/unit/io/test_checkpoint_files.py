@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import resource
 import struct
 import warnings
@@ -68,7 +69,7 @@ class Malicious:
 def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(tmp_path, save):
     save(tmp_path / "m.pt", {"layer.weight": Malicious(tmp_path / "trace")})
     message = refusal(load_checkpoint, tmp_path / "m.pt")
-    assert message.startswith("holds more than tensors, an object of io.open; only if you trust")
+    assert re.match("holds more than tensors, an object of _?io.open; only if you trust", message)
     assert not (tmp_path / "trace").exists()
     with pickle.loads(pickle.dumps(Malicious(tmp_path / "trace"))):
         assert (tmp_path / "trace").exists()  # so it was malicious

@@ -15,6 +15,7 @@ from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.noise_levels import noise_levels
 from eddpm.io.files import load_checkpoint, save_model
 from eddpm.models.build import build_classifier, load_weights
+from eddpm.models.device import pick_device
 from eddpm.stages.classifiers import fit_temperature, measure_classifier
 
 
@@ -48,9 +49,10 @@ def open_network(config, weights):
 def test_the_images_measured_are_the_odd_numbered_ones(tiny, run, config, capsys):
     rows = [json.loads(line) for line in run(measure_classifier, config).read_text().splitlines()]
     store = Store(tiny.dataset, "validation")
-    odd = to_float(torch.from_numpy(store.read(np.arange(1, len(store), 2)))), torch.from_numpy(store.labels[1::2])
+    x0, y = to_float(torch.from_numpy(store.read(np.arange(1, len(store), 2)))), torch.from_numpy(store.labels[1::2])
     schedule = make_schedule(config.diffusion.noise_schedule, config.diffusion.diffusion_steps)
-    expected = noise_levels(open_network(config, tiny.weights["ce"]), schedule, [odd], config.seed)
+    network, device = open_network(config, tiny.weights["ce"]), pick_device()
+    expected = noise_levels(network.to(device), schedule, [(x0.to(device), y.to(device))], config.seed)
     assert rows == [pytest.approx(row, rel=1e-4) for row in expected]
     assert len(rows) == 10
     assert f"{len(store) // 2} of {len(store)} validation images" in capsys.readouterr().err

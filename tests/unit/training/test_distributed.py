@@ -87,6 +87,7 @@ def test_variables_that_are_incomplete_or_contradict_each_other_are_refused_in_o
 
 
 def test_processes_that_never_come_are_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # nor a machine with one GPU for two
     monkeypatch.setattr(distributed, "PATIENCE", timedelta(seconds=1))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
