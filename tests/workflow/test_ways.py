@@ -135,6 +135,15 @@ def test_a_module_runs_its_jobs_with_the_package_of_its_checkout(new_snakemake, 
     assert json.loads((tmp_path / "work" / DATASET).read_text())["source"] == "digits"
 
 
+def test_jobs_find_packages_by_pythonpath_too_as_modules_of_clusters_bring_them(new_snakemake, tmp_path):
+    (tmp_path / "packages").mkdir()
+    note = f"import sys; print(sys.orig_argv, file=open('{tmp_path}/starts', 'a'))"
+    (tmp_path / "packages/sitecustomize.py").write_text(note)
+    snakefile = REPO / "workflow/Snakefile"
+    succeeded(new_snakemake("-s", snakefile, "--", DATASET, PYTHONPATH=f"{REPO}:{tmp_path}/packages"))
+    assert "'prepare-dataset'" in (tmp_path / "starts").read_text()
+
+
 def test_a_snakefile_in_git_runs_with_the_installed_package(new_snakemake, tmp_path):
     repository = tmp_path / "repository"
     shutil.copytree(REPO / "workflow", repository / "workflow", symlinks=True)
