@@ -18,6 +18,7 @@ from eddpm.errors import ArtifactError, ConfigError
 from eddpm.evaluation.extractors import open_space
 from eddpm.io.arrays import read_npz, write_npz
 from eddpm.io.files import sha256
+from eddpm.models.device import pick_device
 from eddpm.stages import references as references_stage
 from eddpm.stages.evaluate import evaluate
 from eddpm.stages.measure import measure_samples
@@ -199,8 +200,8 @@ def test_without_the_right_file_the_end_is_one_line_with_the_remedy(dinov2, caps
 
 def test_statistics_of_dinov2_alone_give_the_fid_of_their_images(dinov2, capsys):
     assert run("--json", "images.json") == 0
-    features = open_space(SpaceConfig(name="dinov2"), dinov2, "cpu")(next(open_images(Path("b.npz")).batches())).pooled
-    features = features.astype(np.float64)
+    extractor = open_space(SpaceConfig(name="dinov2"), dinov2, pick_device())
+    features = extractor(next(open_images(Path("b.npz")).batches())).pooled.astype(np.float64)
     write_npz(Path("mu.npz"), mu=features.mean(axis=0), sigma=np.cov(features, rowvar=False))
     assert run("--json", "mu.json", reference="mu.npz") == 0
     of_images, alone = (json.loads(Path(name).read_text()) for name in ("images.json", "mu.json"))
