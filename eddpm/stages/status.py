@@ -35,10 +35,19 @@ class Progress(NamedTuple):
     wanted: int
     seconds: float  # of jobs that have finished
     image_seconds: float | None  # measured: the median over finished shards
-    seconds_left: float
+    expected: float  # seconds of an image, by the speed of the config or a published one
     bytes_left: int
     failures: dict[Path, str]  # log -> its error, of jobs whose shards are not there
     outdated: str | None  # why images that are there are to be made again
+
+    def seconds_left(self, pace: float) -> float:
+        return (self.wanted - self.done) * (self.image_seconds or pace * self.expected)
+
+
+def measured_pace(runs: Iterable[Progress]) -> float | None:
+    """The time of an image beside the expected one: the median over the runs that have been measured."""
+    ratios = [run.image_seconds / run.expected for run in runs if run.image_seconds]
+    return median(ratios) if ratios else None
 
 
 def status(
@@ -54,19 +63,21 @@ def status(
     parts = parts_of(values, project.study) if project.study and STUDY in targets else {}
     named = [target for target in targets if not (parts and target == STUDY)]
     runs = _progress(project, dict.fromkeys(run for target in named for run in runs_of(project, target)))
-    rows = [_row(name, [run]) for name, run in runs.items()]
+    rows = {name: [run] for name, run in runs.items()}
     for part, (_, each) in parts.items():
         of_part = _progress(each, tables_of(each)["sweep"].runs)
-        rows.append(_row(f"{STUDY}: {part}", list(of_part.values())))
+        rows[f"{STUDY}: {part}"] = list(of_part.values())
         runs |= {f"{part}: {name}": run for name, run in of_part.items()}
-    rows.append(_row("all of these", list(runs.values())))
-    print(tabulate(rows, COLUMNS, colalign=("left", *["right"] * 6), disable_numparse=True))
+    rows["all of these"] = list(runs.values())
+    pace = measured_pace(runs.values())
+    cells = [_row(name, of_row, pace or 1.0) for name, of_row in rows.items()]
+    print(tabulate(cells, COLUMNS, colalign=("left", *["right"] * 6), disable_numparse=True))
     print("\nhours: of sampling, on one GPU where a job has one; so far: of finished jobs, the last try of each.")
     print("GB: of samples. Training and measuring are not estimated.")
     if any(map(_is_estimated, runs.values())):
         published = "published speeds of ADM at 256 pixels on an A100; `eddpm measure-speed` measures yours"
         source = "the speed that the config gives (sampling.speed)" if project.sampling.speed else published
-        print(f"~: nothing measured yet; by {source}.")
+        print(f"~: not measured yet; by {'the pace of the runs that were' if pace else source}.")
     print_outdated({name: run.outdated for name, run in runs.items() if run.outdated})
     for log, error in {log: error for run in runs.values() for log, error in run.failures.items()}.items():
         print(f"failed: {log}: {error}")
@@ -99,10 +110,11 @@ def progress(project: Project, files: Files, run: str) -> Progress:
         elif error := last_error(Path(job.log)):
             failures[Path(job.log)] = error
     row, rate = project.all_runs[run], median(rates) if rates else None
-    left = row.num_images - done
-    seconds_left = left * (rate or project.image_seconds(row))
-    bytes_left = left * (project.dataset.image_size**2 * project.dataset.image_channels + 16)  # label and number
-    return Progress(done, row.num_images, seconds, rate, seconds_left, bytes_left, failures, outdated)
+    bytes_left = (row.num_images - done) * (
+        project.dataset.image_size**2 * project.dataset.image_channels + 16
+    )  # label and number
+    expected = project.image_seconds(row)
+    return Progress(done, row.num_images, seconds, rate, expected, bytes_left, failures, outdated)
 
 
 def _kept(files: Files, job: SamplingJob, run: str, shard: str, span: range) -> tuple[int, str | None]:
@@ -178,16 +190,16 @@ def number(value: float) -> str:
 
 
 def _is_estimated(run: Progress) -> bool:
-    return run.image_seconds is None and run.seconds_left > 0
+    return run.image_seconds is None and run.done < run.wanted
 
 
-def _row(name: str, runs: list[Progress]) -> Iterator[str]:
+def _row(name: str, runs: list[Progress], pace: float) -> Iterator[str]:
     """The cells of some runs together."""
     yield name
     yield f"{sum(run.done for run in runs):,} of {sum(run.wanted for run in runs):,}"
     yield number(1 / runs[0].image_seconds) if len(runs) == 1 and runs[0].image_seconds else ""
     yield number(sum(run.seconds for run in runs) / 3600)
-    yield "~" * any(map(_is_estimated, runs)) + number(sum(run.seconds_left for run in runs) / 3600)
+    yield "~" * any(map(_is_estimated, runs)) + number(sum(run.seconds_left(pace) for run in runs) / 3600)
     yield number(sum(run.bytes_left for run in runs) / 1e9)
     yield str(len({log for run in runs for log in run.failures}) or "")
 
