@@ -110,10 +110,8 @@ def progress(project: Project, files: Files, run: str) -> Progress:
         elif error := last_error(Path(job.log)):
             failures[Path(job.log)] = error
     row, rate = project.all_runs[run], median(rates) if rates else None
-    bytes_left = (row.num_images - done) * (
-        project.dataset.image_size**2 * project.dataset.image_channels + 16
-    )  # label and number
-    expected = project.image_seconds(row)
+    image_bytes = project.dataset.image_size**2 * project.dataset.image_channels + 16  # label and number
+    bytes_left, expected = (row.num_images - done) * image_bytes, project.image_seconds(row)
     return Progress(done, row.num_images, seconds, rate, expected, bytes_left, failures, outdated)
 
 
