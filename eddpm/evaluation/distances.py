@@ -89,7 +89,7 @@ def point_sets(
     # Amid the data, so that squared norms are no larger than squared distances, and made of values that the data has:
     # integers stay integers.
     some = reference[:chunk].double().sort(dim=0).values
-    origin = some[len(some) // 2]
+    origin = some[(len(some) - 1) // 2]  # their median
     both = (*reference.split(chunk), *samples.split(chunk))
     furthest = max((block.double() - origin).abs().max().item() for block in both)
     scale = 2.0 ** -np.ceil(np.log2(furthest)) if furthest else 1.0
