@@ -82,6 +82,7 @@ def refresh_study() -> None:
         "differences": (results / "digits/study/differences.md").read_text(encoding="utf-8"),
         "costs": f"{pipe_table(costs)}\n",
         "gains": f"{gains(results / 'digits/study/gains.csv')}\n",
+        "cpus": f"{of_two_cpus(docs)}\n",
     }
     fill(ROOT / "docs/guidance-study.md", tables)
 
@@ -95,6 +96,18 @@ def gains(file: Path) -> str:
     return pipe_table(
         pd.DataFrame({"by": frame["by"], "": frame["name"], "mean confidence": x, "EDS minus constant": numbers})
     )
+
+
+def of_two_cpus(docs: Path) -> str:
+    """The differences in pixel FID that the study has on both CPUs, with their errors."""
+    keys = ["run", "level", "difference_to"]
+    tables = [pd.read_csv(file).query("measure == 'pixels/fid'") for file in sorted(docs.glob("**/differences.csv"))]
+    both = tables[0].merge(tables[1], on=keys, suffixes=("_epyc", "_xeon"))
+    cells = {"run": both["run"], "at": both["level"].map("accuracy = {:g}".format), "minus": both["difference_to"]}
+    for cpu in ("EPYC", "Xeon"):
+        pairs = zip(both[f"difference_{cpu.lower()}"], both[f"se_{cpu.lower()}"], strict=True)
+        cells[f"FID ↓ (pixels), {cpu}"] = [number(*pair) for pair in pairs]
+    return pipe_table(pd.DataFrame(cells))
 
 
 def picture_report(report: Path, png: Path) -> None:
