@@ -101,11 +101,12 @@ def gains(file: Path) -> str:
 def of_two_cpus(docs: Path) -> str:
     """The differences in pixel FID that the study has on both CPUs, with their errors."""
     keys = ["run", "level", "difference_to"]
-    tables = [pd.read_csv(file).query("measure == 'pixels/fid'") for file in sorted(docs.glob("**/differences.csv"))]
-    both = tables[0].merge(tables[1], on=keys, suffixes=("_epyc", "_xeon"))
+    folders = docs, docs / "xeon"
+    epyc, xeon = (pd.read_csv(folder / "differences.csv").query("measure == 'pixels/fid'") for folder in folders)
+    both = epyc.merge(xeon, on=keys, suffixes=("_EPYC", "_Xeon"))
     cells = {"run": both["run"], "at": both["level"].map("accuracy = {:g}".format), "minus": both["difference_to"]}
     for cpu in ("EPYC", "Xeon"):
-        pairs = zip(both[f"difference_{cpu.lower()}"], both[f"se_{cpu.lower()}"], strict=True)
+        pairs = zip(both[f"difference_{cpu}"], both[f"se_{cpu}"], strict=True)
         cells[f"FID ↓ (pixels), {cpu}"] = [number(*pair) for pair in pairs]
     return pipe_table(pd.DataFrame(cells))
 

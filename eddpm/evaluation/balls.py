@@ -71,9 +71,6 @@ class Balls:
                 still_open = ~self.inside[other]
                 ball, other = ball[still_open], other[still_open]
 
-    def share(self) -> float:
-        return self.inside.sum().item() / len(self.inside)
-
     def distances(self, ball: Tensor, other: Tensor) -> Tensor:
         """Squared distances of pairs, float64 (n,)."""
         parts = zip(ball.split(self.step), other.split(self.step), strict=True)

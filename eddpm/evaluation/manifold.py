@@ -75,14 +75,19 @@ def manifold_metrics(
             if covered:
                 covered.see(j, i, lower.T)
     found = {
-        "precision": realistic and realistic.share(),
-        "recall": covered and covered.share(),
-        "density": dense and dense.counts.sum().item() / len(samples) / radii.density,
-        "coverage": dense and dense.filled.double().mean().item(),
-        "authpct": closest and 100 * closest.outside().double().mean().item(),
-        "nearer": nearer and nearer.share(),
+        "precision": realistic and _mean(realistic.inside),
+        "recall": covered and _mean(covered.inside),
+        "density": dense and _mean(dense.counts) / radii.density,
+        "coverage": dense and _mean(dense.filled),
+        "authpct": closest and 100 * _mean(closest.outside()),
+        "nearer": nearer and _mean(nearer.inside),
     }
     return {name: found[name] for name in found if name in names}
+
+
+def _mean(counts: Tensor) -> float:
+    """Of integers or truths (N,), with the same bits on every device."""
+    return counts.sum().item() / len(counts)
 
 
 class Closest(NamedTuple):
